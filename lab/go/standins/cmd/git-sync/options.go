@@ -1,0 +1,153 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+)
+
+// options has one spelling for each setting: the one that the manifests use.
+type options struct {
+	version          bool
+	root             string
+	link             string
+	maxFailures      int
+	initMaxFailures  int
+	initLimitIsSet   bool
+	exechookCommand  string
+	exechookBackoff  time.Duration
+	httpBind         string
+	staleTimeout     time.Duration
+	repo             string
+	ref              string
+	period           time.Duration
+	username         string
+	passwordFile     string
+	gitConfig        []setting
+	sshKeyFile       string
+	sshKnownHostFile string
+}
+
+// setting is one entry of git's configuration.
+type setting struct{ key, value string }
+
+// parseOptions reads the arguments and the GITSYNC_ environment, and refuses what the stand-in does not have.
+func parseOptions(arguments, environment []string) (options, error) {
+	o := options{
+		ref:              "HEAD",
+		period:           10 * time.Second,
+		sshKeyFile:       "/etc/git-secret/ssh",
+		sshKnownHostFile: "/etc/git-secret/known_hosts",
+	}
+	if err := o.readEnvironment(environment); err != nil {
+		return o, err
+	}
+	flags := flag.NewFlagSet("git-sync", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // one line says it, see below
+	flags.BoolVar(&o.version, "version", false, "")
+	flags.StringVar(&o.root, "root", o.root, "")
+	flags.StringVar(&o.link, "link", "", "")
+	flags.IntVar(&o.maxFailures, "max-failures", 0, "")
+	flags.IntVar(&o.initMaxFailures, "init-max-failures", 0, "")
+	flags.StringVar(&o.exechookCommand, "exechook-command", "", "")
+	flags.DurationVar(&o.exechookBackoff, "exechook-backoff", 3*time.Second, "")
+	flags.StringVar(&o.httpBind, "http-bind", "", "")
+	flags.DurationVar(&o.staleTimeout, "stale-worktree-timeout", 0, "")
+	err := flags.Parse(arguments)
+	if err == nil && flags.NArg() > 0 {
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if err != nil {
+		var known []string
+		flags.VisitAll(func(f *flag.Flag) { known = append(known, "--"+f.Name) })
+		return o, fmt.Errorf("%w: the stand-in has only %s; use the upstream image for any other",
+			err, strings.Join(known, " "))
+	}
+	flags.Visit(func(f *flag.Flag) { o.initLimitIsSet = o.initLimitIsSet || f.Name == "init-max-failures" })
+	if o.link == "" {
+		o.link = path.Base(o.repo)
+	}
+	return o, nil
+}
+
+func (o *options) readEnvironment(environment []string) error {
+	texts := map[string]*string{
+		"GITSYNC_ROOT":                 &o.root, // set in the image
+		"GITSYNC_REPO":                 &o.repo,
+		"GITSYNC_REF":                  &o.ref,
+		"GITSYNC_USERNAME":             &o.username,
+		"GITSYNC_PASSWORD_FILE":        &o.passwordFile,
+		"GITSYNC_SSH_KEY_FILE":         &o.sshKeyFile,
+		"GITSYNC_SSH_KNOWN_HOSTS_FILE": &o.sshKnownHostFile,
+	}
+	for _, entry := range environment {
+		name, value, _ := strings.Cut(entry, "=")
+		var err error
+		switch text := texts[name]; {
+		case text != nil:
+			*text = value
+		case name == "GITSYNC_PERIOD":
+			o.period, err = time.ParseDuration(value)
+		case name == "GITSYNC_GIT_CONFIG":
+			o.gitConfig, err = parseGitConfig(value)
+		case strings.HasPrefix(name, "GITSYNC_"), strings.HasPrefix(name, "GIT_SYNC_"):
+			err = errors.New("the stand-in has no such name; use the upstream image for it")
+		}
+		if err != nil { // without the value: it may be a secret under a wrong name
+			return fmt.Errorf("environment %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// parseGitConfig reads `key:value,key:value`. Quotes and escapes, which upstream has too, are refused.
+func parseGitConfig(text string) ([]setting, error) {
+	if strings.ContainsAny(text, `"\`) {
+		return nil, errors.New(`quotes and backslashes are not supported by the stand-in, expected key:value,key:value`)
+	}
+	var settings []setting
+	for _, pair := range strings.Split(text, ",") {
+		key, value, found := strings.Cut(pair, ":")
+		if !found || key == "" || value == "" {
+			return nil, fmt.Errorf("%q is not key:value", pair)
+		}
+		settings = append(settings, setting{key, value})
+	}
+	return settings, nil
+}
+
+// validate says what is wrong with settings that are known.
+func (o *options) validate() error {
+	parsed, err := url.Parse(o.repo) // an scp-like address (git@host:path) is no URL, and is fine
+	switch {
+	case o.root == "":
+		return errors.New("--root is missing")
+	case o.repo == "":
+		return errors.New("GITSYNC_REPO is missing")
+	case o.ref == "":
+		return errors.New("GITSYNC_REF is empty")
+	case o.period < 10*time.Millisecond:
+		return fmt.Errorf("GITSYNC_PERIOD is %s, expected 10ms or more", o.period)
+	case o.exechookCommand != "" && o.exechookBackoff < time.Second:
+		return fmt.Errorf("--exechook-backoff is %s, expected 1s or more", o.exechookBackoff)
+	case (o.username == "") != (o.passwordFile == ""):
+		return errors.New("GITSYNC_USERNAME and GITSYNC_PASSWORD_FILE are needed together")
+	case err == nil && parsed.User != nil && strings.HasPrefix(parsed.Scheme, "http"):
+		return errors.New("GITSYNC_REPO has credentials in it: arguments and logs would show them; " +
+			"use GITSYNC_USERNAME and GITSYNC_PASSWORD_FILE")
+	}
+	return nil
+}
+
+// failureLimit is the number of consecutive failures that ends the program; negative means never.
+func (o *options) failureLimit(first bool) int {
+	if first && o.initLimitIsSet {
+		return o.initMaxFailures
+	}
+	return o.maxFailures
+}

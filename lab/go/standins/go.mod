@@ -1,0 +1,3 @@
+module git-to-pod/lab/standins
+
+go 1.26
