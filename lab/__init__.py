@@ -1,0 +1,5 @@
+"""The embedded default: one real Kubernetes node and a private git host beside it, from packages alone."""
+
+from lab.client import Lab, LabError, running
+
+__all__ = ["Lab", "LabError", "running"]

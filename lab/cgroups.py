@@ -1,0 +1,42 @@
+"""The lab's cgroups: one name in every hierarchy of the host, cgroup v1 or v2."""
+
+import time
+from pathlib import Path
+
+from lab.errors import ELSEWHERE, LabError
+
+NAME = "git-to-pod-lab"  # as cgroupRoot in config/kubelet.yaml
+
+
+def hierarchies() -> list[Path]:
+    """Where the host has its cgroup hierarchies with controllers mounted."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return [Path(point) for _, point, kind, *_ in mounts if kind in ("cgroup", "cgroup2")]
+
+
+def create() -> None:
+    """Make the lab's cgroup in every hierarchy; the kubelet expects its root to exist."""
+    found = hierarchies()
+    if not found:
+        raise LabError(f"no cgroup hierarchy is mounted; the kubelet needs one at /sys/fs/cgroup: mount it {ELSEWHERE}")
+    try:
+        for hierarchy in found:
+            (hierarchy / NAME).mkdir(exist_ok=True)
+    except OSError as error:
+        raise LabError(f"cgroup {hierarchy / NAME} cannot be made ({error.strerror}): run as root {ELSEWHERE}") from error
+
+
+def remove(timeout_s: float = 10) -> None:
+    """Remove the lab's cgroups, innermost first. A cgroup is busy until the kernel has reaped its last process."""
+    deadline = time.monotonic() + timeout_s
+    while left := [hierarchy / NAME for hierarchy in hierarchies() if (hierarchy / NAME).exists()]:
+        for top in left:
+            inner = sorted((path for path in top.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts))
+            for group in (*inner, top):
+                try:
+                    group.rmdir()
+                except OSError as error:
+                    busy = f"{group}: {error.strerror}"
+        if time.monotonic() > deadline:
+            raise LabError(f"cgroups not removed after {timeout_s:.0f} s; the last was {busy}: run scripts/lab down again")
+        time.sleep(0.02)

@@ -1,0 +1,148 @@
+"""Starting, finding and ending a lab from other programs."""
+
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from multiprocessing.connection import Client
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.paths import LOCK, LOGS, PROJECT, RUN, STATE
+
+STOP_TIMEOUT_S = 40
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running lab, as its state file describes it. Paths are on this machine."""
+
+    context: str
+    kubeconfig: str
+    repository: str  # the URL for pods
+    push_url: str  # the URL for this machine
+    ssh_repository: str
+    ssh_push_url: str
+    git_credentials: str  # folder: username, password, ca.crt, ssh-privatekey, known_hosts of the reader
+    push_credentials: str  # the same of the writer
+    git_log: str  # the git host's access log; its format is in config/git/nginx.conf
+    images: list[dict[str, str]]
+    timings_s: dict[str, float]
+    node_pid: int
+    git_pid: int
+
+    def run_in(self, place: str, *command: str, timeout_s: float = 30) -> subprocess.CompletedProcess[str]:
+        """Run a command inside the `node` or the `git-host`."""
+        pid = {"node": self.node_pid, "git-host": self.git_pid}[place]
+        enter = ["nsenter", f"--target={pid}", "--mount", "--pid", "--net", "--ipc", "--uts", "--"]
+        return subprocess.run([*enter, *command], capture_output=True, text=True, timeout=timeout_s)
+
+
+def find() -> Lab:
+    """The running lab. Raises LabError if there is none."""
+    try:
+        state = json.loads(STATE.read_text())
+    except FileNotFoundError as error:
+        raise LabError("no lab is running: start it with scripts/lab up") from error
+    if not _locked():
+        raise LabError("the lab ended without a farewell: clean up with scripts/lab down")
+    return Lab(**{field.name: state[field.name] for field in fields(Lab)})
+
+
+def up(images: Path | None, report: Callable[[str], None], owned: bool) -> subprocess.Popen[str]:
+    """Start a lab and return its supervisor when it is up. An owned lab ends when this process does, however it ends."""
+    supervisor = subprocess.Popen(
+        [sys.executable, "-m", "lab.supervisor", *([f"--images={images.resolve()}"] if images else [])],
+        cwd=PROJECT, text=True, start_new_session=True,
+        stdin=subprocess.PIPE if owned else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=_errors_file(),
+    )  # fmt: skip
+    assert supervisor.stdout is not None
+    line = ""
+    try:
+        for line in supervisor.stdout:
+            if not line.startswith("error: "):
+                report(line.rstrip())
+    except BaseException:
+        _end(supervisor)
+        raise
+    if not STATE.exists():
+        supervisor.wait()
+        failure = line.removeprefix("error: ").strip() if line.startswith("error: ") else _last_error()
+        raise LabError(failure)
+    return supervisor
+
+
+@contextlib.contextmanager
+def running(images: Path | None = None, report: Callable[[str], None] = print) -> Iterator[Lab]:
+    """A lab for as long as the block lasts: `with running() as lab: ...`."""
+    supervisor = up(images, report, owned=True)
+    try:
+        yield find()
+    finally:
+        _end(supervisor)
+
+
+def down() -> bool:
+    """End the running lab, or clean up after one that was killed. Returns whether one was running."""
+    if _locked():
+        command("down")
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while _locked():
+            if time.monotonic() > deadline:
+                raise LabError(f"the lab (process {LOCK.read_text()}) did not end within {STOP_TIMEOUT_S} s")
+            time.sleep(0.05)
+        return True
+    from lab.supervisor import clear_leftovers  # only here: it needs the build's modules
+
+    clear_leftovers()
+    return False
+
+
+def command(verb: str, component: str = "") -> None:
+    """Tell the supervisor to `stop`, `start` or `restart` a component, or to bring the lab `down`."""
+    try:
+        with Client(str(RUN / "control")) as connection:
+            connection.send((verb, component))
+            answer = connection.recv()
+    except FileNotFoundError as error:
+        if verb == "down":  # still starting, so it does not listen yet
+            os.kill(int(LOCK.read_text()), 15)
+            return
+        raise LabError("no lab is running: start it with scripts/lab up") from error
+    if answer:
+        raise LabError(answer)
+
+
+def _locked() -> bool:
+    """Whether a supervisor lives: it holds the lock until its end."""
+    if not LOCK.exists():
+        return False
+    with LOCK.open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def _end(supervisor: subprocess.Popen[str]) -> None:
+    supervisor.terminate()
+    try:
+        supervisor.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"the lab (process {supervisor.pid}) did not end within {STOP_TIMEOUT_S} s") from error
+
+
+def _errors_file() -> int:
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(LOCK.with_name("supervisor.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+
+
+def _last_error() -> str:
+    lines = LOCK.with_name("supervisor.log").read_text().strip().splitlines()
+    return f"the lab did not start: {lines[-1] if lines else 'it said nothing'}; logs are in {LOGS}"

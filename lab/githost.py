@@ -1,0 +1,80 @@
+"""The private git host: nginx over git's http-backend, and OpenSSH; one account that reads, one that also writes."""
+
+import base64
+import hashlib
+import secrets
+import shutil
+import socket
+from pathlib import Path
+
+from lab import network, pki
+from lab.namespace import Namespace
+from lab.paths import CONFIG, LOGS, RUN
+from lab.process import Component, Process
+
+READER, WRITER = "reader", "writer"
+OWN = RUN / "git"
+ACCESS_LOG = OWN / "log" / "access.log"
+CREDENTIALS = {account: RUN / f"git-{account}" for account in (READER, WRITER)}
+REPOSITORY = f"https://{network.GIT_NAME}/content.git"
+PUSH_URL = f"https://{network.GIT_ADDRESS}/content.git"
+SSH_REPOSITORY = f"ssh://git@{network.GIT_NAME}/srv/git/content.git"
+SSH_PUSH_URL = f"ssh://git@{network.GIT_ADDRESS}/srv/git/content.git"
+
+_FIRST_COMMIT = """
+set -eu
+export HOME=/tmp GIT_AUTHOR_NAME=lab GIT_AUTHOR_EMAIL=lab@example.test
+export GIT_COMMITTER_NAME=lab GIT_COMMITTER_EMAIL=lab@example.test
+git init --quiet --bare --initial-branch=main /srv/git/content.git
+cd /srv/git/content.git
+page=$(echo '<h1>content</h1>' | git hash-object -w --stdin)
+tree=$(printf '100644 blob %s\\tindex.html\\n' "$page" | git mktree)
+git update-ref refs/heads/main "$(git commit-tree "$tree" -m 'First content')"
+"""
+
+
+def enter(root: Path, parts: Path) -> Namespace:
+    """Make the git host's namespace with its keys, its accounts and its disk in it."""
+    shutil.copytree(CONFIG / "git", OWN / "etc")
+    accounts = pki.make_git_pki(OWN / "etc" / "pki", CREDENTIALS)
+    for folder in ("git", "log"):
+        (OWN / folder).mkdir()
+    ours = OWN / "etc" / "accounts"
+    ours.mkdir(mode=0o755)
+    (ours / "passwords").write_text("".join(f"{account.name}:{_salted(account.password)}\n" for account in accounts))
+    (ours / "authorized_keys").write_text(
+        "".join(f'command="/etc/lab/serve {account.name}",restrict {account.ssh_public_key}\n' for account in accounts)
+    )
+    binds = {"/etc/lab": OWN / "etc", "/srv/git": OWN / "git", "/var/log": OWN / "log"}
+    return Namespace("git-host", root, parts, binds, LOGS / "git-host.log")
+
+
+def start(space: Namespace) -> dict[str, Process]:
+    """Start the servers; return when both answer."""
+    space.run("install", "-d", "-o", "git", "-g", "git", "/run/git", "/srv/git")
+    space.run("install", "-d", "/run/sshd")
+    as_git = ("setpriv", "--reuid=git", "--regid=git", "--clear-groups")
+    space.run(*as_git, "sh", "-c", _FIRST_COMMIT)
+    components = [
+        Component("fcgiwrap", [*as_git, "fcgiwrap", "-c", "4", "-s", "unix:/run/git/fcgi.sock"]),
+        Component("nginx", ["nginx", "-c", "/etc/lab/nginx.conf"], lambda: _answers(443)),
+        Component("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", "/etc/lab/sshd_config"], lambda: _answers(22)),
+    ]
+    processes = {component.name: Process(space, component, LOGS) for component in components}
+    for process in processes.values():
+        process.wait_ready()
+    return processes
+
+
+def _answers(port: int) -> str:
+    try:
+        socket.create_connection((network.GIT_ADDRESS, port), 1).close()
+    except OSError as error:
+        return f"port {port}: {error}"
+    return ""
+
+
+def _salted(password: str) -> str:
+    """A line of nginx's password file (RFC 2307 {SSHA}); the passwords are random, so a slow hash gains nothing."""
+    salt = secrets.token_bytes(8)
+    return "{SSHA}" + base64.b64encode(hashlib.sha1(password.encode() + salt).digest() + salt).decode()

@@ -1,0 +1,180 @@
+"""The Kubernetes node: its programs as data, and the order in which they start."""
+
+import http.client
+import json
+import shutil
+import ssl
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from lab import network, pki
+from lab.errors import LabError
+from lab.images import Image
+from lab.namespace import Namespace
+from lab.paths import CONFIG, LOGS, RUN
+from lab.process import Component, Process
+
+PKI = RUN / "node" / "etc" / "pki"
+KUBECONFIG = PKI / "admin.kubeconfig"
+_P = "/opt/parts/"
+_E = "/etc/lab/"
+
+
+def enter(root: Path, parts: Path, images: Path) -> Namespace:
+    """Make the node's namespace with its configuration, its disk and the image archives in it."""
+    own = RUN / "node"
+    shutil.copytree(CONFIG, own / "etc")
+    pki.make_cluster_pki(PKI)
+    for folder in ("lib", "log"):
+        (own / folder).mkdir()
+    binds = {"/etc/lab": own / "etc", "/var/lib": own / "lib", "/var/log": own / "log", "/srv/images": images}
+    return Namespace("node", root, parts, binds, LOGS / "node.log")
+
+
+class Node:
+    """The node's running programs."""
+
+    def __init__(self, space: Namespace) -> None:
+        self._space = space
+        self.processes: dict[str, Process] = {}
+
+    def start(self, images: list[Image]) -> None:
+        """Start everything; return when the node is Ready and its images are imported."""
+        self._launch(etcd(), apiserver(), containerd(self._space))
+        with ThreadPoolExecutor() as pool:  # the import takes as long as the API server's start
+            imported = pool.submit(self._import, images)
+            self.processes["kube-apiserver"].wait_ready()
+            self._launch(controller_manager(), scheduler(), kube_proxy())
+            dns = pool.submit(self._apply, CONFIG / "coredns.yaml")
+            imported.result()
+            self._launch(kubelet())  # after the import: a pod that starts first pulls its sandbox image and hangs
+            self.processes["kubelet"].wait_ready()
+            dns.result()
+
+    def wait_dns(self) -> None:
+        """Wait until the cluster's DNS answers pods."""
+        self._kubectl("rollout", "status", "deployment/coredns", "--namespace=kube-system", "--timeout=60s")
+
+    def _launch(self, *components: Component) -> None:
+        for component in components:
+            self.processes[component.name] = Process(self._space, component, LOGS)
+
+    def _import(self, images: list[Image]) -> None:
+        self.processes["containerd"].wait_ready()
+        for image in images:
+            self._space.run(
+                f"{_P}ctr", "--namespace=k8s.io", "images", "import", "--local", f"/srv/images/{image.archive.name}",
+                timeout_s=120,
+            )  # fmt: skip
+
+    def _apply(self, manifest: Path) -> None:
+        self._kubectl("apply", "--server-side", f"--filename={manifest}")
+
+    def _kubectl(self, *arguments: str) -> None:
+        kubectl = Path(sys.executable).with_name("kubectl")
+        done = subprocess.run(
+            [kubectl, f"--kubeconfig={KUBECONFIG}", *arguments], capture_output=True, text=True, timeout=90
+        )
+        if done.returncode:
+            raise LabError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
+
+
+def api_get(path: str) -> tuple[int, bytes]:
+    """Ask the API server as the administrator. Returns the HTTP status and the body; raises OSError."""
+    context = ssl.create_default_context(cafile=str(PKI / "ca.crt"))
+    context.load_cert_chain(PKI / "admin.crt", PKI / "admin.key")
+    connection = http.client.HTTPSConnection(network.NODE_ADDRESS, 6443, context=context, timeout=2)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def _api_ready() -> str:
+    try:
+        status, _ = api_get("/readyz")
+    except (OSError, http.client.HTTPException) as error:
+        return f"/readyz: {error}"
+    return "" if status == 200 else f"/readyz answered {status}"
+
+
+def _node_ready() -> str:
+    try:
+        status, body = api_get(f"/api/v1/nodes/{pki.NODE}")
+    except (OSError, http.client.HTTPException) as error:
+        return f"the API server: {error}"
+    if status != 200:
+        return f"node {pki.NODE} is not registered (HTTP {status})"
+    conditions = {condition["type"]: condition for condition in json.loads(body)["status"].get("conditions", [])}
+    ready = conditions.get("Ready", {"status": "Unknown", "message": "no condition yet"})
+    return "" if ready["status"] == "True" else f"node {pki.NODE}: {ready['message']}"
+
+
+def etcd() -> Component:
+    """Without fsync: the cluster's state need not outlive the lab."""
+    return Component("etcd", [
+        f"{_P}etcd", "--data-dir=/var/lib/etcd", "--unsafe-no-fsync", "--log-level=warn",
+        "--listen-client-urls=http://127.0.0.1:2379", "--advertise-client-urls=http://127.0.0.1:2379",
+        "--listen-peer-urls=http://127.0.0.1:2380",
+    ])  # fmt: skip
+
+
+def apiserver() -> Component:
+    """Kubelets are reached by address, because the node's name is in no DNS."""
+    return Component("kube-apiserver", [
+        f"{_P}kube-apiserver", "--etcd-servers=http://127.0.0.1:2379",
+        f"--advertise-address={network.NODE_ADDRESS}", f"--service-cluster-ip-range={network.SERVICE_NETWORK}",
+        f"--tls-cert-file={_E}pki/apiserver.crt", f"--tls-private-key-file={_E}pki/apiserver.key",
+        f"--client-ca-file={_E}pki/ca.crt", "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        f"--kubelet-client-certificate={_E}pki/admin.crt", f"--kubelet-client-key={_E}pki/admin.key",
+        "--kubelet-preferred-address-types=InternalIP",
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-account-key-file={_E}pki/service-account.crt",
+        f"--service-account-signing-key-file={_E}pki/service-account.key",
+    ], _api_ready)  # fmt: skip
+
+
+def controller_manager() -> Component:
+    """One of each, so there is no leader to elect; the same below."""
+    return Component("kube-controller-manager", [
+        f"{_P}kube-controller-manager", f"--kubeconfig={_E}pki/controller-manager.kubeconfig",
+        f"--root-ca-file={_E}pki/ca.crt", f"--service-account-private-key-file={_E}pki/service-account.key",
+        "--use-service-account-credentials", "--leader-elect=false",
+    ])  # fmt: skip
+
+
+def scheduler() -> Component:
+    """The default scheduler."""
+    return Component("kube-scheduler", [
+        f"{_P}kube-scheduler", f"--kubeconfig={_E}pki/scheduler.kubeconfig", "--leader-elect=false",
+    ])  # fmt: skip
+
+
+def kube_proxy() -> Component:
+    """Services by nftables, in the node's own network."""
+    return Component("kube-proxy", [
+        f"{_P}kube-proxy", f"--config={_E}kube-proxy.yaml", f"--hostname-override={pki.NODE}",
+    ])  # fmt: skip
+
+
+def containerd(space: Namespace) -> Component:
+    """Ready when its socket is there."""
+    socket = Path(f"/proc/{space.pid}/root/run/containerd/containerd.sock")
+    return Component(
+        "containerd",
+        ["env", f"PATH={_P}:/usr/sbin:/usr/bin:/sbin:/bin", f"{_P}containerd", f"--config={_E}containerd.toml"],
+        lambda: "" if socket.exists() else "no socket yet",
+    )
+
+
+def kubelet() -> Component:
+    """Ready when the API server says that the node is."""
+    return Component("kubelet", [
+        f"{_P}kubelet", f"--config={_E}kubelet.yaml", f"--kubeconfig={_E}pki/kubelet.kubeconfig",
+        f"--hostname-override={pki.NODE}", f"--node-ip={network.NODE_ADDRESS}",
+    ], _node_ready)  # fmt: skip

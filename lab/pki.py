@@ -1,0 +1,103 @@
+"""Keys and certificates, made anew at every start: the cluster's, the git host's, and the two git accounts' SSH keys."""
+
+import base64
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+import trustme
+import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from lab import network
+
+API = f"https://{network.NODE_ADDRESS}:6443"
+CONTEXT = "git-to-pod-lab"
+NODE = "node"
+# Kubernetes takes a certificate's common name as the user and its organisation as the group.
+CLIENTS = {
+    "admin": ("admin", "system:masters"),
+    "controller-manager": ("system:kube-controller-manager", None),
+    "scheduler": ("system:kube-scheduler", None),
+    "kubelet": (f"system:node:{NODE}", "system:nodes"),
+    "kube-proxy": ("system:kube-proxy", None),
+}
+
+
+def make_cluster_pki(folder: Path) -> None:
+    """Write ca.crt, apiserver.{crt,key}, service-account.key and one kubeconfig per client into `folder`."""
+    folder.mkdir(parents=True)
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(str(folder / "ca.crt"))
+    server = ca.issue_cert(network.NODE_ADDRESS, network.API_SERVICE, "127.0.0.1", "kubernetes.default.svc", NODE)
+    for name, certificate in {"apiserver": server, "service-account": ca.issue_cert("service-account")}.items():
+        write_secret(folder / f"{name}.key", certificate.private_key_pem.bytes())
+        (folder / f"{name}.crt").write_bytes(b"".join(part.bytes() for part in certificate.cert_chain_pems))
+    for name, (user, group) in CLIENTS.items():
+        # Go refuses a certificate without any subject alternative name as trustme writes it
+        certificate = ca.issue_cert(f"{name}.lab.test", common_name=user, organization_name=group)
+        write_secret(folder / f"{name}.crt", certificate.cert_chain_pems[0].bytes())
+        write_secret(folder / f"{name}.key", certificate.private_key_pem.bytes())
+        write_secret(folder / f"{name}.kubeconfig", _kubeconfig(folder, name).encode())
+
+
+def _kubeconfig(folder: Path, name: str) -> str:
+    def data(file: str) -> str:
+        return base64.b64encode((folder / file).read_bytes()).decode()
+
+    user = {"client-certificate-data": data(f"{name}.crt"), "client-key-data": data(f"{name}.key")}
+    return yaml.safe_dump(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": CONTEXT,
+            "clusters": [{"name": CONTEXT, "cluster": {"server": API, "certificate-authority-data": data("ca.crt")}}],
+            "users": [{"name": name, "user": user}],
+            "contexts": [{"name": CONTEXT, "context": {"cluster": CONTEXT, "user": name}}],
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Account:
+    """A git account: `folder` holds username, password, ca.crt, ssh-privatekey and known_hosts."""
+
+    name: str
+    folder: Path
+    password: str
+    ssh_public_key: str
+
+
+def make_git_pki(folder: Path, accounts: dict[str, Path]) -> list[Account]:
+    """Write the git host's TLS and SSH host keys into `folder`, and each account's credentials into its own folder."""
+    names = (network.GIT_NAME, network.GIT_ADDRESS, network.GIT_ADDRESS_FROM_NODE)
+    folder.mkdir(parents=True)
+    ca = trustme.CA()
+    server = ca.issue_cert(*names)
+    write_secret(folder / "tls.key", server.private_key_pem.bytes())
+    (folder / "tls.crt").write_bytes(b"".join(part.bytes() for part in server.cert_chain_pems))
+    host_public = _ssh_key(folder / "ssh_host_key")
+    made = []
+    for name, own in accounts.items():
+        own.mkdir(mode=0o700)
+        password = secrets.token_urlsafe(24)
+        (own / "username").write_text(name)
+        write_secret(own / "password", password.encode())
+        ca.cert_pem.write_to_path(str(own / "ca.crt"))
+        (own / "known_hosts").write_text(f"{','.join(names)} {host_public}\n")
+        made.append(Account(name, own, password, _ssh_key(own / "ssh-privatekey")))
+    return made
+
+
+def _ssh_key(path: Path) -> str:
+    """Write a new private key to `path`; return the public one as OpenSSH writes it."""
+    key = Ed25519PrivateKey.generate()
+    write_secret(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a file that only its owner can read."""
+    path.touch(mode=0o600)
+    path.write_bytes(content)

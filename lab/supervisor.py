@@ -1,0 +1,186 @@
+"""The process that owns a running lab: builds, starts, answers commands, and leaves a clean machine behind.
+
+It ends on SIGTERM or SIGINT, on the command `down`, and when its owner (the other end of standard input) is gone.
+Started by lab.client; what it prints until it closes its standard output is its progress.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import Listener
+from pathlib import Path
+
+from lab import build, cgroups, githost, images, network, node, pki
+from lab.errors import LabError
+from lab.namespace import Namespace
+from lab.paths import CACHE, LOCK, LOGS, RUN, STATE
+from lab.process import Process
+from lab.tools import Runner
+
+CONTROL = RUN / "control"  # a socket that takes (verb, component name)
+
+
+class Supervisor:
+    """One lab, from its build to its end."""
+
+    def __init__(self, archives: Path | None) -> None:
+        self._archives = archives
+        self._began = time.monotonic()
+        self._spaces: list[Namespace] = []
+        self._processes: dict[str, Process] = {}
+        self._ending = threading.Event()
+
+    def start(self) -> None:
+        """Bring everything up and write the state file, by which others find the lab."""
+        build.check_host()
+        runner = Runner(self._report)
+        built = build.build(runner)
+        resolved = images.resolve(built, self._archives, runner)
+        build_s = time.monotonic() - self._began
+        clear_leftovers()
+        network.check_free()
+        LOGS.mkdir(parents=True)
+        self._report("starting the node and the git host")
+        started = time.monotonic()
+        cgroups.create()
+        for enter in (
+            lambda: node.enter(built.root, built.parts, images.IMAGES),
+            lambda: githost.enter(built.root, built.parts),
+        ):
+            self._spaces.append(enter())
+        node_space, git_space = self._spaces
+        network.connect(node_space, git_space)
+        self._processes.update(githost.start(git_space))
+        kubernetes = node.Node(node_space)
+        self._processes.update(kubernetes.processes)
+        kubernetes.start(resolved)
+        self._processes.update(kubernetes.processes)
+        ready_s = time.monotonic() - started
+        self._report(f"node Ready, {len(resolved)} images imported, after {ready_s:.1f} s")
+        kubernetes.wait_dns()
+        timings = {"build": build_s, "node_ready": ready_s, "lab_up": time.monotonic() - started}
+        self._write_state(resolved, {name: round(seconds, 3) for name, seconds in timings.items()})
+        self._report(f"lab up, after {timings['lab_up']:.1f} s")
+
+    def wait(self) -> None:
+        """Serve commands until told to end."""
+        threading.Thread(target=self._serve, daemon=True).start()
+        while not self._ending.wait(0.2):
+            if select.select([sys.stdin], [], [], 0)[0] and not os.read(sys.stdin.fileno(), 1):
+                return  # the owner is gone
+            for space in self._spaces:
+                if not Path(f"/proc/{space.pid}").exists():
+                    raise LabError(f"namespace {space.name} ended by itself; see scripts/lab logs")
+
+    def stop(self) -> None:
+        """End everything and remove what the kernel keeps."""
+        STATE.unlink(missing_ok=True)
+        for space in self._spaces:
+            space.kill()
+        deadline = time.monotonic() + 10
+        while network.links_left() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        cgroups.remove()
+
+    def _serve(self) -> None:
+        with Listener(str(CONTROL)) as listener:
+            while True:
+                with contextlib.suppress(OSError, EOFError), listener.accept() as connection:
+                    connection.send(self._obey(*connection.recv()))
+
+    def _obey(self, verb: str, name: str) -> str:
+        """Carry out a command; returns "" or what was wrong with it."""
+        if verb == "down":
+            self._ending.set()
+        elif name not in self._processes:
+            return f"no component {name!r}; there are {', '.join(sorted(self._processes))}"
+        elif verb == "stop":
+            self._processes[name].stop()
+        elif verb == "start":
+            self._processes[name].start()
+        elif verb == "restart":
+            self._processes[name].stop()
+            self._processes[name].start()
+        else:
+            return f"no command {verb!r}; there are down, stop, start, restart"
+        return ""
+
+    def _write_state(self, resolved: list[images.Image], timings_s: dict[str, float]) -> None:
+        state = {
+            "context": pki.CONTEXT,
+            "kubeconfig": str(node.KUBECONFIG),
+            "repository": githost.REPOSITORY,
+            "push_url": githost.PUSH_URL,
+            "ssh_repository": githost.SSH_REPOSITORY,
+            "ssh_push_url": githost.SSH_PUSH_URL,
+            "git_credentials": str(githost.CREDENTIALS[githost.READER]),
+            "push_credentials": str(githost.CREDENTIALS[githost.WRITER]),
+            "git_log": str(githost.ACCESS_LOG),
+            "images": [image.public() for image in resolved],
+            "timings_s": timings_s,
+            "node_pid": self._spaces[0].pid,
+            "git_pid": self._spaces[1].pid,
+        }
+        temporary = STATE.with_suffix(".making")
+        temporary.write_text(json.dumps(state, indent=2))
+        temporary.rename(STATE)
+
+    def _report(self, line: str) -> None:
+        print(f"lab {time.monotonic() - self._began:6.1f} s  {line}", flush=True)
+
+
+def clear_leftovers() -> None:
+    """Remove what a lab that was killed or lost to a reboot left: its files and its cgroups. The lock is held."""
+    cgroups.remove()
+    build.remove(RUN)
+
+
+def main() -> int:
+    """Run a lab from its start to its end. Exit status 0, 1 (failed; the last line printed says why)."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--images", type=Path)
+    arguments = parser.parse_args()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with LOCK.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print("error: a lab is running already: use it, or end it with scripts/lab down", flush=True)
+            return 1
+        os.set_inheritable(lock.fileno(), False)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, _interrupted)
+        supervisor = Supervisor(arguments.images)
+        try:
+            supervisor.start()
+            os.close(1)  # tells whoever waits that the lab is up
+            supervisor.wait()
+        except KeyboardInterrupt:
+            return 0
+        except LabError as error:
+            with contextlib.suppress(OSError):
+                print(f"error: {error}", flush=True)
+            return 1
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)  # the end is not to be interrupted
+            supervisor.stop()
+    return 0
+
+
+def _interrupted(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

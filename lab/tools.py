@@ -1,0 +1,84 @@
+"""Running other programs during the build: with progress, and never outliving the build."""
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.namespace import die_with_parent
+
+Report = Callable[[str], None]
+_PROGRESS_S = 15.0
+
+
+class Runner:
+    """Runs programs and reports how far they are; `stop` ends all that are running, from any thread."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = False
+
+    def run(
+        self,
+        title: str,
+        command: Sequence[str | Path],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout_s: float = 3600,
+    ) -> str:
+        """Run `command`, report `title` with its lines so far every 15 s, return its output (both streams)."""
+        with self._started(command, cwd, env) as child:
+            assert child.stdout is not None
+            began = reported = time.monotonic()
+            killer = threading.Timer(timeout_s, _kill_group, [child])
+            killer.start()
+            lines: list[str] = []
+            for line in child.stdout:
+                lines.append(line)
+                if time.monotonic() - reported > _PROGRESS_S:
+                    reported = time.monotonic()
+                    self.report(f"{title}: {len(lines)} steps, {reported - began:.0f} s")
+            status = child.wait()
+            killer.cancel()
+        if self._stopped:
+            raise LabError(f"{title}: interrupted")
+        if status:
+            tail = " | ".join(text.strip() for text in lines[-4:])
+            raise LabError(f"{title} failed ({shlex.join(map(str, command[:3]))} … ended with {status}): {tail}")
+        return "".join(lines)
+
+    def stop(self) -> None:
+        """End every running program."""
+        self._stopped = True
+        for child in list(self._running):
+            _kill_group(child)
+
+    @contextlib.contextmanager
+    def _started(
+        self, command: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None
+    ) -> Iterator[subprocess.Popen[str]]:
+        child = subprocess.Popen(
+            command, cwd=cwd, env={**os.environ, **(env or {})}, text=True, errors="replace",
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=die_with_parent,
+        )  # fmt: skip
+        self._running.add(child)
+        try:
+            yield child
+        finally:
+            if child.poll() is None:
+                _kill_group(child)
+                child.wait()
+            self._running.discard(child)
+
+
+def _kill_group(child: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
