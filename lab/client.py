@@ -57,7 +57,8 @@ def find() -> Lab:
 def up(images: Path | None, report: Callable[[str], None], owned: bool) -> subprocess.Popen[str]:
     """Start a lab and return its supervisor when it is up. An owned lab ends when this process does, however it ends."""
     supervisor = subprocess.Popen(
-        [sys.executable, "-m", "lab.supervisor", *([f"--images={images.resolve()}"] if images else [])],
+        [sys.executable, "-m", "lab.supervisor", *(["--owned"] if owned else []),
+         *([f"--images={images.resolve()}"] if images else [])],
         cwd=PROJECT, text=True, start_new_session=True,
         stdin=subprocess.PIPE if owned else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=_errors_file(),
     )  # fmt: skip

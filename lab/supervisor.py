@@ -1,6 +1,6 @@
 """The process that owns a running lab: builds, starts, answers commands, and leaves a clean machine behind.
 
-It ends on SIGTERM or SIGINT, on the command `down`, and when its owner (the other end of standard input) is gone.
+It ends on SIGTERM or SIGINT, on the command `down`, and with --owned when the other end of its standard input is gone.
 Started by lab.client; what it prints until it closes its standard output is its progress.
 """
 
@@ -69,11 +69,11 @@ class Supervisor:
         self._write_state(resolved, {name: round(seconds, 3) for name, seconds in timings.items()})
         self._report(f"lab up, after {timings['lab_up']:.1f} s")
 
-    def wait(self) -> None:
+    def wait(self, owned: bool) -> None:
         """Serve commands until told to end."""
         threading.Thread(target=self._serve, daemon=True).start()
         while not self._ending.wait(0.2):
-            if select.select([sys.stdin], [], [], 0)[0] and not os.read(sys.stdin.fileno(), 1):
+            if owned and select.select([sys.stdin], [], [], 0)[0] and not os.read(sys.stdin.fileno(), 1):
                 return  # the owner is gone
             for space in self._spaces:
                 if not Path(f"/proc/{space.pid}").exists():
@@ -146,6 +146,7 @@ def main() -> int:
     """Run a lab from its start to its end. Exit status 0, 1 (failed; the last line printed says why)."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=Path)
+    parser.add_argument("--owned", action="store_true")
     arguments = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
     with LOCK.open("a+") as lock:
@@ -164,7 +165,7 @@ def main() -> int:
         try:
             supervisor.start()
             os.close(1)  # tells whoever waits that the lab is up
-            supervisor.wait()
+            supervisor.wait(arguments.owned)
         except KeyboardInterrupt:
             return 0
         except LabError as error:
