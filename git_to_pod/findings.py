@@ -1,0 +1,320 @@
+"""What a run found: filled cell by cell, then written to summary.json."""
+
+# ruff: noqa: RUF001  # dashes and signs as a reader expects them in print
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from git_to_pod.cluster import Cluster
+from git_to_pod.load import Response
+from git_to_pod.settings import Settings
+from git_to_pod.statistics import Figure
+from git_to_pod.trials import PUSH, Trial, figures, measure_mixed_commits, table
+
+REQUIREMENTS = {
+    "R1": "A git repository is synchronised into running pods",
+    "R2": "Changes are detected and fetched without anyone doing anything",
+    "R3": "Pods restart when the content changes",
+    "R4": "The deployed commit can be seen",
+}
+CONSTRAINTS = {
+    "no_way_out": "Pull-based: nothing leaves the cluster but the polls",
+    "nothing_reaches_in": "Nothing outside opens a connection into the cluster",
+    "private": "The repository is private",
+    "read_only": "The cluster may read the repository, not write to it",
+    "provider_agnostic": "Any git provider: HTTPS and SSH",
+    "no_api_token": "The app's pods hold no key to the Kubernetes API",
+}
+
+
+@dataclass
+class Check:
+    """A requirement or constraint: whether it holds (None: not tried here), and what shows it."""
+
+    holds: bool | None
+    evidence: str
+    rows: list[dict[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure that was set before measuring."""
+
+    name: str
+    text: str
+    value: float
+    limit: float
+    unit: str = "s"
+
+    @property
+    def met(self) -> bool | None:
+        return None if math.isnan(self.value) or math.isnan(self.limit) else self.value <= self.limit
+
+
+class EvaluationFailed(AssertionError):
+    """A requirement or a constraint does not hold."""
+
+
+@dataclass
+class Findings:
+    settings: Settings
+    kubernetes: dict[str, str] = field(default_factory=dict)
+    images: list[dict[str, str]] = field(default_factory=list)
+    requirements: dict[str, Check] = field(default_factory=dict)
+    constraints: dict[str, Check] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+    responses: list[Response] = field(default_factory=list)
+    cost: dict[str, Any] = field(default_factory=dict)
+    timings_s: dict[str, float] = field(default_factory=dict)
+    error: str = ""  # what broke the run off
+
+    def look_at(self, cluster: Cluster) -> None:
+        """What the run is made on, once the images run."""
+        self.kubernetes = environment(cluster)
+        self.images = images(cluster, self.settings)
+        self.timings_s |= {f"lab_{name}": seconds for name, seconds in self.lab_timings.items()}
+
+    @property
+    def lab_timings(self) -> dict[str, float]:
+        return self.settings.lab.timings_s if self.settings.lab else {}
+
+    def require(self, name: str, check: Check) -> Shown:
+        self.requirements[name] = check
+        self.write()  # so that a run that breaks off leaves what it found
+        return Shown(name, f"{name}: {REQUIREMENTS[name]}", check)
+
+    def constrain(self, name: str, check: Check) -> Shown:
+        self.constraints[name] = check
+        self.write()
+        return Shown(name, CONSTRAINTS[name], check)
+
+    def measured(self, trials: Sequence[Trial], responses: Sequence[Response]) -> None:
+        """Take in the trials; what did not happen in one of them does not hold."""
+        self.trials, self.responses = list(trials), list(responses)
+        measure_mixed_commits(self.trials, self.responses)
+        pushes = [trial for trial in self.trials if trial.kind == PUSH]
+        for name, phase, word in (("R2", "published", "published"), ("R3", "restarted", "followed by a restart")):
+            happened = sum(phase in trial.instants for trial in pushes)
+            check = self.requirements.setdefault(name, Check(True, ""))
+            check.holds = bool(check.holds) and happened == self.settings.commits
+            check.evidence += f" In the trials {happened} of {self.settings.commits} pushed commits were {word}."
+        self.write()
+
+    @property
+    def stand_ins(self) -> list[str]:
+        return [image["ref"] for image in self.images if image["source"] == "stand-in"]
+
+    @property
+    def failing(self) -> list[str]:
+        """What was not shown to hold. A constraint that cannot be tried on this cluster is reported, not asserted."""
+        missing = [name for name in REQUIREMENTS if name not in self.requirements]
+        missing += [name for name in CONSTRAINTS if name not in self.constraints]
+        checks = self.requirements | self.constraints
+        return [*missing, *(name for name, check in checks.items() if check.holds is False)]
+
+    @property
+    def holds(self) -> bool:
+        return not self.failing and not self.error
+
+    @property
+    def figures(self) -> dict[str, Figure]:
+        return figures(self.trials)
+
+    @property
+    def failed_requests(self) -> list[Response]:
+        return [response for response in self.responses if response.failed]
+
+    @property
+    def targets(self) -> list[Target]:
+        """The issue's figures, each against what was measured."""
+        median = {name: figure.median for name, figure in self.figures.items()}
+        wait_and_restart = median["push_to_polled"] + median["rollout_restart"]
+        return [
+            Target(
+                "chain_overhead", "from git-sync's poll to the requested restart", median["polled_to_requested"], 0.15
+            ),
+            Target(
+                "push_to_restarted",
+                "push to all replicas restarted, at most 1.15 × (wait for the poll + a restart of this Deployment)",
+                median["push_to_restarted"],
+                1.15 * wait_and_restart,
+            ),
+            Target(
+                "restart",
+                "a restart of this Deployment, at most 1.5 × that of the same nginx without git-sync",
+                median["rollout_restart"],
+                1.5 * median["plain_rollout_restart"],
+            ),
+            Target(
+                "failed_requests",
+                "failed requests while pods were being replaced",
+                len(self.failed_requests) if self.responses else math.nan,
+                0,
+                "",
+            ),
+        ]
+
+    @property
+    def answer(self) -> str:
+        """One or two plain sentences, computed; a run with stand-ins says so before anything else."""
+        prefix = ""
+        if self.stand_ins:
+            prefix = f"Made with stand-ins for {names(self.stand_ins)}: no conclusion about git-sync or Reloader. "
+        if self.error:
+            return f"{prefix}no: the run broke off: {self.error}"
+        if self.failing:
+            return f"{prefix}no: {names(self.failing)} did not hold"
+        restarted = self.figures["push_to_restarted"]
+        sent, failed = len(self.responses), len(self.failed_requests)
+        return (
+            f"{prefix}yes: R1 to R4 hold within the constraints. From push to all {self.settings.replicas} replicas "
+            f"restarted: median {in_words(restarted)}, polling every {self.settings.period}; "
+            f"{failed} of {sent} requests failed"
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """summary.json: its keys are documented in the README."""
+        failed = self.failed_requests
+        return {
+            "answer": self.answer,
+            "holds": self.holds,
+            "stand_ins": self.stand_ins,
+            "kubernetes": self.kubernetes,
+            "images": self.images,
+            "parameters": {
+                name: getattr(self.settings, name)
+                for name in ("ref", "period", "replicas", "commits", "seed", "timeout_s")
+            },
+            "requirements": {name: as_result(check) for name, check in self.requirements.items()},
+            "constraints": {name: as_result(check) for name, check in self.constraints.items()},
+            "latency_s": {name: asdict(figure) for name, figure in self.figures.items()},
+            "trials": {
+                "ok": sum(trial.outcome == "ok" for trial in self.trials),
+                "timed_out": sum(trial.timed_out for trial in self.trials),
+                "failed": sum(trial.outcome.startswith("failed") for trial in self.trials),
+            },
+            "targets": [
+                {"name": t.name, "value": t.value, "limit": t.limit, "met": t.met, "text": t.text} for t in self.targets
+            ],
+            "requests": {
+                "sent": len(self.responses),
+                "failed": len(failed),
+                "failures": [f"{r.error or f'HTTP {r.status}'}" for r in failed[:20]],
+            },
+            "cost": self.cost,
+            "timings_s": self.timings_s,
+        }
+
+    def write(self) -> None:
+        """summary.json and trials.csv, in the run's folder."""
+        self.settings.output.mkdir(parents=True, exist_ok=True)
+        write_json(self.settings.output / "summary.json", self.summary())
+        table(self.trials).to_csv(self.settings.output / "trials.csv", index=False)
+
+    def verify(self) -> None:
+        """Fail the run if a requirement or a constraint does not hold."""
+        if not self.holds:
+            raise EvaluationFailed(self.answer)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A check as a reader sees it."""
+
+    name: str
+    title: str
+    check: Check
+
+    def _repr_html_(self) -> str:
+        word = {True: "holds", False: "does not hold", None: "not tried here"}[self.check.holds]
+        kind = {True: "good", False: "bad", None: "open"}[self.check.holds]
+        return (
+            f'<div class="check {kind}" id="{self.name}"><p class="claim"><span class="badge">{word}</span> '
+            f"{escape(self.title)}</p><p>{escape(self.check.evidence)}</p>{html_table(self.check.rows)}</div>"
+        )
+
+
+def as_result(check: Check) -> dict[str, Any]:
+    return {"pass": check.holds, "evidence": check.evidence}
+
+
+def html_table(rows: Sequence[dict[str, str]], caption: str = "") -> str:
+    """A plain table that scrolls by itself where the page is narrow."""
+    if not rows:
+        return ""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in rows[0])
+    body = "".join(f"<tr>{''.join(map(html_cell, row.values()))}</tr>" for row in rows)
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return (
+        f'<div class="table" tabindex="0" role="region" aria-label="{escape(caption or "Table")}">'
+        f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def html_cell(text: str) -> str:
+    """Figures stay on one line; ids and digests may break anywhere."""
+    kind = "long" if any(len(word) > 24 for word in text.split()) else "number" if text[:1].isdigit() else ""
+    return f'<td class="{kind}">{escape(text)}</td>' if kind else f"<td>{escape(text)}</td>"
+
+
+def in_words(figure: Figure) -> str:
+    """As a reader wants a figure: with its interval, and with what it rests on."""
+    if not figure.n:
+        return "not measured"
+    interval = "" if math.isnan(figure.low) else f"95% CI {figure.low:.2f}–{figure.high:.2f}, "
+    timeouts = f"{figure.timeouts} timeout{'' if figure.timeouts == 1 else 's'}"
+    return f"{figure.median:.2f} s ({interval}n={figure.n}, {timeouts})"
+
+
+def names(listed: Sequence[str]) -> str:
+    return " and ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)
+
+
+def write_json(path: Path, value: object) -> None:
+    """JSON has neither infinity (a timeout) nor NaN (not measured): both are null; `timeouts` tells them apart."""
+    path.write_text(json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def finite(value: object) -> object:
+    if isinstance(value, float):
+        return round(value, 4) if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
+
+
+def environment(cluster: Cluster) -> dict[str, str]:
+    """What the run was made on."""
+    version = cluster.get("/version")
+    nodes = cluster.items("/api/v1/nodes")
+    found = {"context": cluster.context, "version": version["gitVersion"], "nodes": str(len(nodes))}
+    if nodes:
+        info = nodes[0]["status"]["nodeInfo"]
+        found |= {
+            "container_runtime": info["containerRuntimeVersion"],
+            "node_os": info["osImage"],
+            "kernel": info["kernelVersion"],
+            "architecture": info["architecture"],
+            "cpus": str(nodes[0]["status"]["capacity"]["cpu"]),
+        }
+    return found
+
+
+def images(cluster: Cluster, settings: Settings) -> list[dict[str, str]]:
+    """Each image that ran: the lab knows where it took it from, another cluster pulled it."""
+    pods = cluster.items(f"/api/v1/namespaces/{settings.namespace}/pods")
+    statuses = [status for pod in pods for status in pod["status"].get("containerStatuses", [])]
+    used = {image for pod in pods for image in (c["image"] for c in pod["spec"]["containers"])}
+    if settings.lab:
+        return [image for image in settings.lab.images if image["ref"] in used]
+    digests = {status["image"]: status["imageID"].rpartition("@")[2] for status in statuses}
+    return [{"ref": ref, "source": "pulled", "digest": digests.get(ref, "")} for ref in sorted(used)]

@@ -1,0 +1,140 @@
+"""Requests to the Service from inside the cluster, for as long as the trials take: none may fail."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import urllib3
+
+from git_to_pod.cluster import ApiError, Cluster, Object, TimedOut, wait_for
+from git_to_pod.observe import Recorder, described_pod
+from git_to_pod.repository import FILE
+from git_to_pod.settings import Settings
+
+POD = "load"
+RATE = 50  # requests a second, one after the other, each on a connection of its own
+LINE = "%{stderr}%{exitcode}|%{http_code}|%header{x-git-commit}|%{errormsg}\\n"
+
+
+@dataclass(frozen=True)
+class Response:
+    """One request's outcome, at the instant its line was received."""
+
+    instant: float
+    status: int
+    commit: str
+    error: str
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.error) or not 200 <= self.status < 400
+
+
+def parse(instant: float, line: str) -> Response | None:
+    parts = line.split("|", 3)
+    if len(parts) != 4 or not parts[0].isdigit() or not parts[1].isdigit():
+        return None
+    code, status, commit, message = parts
+    error = "" if code == "0" else f"curl {code}: {message or 'no message'}"
+    return Response(instant, int(status), commit, error)
+
+
+class Load:
+    """A pod with git-sync's image, for its curl, and a thread that reads its log."""
+
+    def __init__(self, cluster: Cluster, recorder: Recorder, settings: Settings) -> None:
+        self.cluster = cluster
+        self.recorder = recorder
+        self.timeout_s = settings.timeout_s
+        self.path = f"/api/v1/namespaces/{settings.namespace}/pods"
+        self.responses: list[Response] = []
+        self.stopped = threading.Event()
+        self.reader = threading.Thread(target=self.read, name="load", daemon=True)
+
+    def start(self) -> None:
+        """Create the pod and wait for its first response."""
+        poller = self.recorder.get("Deployment", "git-poller")
+        assert poller, "the poller is deployed first"
+        self.cluster.delete(f"{self.path}/{POD}", gracePeriodSeconds="0")
+        self.cluster.call("POST", self.path, load_pod(poller["spec"]["template"]["spec"]))
+
+        def running() -> bool:
+            pod = self.recorder.get("Pod", POD)
+            return bool(pod and pod["status"].get("phase") == "Running")
+
+        last_seen = partial(described_pod, self.recorder, POD)
+        self.recorder.wait_for("pod load running", running, self.timeout_s, last_seen)
+        self.reader.start()
+        wait_for("the first response of the Service", lambda: self.responses, self.timeout_s)
+
+    def read(self) -> None:
+        seen = 0
+        while not self.stopped.is_set():
+            try:
+                lines = self.cluster.lines(f"{self.path}/{POD}/log", timeout_s=600, follow="true")
+                for number, (instant, line) in enumerate(lines):
+                    if number >= seen:
+                        seen += 1
+                        if response := parse(instant, line.decode(errors="replace")):
+                            self.responses.append(response)
+            except (ApiError, urllib3.exceptions.HTTPError, OSError):
+                self.stopped.wait(0.2)  # the API server is away: its log is still there when it is back
+
+    def stop(self) -> list[Response]:
+        self.stopped.set()
+        self.cluster.delete(f"{self.path}/{POD}", gracePeriodSeconds="0")
+        self.reader.join(timeout=10)
+        if self.reader.is_alive():
+            raise TimedOut("the load's log did not end 10 s after its pod was deleted")
+        return self.responses
+
+
+def load_pod(like: Object) -> Object:
+    """curl as PID 1: one process, so that fifty requests a second cost the node little."""
+    source = like["containers"][0]
+    url = f"http://app/{FILE}?[1-100000000]"
+    command = ["curl", "--silent", "--output", "/dev/null", "--rate", f"{RATE}/s", "--write-out", LINE]
+    command += ["--header", "Connection: close", "--connect-timeout", "2", "--max-time", "5", url]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": POD, "labels": {"app": POD}},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 1,
+            "securityContext": like["securityContext"],
+            "containers": [
+                {
+                    "name": "curl",
+                    "image": source["image"],
+                    "command": command,
+                    "securityContext": source["securityContext"],
+                }
+            ],
+        },
+    }
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """While a rollout is under way, visitors get the old or the new commit: from the first new to the last old."""
+
+    started: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.started
+
+
+def mixed_commits(responses: Sequence[Response], commit: str, since: float, until: float) -> Mixed | None:
+    """How long one commit's rollout was visible as two commits; None where the commit was never served."""
+    window = [r for r in responses if since <= r.instant <= until and r.commit]
+    first_new = next((r.instant for r in window if r.commit == commit), None)
+    if first_new is None:
+        return None
+    last_old = max((r.instant for r in window if r.commit != commit), default=first_new)
+    return Mixed(first_new, max(first_new, last_old))

@@ -1,0 +1,157 @@
+"""Watch events of one namespace, each stamped at its receipt with one monotonic clock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from git_to_pod.cluster import Cluster, Object, TimedOut
+
+Found = TypeVar("Found")
+WATCHED = {
+    "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
+    "ReplicaSet": "/apis/apps/v1/namespaces/{}/replicasets",
+    "Pod": "/api/v1/namespaces/{}/pods",
+    "ConfigMap": "/api/v1/namespaces/{}/configmaps",
+    "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices",
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing the API server told, and when it was heard."""
+
+    instant: float
+    kind: str
+    type: str  # ADDED, MODIFIED or DELETED
+    object: Object
+
+    @property
+    def name(self) -> str:
+        return str(self.object["metadata"]["name"])
+
+
+class Recorder:
+    """Everything heard so far, in order of receipt, and the latest state of each object."""
+
+    following: ClassVar[Recorder | None] = None
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.events: list[Event] = []
+        self.state: dict[tuple[str, str], Object] = {}
+        self.heard = threading.Condition()
+        self.stopped = threading.Event()
+
+    def follow(self, cluster: Cluster, namespace: str) -> None:
+        """Start a thread for each kind; they end with the process, with stop(), or when another follows."""
+        if Recorder.following:
+            Recorder.following.stop()
+        Recorder.following = self
+        for kind, path in WATCHED.items():
+
+            def see(instant: float, change: str, item: Object, kind: str = kind) -> None:
+                self.see(Event(instant, kind, change, item))
+
+            threading.Thread(
+                target=cluster.watch,
+                args=(path.format(namespace), see, self.stopped),
+                name=f"watch {kind}",
+                daemon=True,
+            ).start()
+
+    def see(self, event: Event) -> None:
+        with self.heard:
+            self.events.append(event)
+            if event.type == "DELETED":
+                self.state.pop((event.kind, event.name), None)
+            else:
+                self.state[event.kind, event.name] = event.object
+            self.heard.notify_all()
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+    def get(self, kind: str, name: str) -> Object | None:
+        return self.state.get((kind, name))
+
+    def all(self, kind: str, **labels: str) -> list[Object]:
+        with self.heard:
+            found = [item for (its_kind, _), item in self.state.items() if its_kind == kind]
+        return [item for item in found if labels.items() <= item["metadata"].get("labels", {}).items()]
+
+    def wait_for(
+        self, what: str, condition: Callable[[], Found | None], timeout_s: float, last_seen: Callable[[], str]
+    ) -> Found:
+        """Look at each event until the condition gives something."""
+        limit = self.clock() + timeout_s
+        with self.heard:
+            while not (found := condition()):
+                left = limit - self.clock()
+                if left <= 0:
+                    raise TimedOut(f"{what}: not after {timeout_s:.0f} s; last seen: {last_seen()}")
+                self.heard.wait(left)
+        return found
+
+
+def pods_of(recorder: Recorder, app: str) -> list[Object]:
+    """The app's pods that are not on their way out."""
+    return [pod for pod in recorder.all("Pod", app=app) if "deletionTimestamp" not in pod["metadata"]]
+
+
+def is_ready(pod: Object) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
+
+
+def is_complete(deployment: Object | None) -> bool:
+    """As `kubectl rollout status` sees it: all replicas updated and available, and no others."""
+    if deployment is None:
+        return False
+    status: dict[str, Any] = deployment.get("status", {})
+    wanted = deployment["spec"]["replicas"]
+    return bool(
+        status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+        and status.get("replicas", 0) == wanted
+        and status.get("updatedReplicas", 0) == wanted
+        and status.get("availableReplicas", 0) == wanted
+    )
+
+
+def serving(recorder: Recorder, service: str) -> set[str]:
+    """The names of the pods that the Service sends requests to."""
+    return {
+        endpoint["targetRef"]["name"]
+        for part in recorder.all("EndpointSlice", **{"kubernetes.io/service-name": service})
+        for endpoint in part.get("endpoints") or []
+        if endpoint.get("conditions", {}).get("ready")
+    }
+
+
+def described(recorder: Recorder, app: str) -> str:
+    """What a wait for a Deployment last saw: its counts, and why its pods wait."""
+    deployment = recorder.get("Deployment", app)
+    if deployment is None:
+        return f"no deployment/{app}"
+    status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
+    words = [f"deployment/{app} {status.get('updatedReplicas', 0)} of {wanted} updated"]
+    words[0] += f", {status.get('readyReplicas', 0)} ready"
+    waiting = [described_pod(recorder, pod["metadata"]["name"]) for pod in pods_of(recorder, app) if not is_ready(pod)]
+    return ", ".join([*words, *waiting])
+
+
+def described_pod(recorder: Recorder, name: str) -> str:
+    """Why a pod is not Ready: what its containers wait for, or its phase."""
+    pod = recorder.get("Pod", name)
+    if pod is None:
+        return f"no pod/{name}"
+    reasons = [
+        c["state"]["waiting"].get("reason", "waiting")
+        for c in pod["status"].get("containerStatuses", [])
+        if "waiting" in c.get("state", {})
+    ]
+    unscheduled = [c["message"] for c in pod["status"].get("conditions", []) if c.get("reason") == "Unschedulable"]
+    why = ", ".join(unscheduled or reasons)
+    return f"pod/{name} waiting: {why}" if why else f"pod/{name} {pod['status'].get('phase', 'Unknown')}, not ready"

@@ -1,0 +1,282 @@
+"""The parts of the report that are computed: the answer at its head, the tables, the verdict."""
+
+# ruff: noqa: RUF001
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import ClassVar
+
+from IPython import get_ipython
+from IPython.core.interactiveshell import ExecutionResult
+
+from git_to_pod import plots
+from git_to_pod.findings import CONSTRAINTS, REQUIREMENTS, EvaluationFailed, Findings, html_table, in_words, names
+from git_to_pod.progress import Display
+
+STYLE = Path(__file__).parent / "templates" / "report" / "style.css"
+SHORT = {"R1": "Sync", "R2": "Detect", "R3": "Restart", "R4": "Observe"}
+EXPLAINED = {
+    "push_to_polled": "push → git-sync's next poll",
+    "polled_to_published": "poll → commit published in the cluster",
+    "published_to_requested": "published → Reloader asks for the restart",
+    "polled_to_requested": "poll → restart asked for: what the two tools add",
+    "requested_to_restarted": "restart asked for → all replicas restarted",
+    "push_to_restarted": "push → all replicas restarted",
+    "push_to_served": "push → every pod answers with the new commit",
+    "rollout_restart": "baseline: restart of the same Deployment by hand",
+    "plain_rollout_restart": "baseline: restart of the same nginx without git-sync",
+    "mixed_commits": "visitors may get the old or the new commit",
+}
+
+
+@dataclass(frozen=True)
+class Html:
+    """HTML as a cell's output."""
+
+    text: str
+
+    def _repr_html_(self) -> str:
+        return self.text
+
+
+class Answer:
+    """The first thing on the page, filled when the last cell has run."""
+
+    following: ClassVar[Callable[[ExecutionResult], None] | None] = None
+
+    def __init__(self) -> None:
+        self.display = Display()
+        self.show('<p class="headline">The answer is computed by this notebook: run all of its cells.</p>')
+
+    def follow(self, findings: Findings) -> None:
+        """From now on tell also of a cell that fails: the ones after it are not run."""
+        if shell := get_ipython():
+            if Answer.following:  # an earlier run in the same kernel
+                shell.events.unregister("post_run_cell", Answer.following)
+            Answer.following = partial(self.after_cell, findings)
+            shell.events.register("post_run_cell", Answer.following)
+
+    def after_cell(self, findings: Findings, result: ExecutionResult) -> None:
+        error = result.error_in_exec or result.error_before_exec
+        if error and not isinstance(error, EvaluationFailed):
+            findings.error = f"{type(error).__name__}: {error}".splitlines()[0]
+            findings.write()
+            self.fill(findings)
+
+    def fill(self, findings: Findings) -> None:
+        self.show(answer_html(findings))
+
+    def show(self, text: str) -> None:
+        self.display.show(f'<style>{STYLE.read_text()}</style><div class="answer">{text}</div>')
+
+
+def answer_html(findings: Findings) -> str:
+    """What a manager reads, on one screen."""
+    parts = []
+    if findings.stand_ins:
+        parts.append(
+            f'<p class="banner"><strong>Made with stand-ins, no conclusion about git-sync or Reloader.</strong> '
+            f"The images of {escape(names(short_images(findings)))} could not be had here, so small programs of this "
+            "project took their place: the run shows that the pipeline and the measuring work, and nothing about the "
+            "products.</p>"
+        )
+    parts.append(f'<p class="headline">{escape(headline(findings))}</p>')
+    parts.append(verdict_row(findings))
+    found = findings.figures["push_to_restarted"]
+    if found.n and math.isfinite(found.median):
+        interval = "" if math.isnan(found.low) else f"95% interval of the median {found.low:.2f}–{found.high:.2f} s, "
+        parts.append(
+            f'<div class="key"><p class="number">{found.median:.2f}&thinsp;s</p><p>from a push until all '
+            f"{findings.settings.replicas} copies of the app run the new content: the median of {found.n} pushes "
+            f"({interval}{found.timeouts} timeouts), asking the git host every "
+            f"{escape(findings.settings.period)}.</p></div>"
+        )
+        parts.append(plots.strip(findings).pictures())
+    parts.append(f'<p class="decide"><strong>What to decide.</strong> {escape(recommendation(findings))}</p>')
+    parts.append(f'<p class="note">{escape(measured_on(findings))}</p>')
+    return "".join(parts)
+
+
+def headline(findings: Findings) -> str:
+    if findings.error:
+        return f"No: the run broke off. {findings.error}"
+    if findings.failing:
+        failing = [(REQUIREMENTS | CONSTRAINTS)[name] for name in findings.failing]
+        return f"No. Not shown to hold: {'; '.join(failing)}."
+    if findings.stand_ins:
+        return "The pipeline works: all four requirements hold within the constraints, with stand-ins."
+    return "Yes, it works: all four requirements hold within the constraints."
+
+
+def verdict_row(findings: Findings) -> str:
+    """One tile for each requirement, one for the constraints, one for the load, each a link to its evidence."""
+    tiles = []
+    for name in REQUIREMENTS:
+        check = findings.requirements.get(name)
+        tiles.append(tile(name, SHORT[name], check.holds if check else False, "holds", "does not hold"))
+    tried = [findings.constraints[name].holds for name in CONSTRAINTS if name in findings.constraints]
+    held, of = sum(bool(holds) for holds in tried), len(CONSTRAINTS)
+    state = False if False in tried or not tried else (True if held == of else None)
+    tiles.append(tile("no_way_out", "Constraints", state, f"{held} of {of} hold", f"{held} of {of} hold"))
+    if findings.responses:
+        failed = len(findings.failed_requests)
+        words = f"{failed} of {len(findings.responses):,} failed"
+        tiles.append(tile("load", "Requests", failed == 0, words, words))
+    return f'<ul class="verdicts">{"".join(tiles)}</ul>'
+
+
+def tile(anchor: str, label: str, holds: bool | None, good: str, bad: str) -> str:
+    kind, sign = {True: ("good", "✓"), False: ("bad", "✕"), None: ("open", "–")}[holds]
+    title = f"{anchor} {label}" if anchor in REQUIREMENTS else label
+    words = bad if holds is False else good
+    return (
+        f'<li class="{kind}"><a href="#{anchor}"><span class="sign" aria-hidden="true">{sign}</span>'
+        f"<strong>{title}</strong><span>{words}</span></a></li>"
+    )
+
+
+def recommendation(findings: Findings) -> str:
+    """Follows from what was found, and from nothing else."""
+    if not findings.holds:
+        return "Nothing yet: what failed is named above, with its evidence below."
+    if findings.stand_ins:
+        return "Nothing from this run: it was made with stand-ins. Repeat it with the images of git-sync and Reloader."
+    missed = [target.text for target in findings.targets if target.met is False]
+    words = (
+        "Go on with git-sync and Reloader in this shape: one poller that publishes the commit, pods that fetch exactly "
+        "that commit, and Reloader started so that it catches up on what it missed."
+    )
+    return words if not missed else f"{words} Missed its target, and to be looked at first: {names(missed)}."
+
+
+def measured_on(findings: Findings) -> str:
+    found = findings.kubernetes
+    where = (
+        "the embedded lab, one real Kubernetes node without a way out"
+        if findings.settings.lab
+        else "an existing cluster"
+    )
+    images = ", ".join(f"{short(image['ref'])} ({image['source']})" for image in findings.images)
+    text = f"Measured on {where}: Kubernetes {found.get('version', '?')}, {found.get('cpus', '?')} CPUs"
+    return f"{text}; {images}." if images else f"{text}."
+
+
+def short(ref: str) -> str:
+    return ref.rpartition("/")[2].partition("@")[0].replace(":", " ")
+
+
+def short_images(findings: Findings) -> list[str]:
+    return [short(ref) for ref in findings.stand_ins]
+
+
+def environment_table(findings: Findings) -> Html:
+    """What the run was made on, and which images it ran."""
+    rows = [{"what": name.replace("_", " "), "found": value} for name, value in findings.kubernetes.items()]
+    images = [{"image": i["ref"], "source": i["source"], "digest": i["digest"]} for i in findings.images]
+    return Html(html_table(rows, "The cluster") + html_table(images, "The images"))
+
+
+def parameters_table(findings: Findings) -> Html:
+    settings = findings.settings
+    rows = [
+        {"parameter": "repository", "value": settings.repository},
+        {"parameter": "branch", "value": settings.ref},
+        {"parameter": "git-sync asks every", "value": settings.period},
+        {"parameter": "replicas of the app", "value": str(settings.replicas)},
+        {"parameter": "commits pushed", "value": str(settings.commits)},
+        {"parameter": "seed of the order", "value": str(settings.seed)},
+        {"parameter": "a wait may take", "value": f"{settings.timeout_s:.0f} s"},
+    ]
+    return Html(html_table(rows, "The run"))
+
+
+def latency_table(findings: Findings) -> Html:
+    """Every figure of summary.json."""
+    rows = []
+    for name, found in findings.figures.items():
+        interval = "–" if math.isnan(found.low) else f"{found.low:.2f}–{found.high:.2f}"
+        rows.append(
+            {
+                "seconds": EXPLAINED[name],
+                "median": f"{found.median:.2f}" if found.n else "not measured",
+                "95% interval": interval,
+                "least": f"{found.min:.2f}" if found.n else "–",
+                "most": f"{found.max:.2f}" if found.n else "–",
+                "n": str(found.n),
+                "timeouts": str(found.timeouts),
+            }
+        )
+    return Html(html_table(rows, "Seconds; medians with their exact 95% interval"))
+
+
+def targets_table(findings: Findings) -> Html:
+    """The figures set before measuring, met or missed."""
+    rows = []
+    for target in findings.targets:
+        word = {True: "met", False: "missed", None: "not measured"}[target.met]
+        figure = "–" if math.isnan(target.value) else number(target.value, target.unit)
+        limit = "–" if math.isnan(target.limit) else number(target.limit, target.unit)
+        rows.append({"figure": target.text, "measured": figure, "at most": limit, "": word})
+    return Html(html_table(rows, "Targets"))
+
+
+def number(value: float, unit: str) -> str:
+    return f"{value:.2f} {unit}" if unit else f"{value:.0f}"
+
+
+def load_shown(findings: Findings) -> Html:
+    """Requests sent and failed, and why they failed."""
+    failed, sent = findings.failed_requests, len(findings.responses)
+    kind = "good" if sent and not failed else "bad"
+    origin = findings.trials[0].began if findings.trials else 0.0
+    rows = [
+        {"seconds into the trials": f"{r.instant - origin:.1f}", "why": r.error or f"HTTP {r.status}"}
+        for r in failed[:20]
+    ]
+    seconds = findings.responses[-1].instant - findings.responses[0].instant if sent else 0.0
+    rollouts = sum(trial.rollouts for trial in findings.trials)
+    return Html(
+        f'<div class="check {kind}" id="load"><p class="claim"><span class="badge">{len(failed)} failed</span> '
+        f"{len(failed)} of {sent:,} requests failed in {seconds:.0f} s</p>"
+        f"<p>Sent to the app's Service from inside the cluster, each on a new connection, while {rollouts} restarts "
+        f"replaced every pod.</p>{html_table(rows)}</div>"
+    )
+
+
+def cost_table(findings: Findings) -> Html:
+    """What the parts cost while the trials ran."""
+    if "note" in findings.cost:
+        return Html(f"<p>{escape(str(findings.cost['note']))}</p>")
+    rows = []
+    for name, cost in findings.cost.items():
+        cores = cost["cpu_cores"]
+        rows.append(
+            {
+                "container": name,
+                "CPU, share of a core": "replaced meanwhile" if cores is None else f"{100 * cores:.1f} %",
+                "CPU seconds since its start": f"{cost['cpu_seconds']:.2f}",
+                "memory": f"{cost['memory_bytes'] / 2**20:.0f} MiB",
+            }
+        )
+    return Html(html_table(rows, "One pod of each, from the kubelet's figures"))
+
+
+def verdict(findings: Findings) -> Html:
+    """Findings and recommendation, apart."""
+    found = findings.figures
+    lines = [f"{name}: {check.evidence}" for name, check in findings.requirements.items()]
+    held = [CONSTRAINTS[name] for name, check in findings.constraints.items() if check.holds]
+    lines.append(f"{len(held)} of {len(CONSTRAINTS)} constraints were tried and hold.")
+    lines.append(f"Push to all replicas restarted: {in_words(found['push_to_restarted'])}.")
+    lines.append(f"Of that, added by git-sync and Reloader: {in_words(found['polled_to_requested'])}.")
+    listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return Html(
+        f"<h3>Findings</h3><ul>{listed}</ul>"
+        f'<h3>Recommendation</h3><p class="decide">{escape(recommendation(findings))}</p>'
+    )

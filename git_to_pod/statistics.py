@@ -1,0 +1,48 @@
+"""Medians with their exact interval. A timeout is infinitely long and stays in; what was not measured is left out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured quantity, in seconds."""
+
+    median: float
+    low: float  # the 95 % interval of the median; NaN where n is too small for one
+    high: float
+    min: float
+    max: float
+    n: int
+    timeouts: int
+
+
+def figure(samples: Iterable[float]) -> Figure:
+    known = sorted(sample for sample in samples if not math.isnan(sample))
+    n = len(known)
+    if not n:
+        return Figure(math.nan, math.nan, math.nan, math.nan, math.nan, n=0, timeouts=0)
+    low, high = median_interval(known)
+    timeouts = sum(math.isinf(sample) for sample in known)
+    return Figure(median(known), low, high, known[0], known[-1], n, timeouts)
+
+
+def median(ordered: list[float]) -> float:
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def median_interval(ordered: list[float], confidence: float = 0.95) -> tuple[float, float]:
+    """The narrowest symmetric pair of order statistics that covers the median with the given confidence.
+
+    Each sample is below the median with probability 1/2 whatever the distribution, so the count below it is binomial.
+    """
+    n = len(ordered)
+    rank, outside = 0, 2.0**-n  # the chance that fewer than rank + 1 samples are below
+    while 2 * outside <= 1 - confidence:
+        rank += 1
+        outside += math.comb(n, rank) * 2.0**-n
+    return (ordered[rank - 1], ordered[n - rank]) if rank else (math.nan, math.nan)

@@ -1,0 +1,290 @@
+"""The trials: a commit is pushed, or a restart asked for, and everything that follows is timed."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+
+import pandas as pd
+
+from git_to_pod import plain
+from git_to_pod.cluster import Cluster, TimedOut, wait_for
+from git_to_pod.deploy import settled
+from git_to_pod.githost import GitLog
+from git_to_pod.load import Response, mixed_commits
+from git_to_pod.observe import Recorder, described, is_complete, pods_of
+from git_to_pod.progress import Progress
+from git_to_pod.repository import FILE, GitError, Repository
+from git_to_pod.rollout import Rollout
+from git_to_pod.settings import Settings
+from git_to_pod.statistics import Figure, figure
+
+PUSH, RESTART, PLAIN = "push", "rollout restart", "plain rollout restart"
+# In the order in which they must be reached.
+PHASES = (
+    "pushed",
+    "polled",
+    "published",
+    "requested",
+    "scheduled",
+    "git_sync_running",
+    "app_running",
+    "ready",
+    "restarted",
+    "served",
+)
+TIMEOUTS_IN_A_ROW = 3  # after which the rest would only tell the same again
+
+
+@dataclass
+class Trial:
+    """One row of trials.csv. Instants are on the monotonic clock of the observing process."""
+
+    number: int
+    kind: str
+    offset_s: float = 0.0  # waited before it began
+    commit: str = ""
+    instants: dict[str, float] = field(default_factory=dict)
+    pods: dict[str, float] = field(default_factory=dict)  # the new pods, and when each was ready
+    old_pods: set[str] = field(default_factory=set)
+    rollouts: int = 0
+    outcome: str = "ok"
+    mixed_s: float = math.nan
+    unmeasured: set[str] = field(default_factory=set)
+
+    @property
+    def began(self) -> float:
+        return self.instants.get("pushed", self.instants.get("requested", math.nan))
+
+    @property
+    def timed_out(self) -> bool:
+        return self.outcome.startswith("timed out")
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """Those that a trial of this kind goes through."""
+        absent = {
+            PUSH: set[str](),
+            RESTART: {"pushed", "polled", "published", "served"},
+            PLAIN: {"pushed", "polled", "published", "served", "git_sync_running"},
+        }[self.kind]
+        return tuple(phase for phase in PHASES if phase not in absent | self.unmeasured)
+
+    def latency_s(self, start: str, end: str) -> float:
+        """Infinite where a timeout came first; NaN where it was not measured, or the trial failed."""
+        if not {start, end} <= set(self.phases) or not (self.outcome == "ok" or self.timed_out):
+            return math.nan
+        if start not in self.instants or end not in self.instants:
+            return math.inf
+        return self.instants[end] - self.instants[start]
+
+
+def plan(commits: int, seed: int, period_s: float) -> list[tuple[str, float]]:
+    """Pushes and both baselines in one shuffled order, each with its offset, uniform over one poll period."""
+    chance = random.Random(seed)
+    kinds = [PUSH, RESTART, PLAIN] * commits
+    chance.shuffle(kinds)
+    return [(kind, chance.uniform(0, period_s)) for kind in kinds]
+
+
+class Trials:
+    """What the trials need, and the trials."""
+
+    def __init__(
+        self, cluster: Cluster, recorder: Recorder, repository: Repository, settings: Settings, progress: Progress
+    ) -> None:
+        self.cluster = cluster
+        self.recorder = recorder
+        self.repository = repository
+        self.settings = settings
+        self.progress = progress
+        self.git_log = GitLog(settings.lab.git_log if settings.lab else None)
+        self.done: list[Trial] = []
+
+    def run(self) -> list[Trial]:
+        """All of them in the planned order; three timeouts in a row end it."""
+        self.done = []
+        todo = plan(self.settings.commits, self.settings.seed, self.settings.period_s)
+        last = "the first begins"
+        for number, (kind, offset_s) in enumerate(todo, 1):
+            self.progress.bar(number - 1, len(todo), f"{kind} under way; {last}")
+            trial = self.push(number, offset_s) if kind == PUSH else self.restart(number, kind, offset_s)
+            self.done.append(trial)
+            last = f"last: {kind} {trial.instants.get('restarted', math.inf) - trial.began:.2f} s"
+            if trial.outcome != "ok":
+                last = f"last: {kind} {trial.outcome}"
+            if len(self.done) >= TIMEOUTS_IN_A_ROW and all(t.timed_out for t in self.done[-TIMEOUTS_IN_A_ROW:]):
+                break
+        self.progress.bar(len(todo), len(todo), last)
+        return self.done
+
+    def push(self, number: int = 0, offset_s: float = 0.0) -> Trial:
+        """Push a commit and watch it reach every pod."""
+        trial = Trial(number, PUSH, offset_s, unmeasured=set() if self.git_log.path else {"polled"})
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+        trial.commit = self.repository.commit(f"Trial {number} of the evaluation, {stamp}\n")
+        pause(offset_s)
+        rollout, position = self.begin("app", trial.commit)
+        try:
+            trial.instants["pushed"] = self.repository.push(trial.commit)
+        except GitError as error:
+            trial.outcome = f"failed: git push: {error}"
+            return trial
+        return self.follow(trial, rollout, position)
+
+    def restart(self, number: int, kind: str, offset_s: float = 0.0) -> Trial:
+        """Restart as `kubectl rollout restart` does, by a time in the template's annotations."""
+        trial = Trial(number, kind, offset_s)
+        app = "app" if kind == RESTART else plain.APP
+        pause(offset_s)
+        rollout, position = self.begin(app, "")
+        annotations = {"kubectl.kubernetes.io/restartedAt": datetime.now(UTC).isoformat()}
+        path = f"/apis/apps/v1/namespaces/{self.settings.namespace}/deployments/{app}"
+        self.cluster.patch(path, {"spec": {"template": {"metadata": {"annotations": annotations}}}})
+        return self.follow(trial, rollout, position)
+
+    def begin(self, app: str, commit: str) -> tuple[Rollout, int]:
+        """What is there before, and from which event on to look."""
+        with self.recorder.heard:
+            deployment = self.recorder.get("Deployment", app)
+            assert deployment, f"deployment/{app} is deployed first"
+            old = {str(pod["metadata"]["name"]) for pod in pods_of(self.recorder, app)}
+            return Rollout(app, deployment["spec"]["template"], old, commit), len(self.recorder.events)
+
+    def follow(self, trial: Trial, rollout: Rollout, position: int) -> Trial:
+        """Wait for one phase after the other; then for quiet, so that the next trial starts from the same state."""
+
+        def reached(phase: str) -> bool:
+            nonlocal position
+            events = self.recorder.events[position:]
+            position += len(events)
+            for event in events:
+                rollout.see(event)
+            return phase in rollout.instants
+
+        def wait_until(phase: str) -> None:
+            what = f"{trial.kind} {trial.number}: {phase}"
+            words = partial(described, self.recorder, rollout.app)
+            self.recorder.wait_for(what, lambda: reached(phase), self.settings.timeout_s, words)
+
+        try:
+            wait_until("ready")
+            if trial.commit:
+                trial.instants["served"] = self.served(trial.commit, list(rollout.pods))
+            wait_until("restarted")
+            self.wait_until_settled(rollout.app)
+        except TimedOut as error:
+            trial.outcome = f"timed out: {error}"
+        trial.instants |= rollout.instants
+        trial.pods = {name: reached["ready"] for name, reached in rollout.pods.items() if "ready" in reached}
+        trial.old_pods, trial.rollouts = rollout.old, rollout.rollouts
+        if trial.commit and self.git_log.path:
+            polled = self.git_log.polled(trial.instants["pushed"], trial.instants.get("published", math.inf))
+            trial.instants |= {"polled": polled} if polled is not None else {}
+        if trial.outcome == "ok":
+            trial.outcome = order_of_phases(trial.instants)
+        return trial
+
+    def served(self, commit: str, pods: Sequence[str]) -> float:
+        """When each of these pods, asked through the API server, had answered with the commit."""
+        last: dict[str, str] = {}
+
+        def all_answer() -> bool:
+            last.update({pod: served_commit(self.cluster, self.settings.namespace, pod)[0] for pod in pods})
+            return all(answered == commit for answered in last.values())
+
+        limit_s = self.settings.timeout_s
+        wait_for(f"all pods serving {commit[:8]}", all_answer, limit_s, lambda: str(last), pause_s=0.02)
+        return self.recorder.clock()
+
+    def wait_until_settled(self, app: str) -> None:
+        """Pods that end are not waited for once the Service has let go of them: that would double the time taken."""
+        replicas = self.settings.replicas
+
+        def quiet() -> bool:
+            if app == plain.APP:
+                return is_complete(self.recorder.get("Deployment", app))
+            return settled(self.recorder, app, replicas)
+
+        words = partial(described, self.recorder, app)
+        self.recorder.wait_for(f"deployment/{app} settled", quiet, self.settings.timeout_s, words)
+
+
+def pause(seconds: float) -> None:
+    threading.Event().wait(seconds)
+
+
+def served_commit(cluster: Cluster, namespace: str, pod: str) -> tuple[str, bytes]:
+    """The commit and the file that one pod serves, asked through the API server's proxy."""
+    response = cluster.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}:8080/proxy/{FILE}")
+    return response.headers.get("X-Git-Commit", f"HTTP {response.status}"), bytes(response.data)
+
+
+def order_of_phases(instants: dict[str, float]) -> str:
+    """ "ok", or which phase seems to have been reached before the one that leads to it."""
+    reached = [phase for phase in PHASES if phase in instants and phase != "served"]
+    for before, after in itertools.pairwise(reached):
+        if instants[after] < instants[before]:
+            return f"failed: {after} {instants[before] - instants[after]:.3f} s before {before}"
+    return "ok"
+
+
+def measure_mixed_commits(trials: Sequence[Trial], responses: Sequence[Response]) -> None:
+    """Fill in, for each push, how long the Service's visitors were served two commits."""
+    pushes = [trial for trial in trials if trial.kind == PUSH and "pushed" in trial.instants]
+    ends = [trial.instants["pushed"] for trial in pushes[1:]] + [math.inf]
+    for trial, end in zip(pushes, ends, strict=True):
+        mixed = mixed_commits(responses, trial.commit, trial.instants["pushed"], end)
+        trial.mixed_s = mixed.seconds if mixed else math.nan
+
+
+LATENCIES = {
+    "push_to_polled": (PUSH, "pushed", "polled"),
+    "polled_to_published": (PUSH, "polled", "published"),
+    "polled_to_requested": (PUSH, "polled", "requested"),
+    "published_to_requested": (PUSH, "published", "requested"),
+    "requested_to_restarted": (PUSH, "requested", "restarted"),
+    "push_to_restarted": (PUSH, "pushed", "restarted"),
+    "push_to_served": (PUSH, "pushed", "served"),
+    "rollout_restart": (RESTART, "requested", "restarted"),
+    "plain_rollout_restart": (PLAIN, "requested", "restarted"),
+}
+
+
+def latencies(trials: Sequence[Trial]) -> dict[str, list[float]]:
+    """Every sample of each figure in summary.json."""
+    samples = {
+        name: [trial.latency_s(start, end) for trial in trials if trial.kind == kind]
+        for name, (kind, start, end) in LATENCIES.items()
+    }
+    samples["mixed_commits"] = [trial.mixed_s for trial in trials if trial.kind == PUSH]
+    return samples
+
+
+def figures(trials: Sequence[Trial]) -> dict[str, Figure]:
+    return {name: figure(samples) for name, samples in latencies(trials).items()}
+
+
+def table(trials: Sequence[Trial]) -> pd.DataFrame:
+    """trials.csv: seconds since the push, or since the restart was requested."""
+    return pd.DataFrame([row(trial) for trial in trials])
+
+
+def row(trial: Trial) -> dict[str, object]:
+    start = trial.phases[0]
+    return {
+        "number": trial.number,
+        "kind": trial.kind,
+        "commit": trial.commit,
+        "offset_s": round(trial.offset_s, 4),
+        **{f"{phase}_s": round(trial.latency_s(start, phase), 4) for phase in PHASES},
+        "mixed_commits_s": round(trial.mixed_s, 4),
+        "rollouts": trial.rollouts,
+        "outcome": trial.outcome,
+    }

@@ -1,0 +1,47 @@
+"""What the load's log says."""
+
+from __future__ import annotations
+
+from git_to_pod.load import Mixed, Response, load_pod, mixed_commits, parse
+
+
+def test_a_response_with_its_commit() -> None:
+    assert parse(1.0, "0|200|abc|") == Response(1.0, 200, "abc", "")
+
+
+def test_an_error_status_and_a_refused_connection_are_failures() -> None:
+    unavailable, refused = parse(1.0, "0|503|abc|"), parse(1.0, "7|000||Failed to connect | port 80")
+    assert unavailable
+    assert unavailable.failed
+    assert refused
+    assert refused.failed
+    assert refused.error == "curl 7: Failed to connect | port 80"
+
+
+def test_a_line_of_something_else_is_left_out() -> None:
+    assert parse(1.0, "curl: option --rate: is unknown") is None
+
+
+def test_mixed_is_from_the_first_new_to_the_last_old_response() -> None:
+    told = [(1.0, "old"), (1.1, "new"), (1.2, "old"), (1.3, "old"), (1.4, "new"), (9.0, "newer")]
+    responses = [Response(instant, 200, commit, "") for instant, commit in told]
+    assert mixed_commits(responses, "new", since=0.5, until=5.0) == Mixed(1.1, 1.3)
+
+
+def test_a_clean_switch_is_not_mixed() -> None:
+    responses = [Response(1.0, 200, "old", ""), Response(1.1, 200, "new", "")]
+    mixed = mixed_commits(responses, "new", since=0.5, until=5.0)
+    assert mixed
+    assert mixed.seconds == 0
+
+
+def test_a_commit_that_was_never_served_was_not_measured() -> None:
+    assert mixed_commits([Response(1.0, 200, "old", "")], "new", since=0.5, until=5.0) is None
+
+
+def test_the_pod_satisfies_the_restricted_standard_as_the_poller_does() -> None:
+    like = {"securityContext": {"runAsNonRoot": True}, "containers": [{"image": "i", "securityContext": {"a": 1}}]}
+    pod = load_pod(like)
+    assert pod["spec"]["securityContext"] == like["securityContext"]
+    assert pod["spec"]["containers"][0]["securityContext"] == {"a": 1}
+    assert pod["spec"]["automountServiceAccountToken"] is False

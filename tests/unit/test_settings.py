@@ -1,0 +1,163 @@
+"""Bad input: one line that names the value and what was expected."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from git_to_pod.evaluate import main
+from git_to_pod.settings import Credentials, InputError, Parameters, duration_s, resolve
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Parameters:
+    """Parameters that hold together, for a cluster of the user's own."""
+    (tmp_path / "username").write_text("reader\n")
+    (tmp_path / "password").write_text("hunter2\n")
+    return Parameters(context="mine", repository="https://git.example.test/a.git", credentials=str(tmp_path))
+
+
+@pytest.fixture(autouse=True)
+def no_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("GIT_TO_POD_PASSWORD", raising=False)
+
+
+def test_good_input_is_taken(given: Parameters) -> None:
+    settings = resolve(given)
+    assert settings.push_url == settings.repository
+    assert settings.reader.username == "reader"
+    assert settings.reader.password == settings.writer.password == "hunter2"
+    assert settings.lab is None
+
+
+BAD = {
+    "zero commits": ({"commits": 0}, "--commits 0: expected 1 or more"),
+    "negative replicas": ({"replicas": -1}, "--replicas -1: expected 1 or more"),
+    "no timeout": ({"timeout": 0}, "--timeout 0: expected 1 or more"),
+    "no duration": ({"period": "fast"}, "--period 'fast': expected a duration, as 500ms, 10s or 1m30s"),
+    "a number alone": ({"period": "10"}, "--period '10': expected a duration"),
+    "a negative duration": ({"period": "-1s"}, "--period '-1s': expected a duration"),
+    "no pause at all": ({"period": "0s"}, "--period 0s: expected 100ms or longer"),
+    "no DNS label": ({"namespace": "Git_To_Pod"}, "--namespace 'Git_To_Pod': expected a DNS label"),
+    "no branch": ({"ref": "a b"}, "--ref 'a b': expected the name of a branch"),
+    "an option as branch": ({"ref": "--upload-pack=x"}, "expected the name of a branch"),
+    "a wrong type": ({"commits": "20"}, "--commits '20': expected int"),
+    "plain http": ({"repository": "http://git.example.test/a.git"}, "expected https://HOST/PATH or ssh://"),
+    "a missing repository": ({"repository": ""}, "--repository is missing"),
+    "no such folder": ({"credentials": "/nonexistent"}, "--credentials /nonexistent: no such folder"),
+    "no such kubeconfig": ({"kubeconfig": "/nonexistent"}, "--kubeconfig /nonexistent: no such file"),
+    "no key for ssh": ({"repository": "ssh://git@git.example.test/a.git"}, "put `ssh-privatekey` and `known_hosts`"),
+    "no password": ({"credentials": ""}, "no user name and password for https://git.example.test/a.git"),
+    "no cluster": ({"context": ""}, "no cluster: start the lab"),
+}
+
+
+@pytest.mark.parametrize(("wrong", "said"), BAD.values(), ids=BAD.keys())
+def test_bad_input_is_one_line_that_names_it(given: Parameters, wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        resolve(replace(given, **wrong))  # type: ignore[arg-type]  # that is the point
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_password_in_the_url_is_refused_and_not_repeated(given: Parameters) -> None:
+    with pytest.raises(InputError) as caught:
+        resolve(replace(given, repository="https://reader:hunter2@git.example.test/a.git"))
+    assert "expected no credentials in the URL" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_environment_goes_over_the_file(given: Parameters, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_TO_POD_PASSWORD", "rotated")
+    settings = resolve(given)
+    assert settings.reader.password == "rotated"
+    assert settings.writer.password == "hunter2"
+
+
+def test_secrets_are_not_in_a_representation(given: Parameters) -> None:
+    assert "hunter2" not in repr(resolve(given))
+    assert "hunter2" not in repr(Credentials(password="hunter2"))
+
+
+def test_the_lab_that_is_up_fills_what_was_left_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "git"
+    folder.mkdir()
+    for name in ("username", "password"):
+        (folder / name).write_text(name)
+    (tmp_path / "config").touch()
+    described = {
+        "context": "git-to-pod-lab",
+        "kubeconfig": str(tmp_path / "config"),
+        "repository": "https://git.example.test/content.git",
+        "push_url": "https://198.18.0.6/content.git",
+        "ssh_repository": "ssh://git@git.example.test/srv/git/content.git",
+        "git_credentials": str(folder),
+        "push_credentials": str(folder),
+        "git_log": str(tmp_path / "access.log"),
+        "images": [],
+        "timings_s": {},
+    }
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    run = tmp_path / "git-to-pod" / "lab" / "run"
+    run.mkdir(parents=True)
+    (run / "lab.json").write_text(json.dumps(described))
+    settings = resolve(Parameters())
+    assert settings.lab is not None
+    assert settings.repository == settings.lab.repository
+    assert settings.reader_url == settings.push_url == "https://198.18.0.6/content.git"
+    assert settings.kubeconfig == tmp_path / "config"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("500ms", 0.5), ("10s", 10.0), ("1m30s", 90.0), ("1.5s", 1.5), ("1h", 3600.0)]
+)
+def test_durations_are_gos(text: str, seconds: float) -> None:
+    assert duration_s(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--commits", "many"], "argument --commits: invalid int value: 'many'"),
+        (["--commits", "0"], "--commits 0: expected 1 or more"),
+        (["--no-such-option"], "unrecognized arguments: --no-such-option"),
+        (["--images", "/nonexistent"], "--images /nonexistent: expected a folder"),
+    ],
+)
+def test_the_command_ends_with_2_and_one_line(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_an_unknown_context_is_named_with_those_that_are_known(
+    given: Parameters, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = {
+        "contexts": [{"name": "known", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {}}],
+    }
+    (tmp_path / "config").write_text(json.dumps(config))
+    own = [
+        "--kubeconfig",
+        str(tmp_path / "config"),
+        "--repository",
+        given.repository,
+        "--credentials",
+        given.credentials,
+    ]
+    assert main([*own, "--context", "unknown"]) == 2
+    assert "--context unknown: not found in" in (said := capsys.readouterr().err)
+    assert "known contexts: known" in said
+    assert main([*own, "--context", "known"]) == 2
+    said = capsys.readouterr().err
+    assert "--context known: no answer from https://127.0.0.1:1" in said
