@@ -6,30 +6,29 @@ import shutil
 import ssl
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lab import network, pki
 from lab.errors import LabError
-from lab.images import Image
 from lab.namespace import Namespace
 from lab.paths import CONFIG, LOGS, RUN
 from lab.process import Component, Process
 
 PKI = RUN / "node" / "etc" / "pki"
+DISK = RUN / "node" / "lib"
 KUBECONFIG = PKI / "admin.kubeconfig"
 _P = "/opt/parts/"
 _E = "/etc/lab/"
 
 
-def enter(root: Path, parts: Path, images: Path) -> Namespace:
-    """Make the node's namespace with its configuration, its disk and the image archives in it."""
+def enter(root: Path, parts: Path) -> Namespace:
+    """Make the node's namespace with its configuration and its disk in it."""
     own = RUN / "node"
     shutil.copytree(CONFIG, own / "etc")
     pki.make_cluster_pki(PKI)
-    for folder in ("lib", "log"):
-        (own / folder).mkdir()
-    binds = {"/etc/lab": own / "etc", "/var/lib": own / "lib", "/var/log": own / "log", "/srv/images": images}
+    (own / "log").mkdir()
+    DISK.mkdir()
+    binds = {"/etc/lab": own / "etc", "/var/lib": DISK, "/var/log": own / "log"}
     return Namespace("node", root, parts, binds, LOGS / "node.log")
 
 
@@ -40,18 +39,14 @@ class Node:
         self._space = space
         self.processes: dict[str, Process] = {}
 
-    def start(self, images: list[Image]) -> None:
-        """Start everything; return when the node is Ready and its images are imported."""
+    def start(self) -> None:
+        """Start everything; return when the node is Ready."""
         self._launch(etcd(), apiserver(), containerd(self._space))
-        with ThreadPoolExecutor() as pool:  # the import takes as long as the API server's start
-            imported = pool.submit(self._import, images)
-            self.processes["kube-apiserver"].wait_ready()
-            self._launch(controller_manager(), scheduler(), kube_proxy())
-            dns = pool.submit(self._apply, CONFIG / "coredns.yaml")
-            imported.result()
-            self._launch(kubelet())  # after the import: a pod that starts first pulls its sandbox image and hangs
-            self.processes["kubelet"].wait_ready()
-            dns.result()
+        self.processes["containerd"].wait_ready()
+        self.processes["kube-apiserver"].wait_ready()
+        self._launch(kubelet(), controller_manager(), scheduler(), kube_proxy())
+        self._apply(CONFIG / "coredns.yaml")
+        self.processes["kubelet"].wait_ready()
 
     def wait_dns(self) -> None:
         """Wait until the cluster's DNS answers pods."""
@@ -60,14 +55,6 @@ class Node:
     def _launch(self, *components: Component) -> None:
         for component in components:
             self.processes[component.name] = Process(self._space, component, LOGS)
-
-    def _import(self, images: list[Image]) -> None:
-        self.processes["containerd"].wait_ready()
-        for image in images:
-            self._space.run(
-                f"{_P}ctr", "--namespace=k8s.io", "images", "import", "--local", f"/srv/images/{image.archive.name}",
-                timeout_s=120,
-            )  # fmt: skip
 
     def _apply(self, manifest: Path) -> None:
         self._kubectl("apply", "--server-side", f"--filename={manifest}")

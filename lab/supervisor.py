@@ -17,7 +17,7 @@ import time
 from multiprocessing.connection import Listener
 from pathlib import Path
 
-from lab import build, cgroups, githost, images, network, node, pki
+from lab import build, cgroups, githost, images, network, node, pki, store
 from lab.errors import LabError
 from lab.namespace import Namespace
 from lab.paths import CACHE, LOCK, LOGS, RUN, STATE
@@ -43,6 +43,7 @@ class Supervisor:
         runner = Runner(self._report)
         built = build.build(runner)
         resolved = images.resolve(built, self._archives, runner)
+        imported = store.prepare(built, resolved, self._report)
         build_s = time.monotonic() - self._began
         clear_leftovers()
         network.check_free()
@@ -51,16 +52,17 @@ class Supervisor:
         started = time.monotonic()
         cgroups.create()
         for enter in (
-            lambda: node.enter(built.root, built.parts, images.IMAGES),
+            lambda: node.enter(built.root, built.parts),
             lambda: githost.enter(built.root, built.parts),
         ):
             self._spaces.append(enter())
         node_space, git_space = self._spaces
         network.connect(node_space, git_space)
+        store.copy(imported, node.DISK / "containerd")
         self._processes.update(githost.start(git_space))
         kubernetes = node.Node(node_space)
         self._processes.update(kubernetes.processes)
-        kubernetes.start(resolved)
+        kubernetes.start()
         self._processes.update(kubernetes.processes)
         ready_s = time.monotonic() - started
         self._report(f"node Ready, {len(resolved)} images imported, after {ready_s:.1f} s")
