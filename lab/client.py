@@ -55,7 +55,7 @@ def find() -> Lab:
 
 
 def up(images: Path | None, report: Callable[[str], None], owned: bool) -> subprocess.Popen[str]:
-    """Start a lab and return its supervisor when it is up. An owned lab ends when this process does, however it ends."""
+    """Start a lab; return its supervisor when it is up. An owned lab ends when this process does, however it ends."""
     supervisor = subprocess.Popen(
         [sys.executable, "-m", "lab.supervisor", *(["--owned"] if owned else []),
          *([f"--images={images.resolve()}"] if images else [])],

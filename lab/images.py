@@ -92,7 +92,8 @@ def resolve(built: Built, archives: Path | None, runner: Runner) -> list[Image]:
     given = _given(built, archives, runner) if archives else {}
     missing = [ref for ref in references() if ref not in given]
     with ThreadPoolExecutor() as pool:
-        return [*given.values(), *pool.map(lambda ref: _pulled(ref, built, runner) or _made(ref, built, runner), missing)]
+        found = pool.map(lambda ref: _pulled(ref, built, runner) or _made(ref, built, runner), missing)
+        return [*given.values(), *found]
 
 
 def _given(built: Built, folder: Path, runner: Runner) -> dict[str, Image]:
@@ -144,7 +145,7 @@ def _pulled(ref: str, built: Built, runner: Runner) -> Image | None:
 
 
 def _reachable(host: str) -> bool:
-    # a resolver without an answer can take far longer than its own limit, so the wait is in a thread that is left behind
+    # a resolver without an answer takes far longer than any limit, so the wait is in a thread that is left behind
     pool = ThreadPoolExecutor(max_workers=1)
     try:
         pool.submit(lambda: socket.create_connection((host, 443), _REACH_S).close()).result(_REACH_S)
@@ -156,7 +157,7 @@ def _reachable(host: str) -> bool:
 
 
 def _made(ref: str, built: Built, runner: Runner) -> Image:
-    name, _, tag = ref.rpartition(":")
+    name = ref.rpartition(":")[0]
     if name not in SUBSTITUTES:
         raise LabError(f"image {ref} is in no archive and no registry answers: put an archive of it into --images DIR")
     substitute = SUBSTITUTES[name]

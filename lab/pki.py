@@ -1,4 +1,4 @@
-"""Keys and certificates, made anew at every start: the cluster's, the git host's, and the two git accounts' SSH keys."""
+"""Keys and certificates, made anew at every start: the cluster's, the git host's, the git accounts'."""
 
 import base64
 import secrets

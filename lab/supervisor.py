@@ -51,11 +51,8 @@ class Supervisor:
         self._report("starting the node and the git host")
         started = time.monotonic()
         cgroups.create()
-        for enter in (
-            lambda: node.enter(built.root, built.parts),
-            lambda: githost.enter(built.root, built.parts),
-        ):
-            self._spaces.append(enter())
+        for enter in (node.enter, githost.enter):
+            self._spaces.append(enter(built.root, built.parts))
         node_space, git_space = self._spaces
         network.connect(node_space, git_space)
         store.copy(imported, node.DISK / "containerd")

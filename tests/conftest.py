@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from lab import LabError, client
 
 UPSTREAM_IMAGES = "GIT_TO_POD_UPSTREAM_IMAGES"  # a folder with archives of the upstream git-sync and Reloader

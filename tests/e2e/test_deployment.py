@@ -1,0 +1,262 @@
+"""The deployment keeps its promises on a real node: rights, repeated apply, denial, what is missed, removal."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from git_to_pod.cluster import ApiError, Cluster, connect, wait_for
+from git_to_pod.deploy import apply, deploy, remove, settled
+from git_to_pod.observe import Recorder, pods_of
+from git_to_pod.repository import Repository, open_repository
+from git_to_pod.settings import Parameters, Settings, resolve
+
+NAMESPACE = "git-to-pod-e2e"
+CONFIG_MAPS = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
+
+
+@dataclass
+class Deployed:
+    settings: Settings
+    cluster: Cluster
+    repository: Repository
+    recorder: Recorder
+
+    def push(self, text: str) -> str:
+        commit = self.repository.commit(f"{text}\n")
+        self.repository.push(commit)
+        return commit
+
+    def published(self) -> str:
+        return str((self.recorder.get("ConfigMap", "git-commit") or {}).get("data", {}).get("commit", "nothing"))
+
+    def served(self) -> set[str]:
+        """What each pod of the app says that it serves."""
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{{}}:8080/proxy/"
+        answers = [
+            self.cluster.request("GET", path.format(pod["metadata"]["name"])) for pod in pods_of(self.recorder, "app")
+        ]
+        return {answer.headers.get("X-Git-Commit", f"HTTP {answer.status}") for answer in answers}
+
+    def wait_served(self, commit: str, timeout_s: float = 60) -> None:
+        wait_for(
+            f"{commit} served by every pod",
+            lambda: settled(self.recorder, "app", self.settings.replicas) and self.served() == {commit},
+            timeout_s,
+            lambda: f"published {self.published()}, served {self.served()}",
+        )
+
+    def uids(self, app: str) -> set[str]:
+        return {pod["metadata"]["uid"] for pod in pods_of(self.recorder, app)}
+
+    def generations(self) -> dict[str, int]:
+        found = self.recorder.all("Deployment")
+        return {item["metadata"]["name"]: item["metadata"]["generation"] for item in found}
+
+    def scale(self, name: str, replicas: int) -> None:
+        path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{name}"
+        self.cluster.patch(path, {"spec": {"replicas": replicas}})
+        wait_for(
+            f"{name} has {replicas} pods",
+            lambda: (
+                len(self.recorder.all("Pod", app=name)) == replicas
+                and self.cluster.get(path)["status"].get("readyReplicas", 0) == replicas
+            ),
+            60,
+        )
+
+
+@pytest.fixture(scope="module")
+def deployed(lab: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    output = str(tmp_path_factory.mktemp("report"))
+    settings = resolve(Parameters(namespace=NAMESPACE, commits=1, output=output))
+    cluster, repository = connect(settings), open_repository(settings)
+    try:
+        yield Deployed(settings, cluster, repository, deploy(cluster, repository, settings))
+    finally:
+        remove(cluster, NAMESPACE, 60)
+        repository.close()
+
+
+def test_a_push_reaches_every_pod(deployed: Deployed) -> None:
+    commit = deployed.push("a push reaches every pod")
+    deployed.wait_served(commit)
+    assert deployed.published() == commit
+
+
+def test_a_repeated_apply_restarts_nothing_and_resets_nothing(deployed: Deployed) -> None:
+    generations, published = deployed.generations(), deployed.published()
+    unmoved = deployed.uids("git-poller") | deployed.uids("reloader")
+    apply(deployed.cluster, deployed.settings)
+    assert deployed.published() == published != "nothing"
+    deployed.wait_served(deployed.push("after a repeated apply"))  # had anything been reset, it would show by now
+    assert deployed.generations() == generations | {"app": generations["app"] + 1}  # for the push, and nothing else
+    assert deployed.uids("git-poller") | deployed.uids("reloader") == unmoved
+
+
+def test_publishing_goes_on_once_it_is_no_longer_denied(deployed: Deployed) -> None:
+    binding = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/rolebindings/git-poller"
+    original = deployed.cluster.get(binding)
+    before = deployed.published()
+    deployed.cluster.delete(binding)
+    commit = deployed.push("pushed while publishing is denied")
+
+    def denied() -> bool:
+        log = deployed.cluster.kubectl("logs", f"--namespace={NAMESPACE}", "deployment/git-poller", "--tail=20")
+        return "403" in log and commit in log
+
+    wait_for("git-sync's hook is refused", denied, 30)
+    assert deployed.published() == before
+    original["metadata"] = {"name": "git-poller", "namespace": NAMESPACE}
+    deployed.cluster.call("POST", binding.rpartition("/")[0], original)
+    deployed.wait_served(commit)
+
+
+def test_a_commit_pushed_while_reloader_is_down_is_caught_up(deployed: Deployed) -> None:
+    deployed.scale("reloader", 0)
+    commit = deployed.push("pushed while Reloader is down")
+    wait_for("published", lambda: deployed.published() == commit, 30, deployed.published)
+    pods = deployed.uids("app")
+    deployed.scale("reloader", 1)
+    deployed.wait_served(commit)
+    assert pods.isdisjoint(deployed.uids("app"))
+
+
+def test_a_restart_of_reloader_restarts_nothing(deployed: Deployed) -> None:
+    pods = deployed.uids("app")
+    deployed.scale("reloader", 0)
+    deployed.scale("reloader", 1)
+    commit = deployed.push("after Reloader's restart")
+    deployed.wait_served(commit)
+    templates = [item for item in deployed.recorder.events if item.kind == "ReplicaSet" and item.type == "ADDED"]
+    commits = len(deployed.repository.pushed)
+    # one ReplicaSet per commit, one for the first template, one for its first stamp before there was a commit
+    assert len([item for item in templates if item.name.startswith("app-")]) <= commits + 2
+    assert pods.isdisjoint(deployed.uids("app"))
+
+
+@pytest.mark.parametrize(
+    ("account", "verb", "resource", "allowed"),
+    [
+        ("git-poller", "patch", "configmaps/git-commit", True),
+        ("git-poller", "patch", "configmaps/git-source", False),
+        ("git-poller", "create", "configmaps", False),
+        ("git-poller", "delete", "configmaps/git-commit", False),
+        ("git-poller", "get", "secrets/git-credentials", False),
+        ("git-poller", "patch", "deployments.apps/app", False),
+        ("reloader", "watch", "configmaps", True),
+        ("reloader", "patch", "deployments.apps/app", True),
+        ("reloader", "patch", "configmaps/git-commit", False),
+        ("reloader", "get", "secrets/git-credentials", False),
+        ("reloader", "list", "secrets", False),
+        ("reloader", "create", "pods", False),
+        ("reloader", "delete", "deployments.apps/app", False),
+        ("default", "get", "configmaps/git-commit", False),
+    ],
+)
+def test_what_each_account_may_do(deployed: Deployed, account: str, verb: str, resource: str, allowed: bool) -> None:
+    kind, _, name = resource.partition("/")
+    plural, _, group = kind.partition(".")
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": f"system:serviceaccount:{NAMESPACE}:{account}",
+            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated"],
+            "resourceAttributes": {
+                "namespace": NAMESPACE, "verb": verb, "group": group, "resource": plural, "name": name,
+            },
+        },
+    }  # fmt: skip
+    answer = deployed.cluster.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    assert answer["status"]["allowed"] is allowed
+    elsewhere = review["spec"]["resourceAttributes"] | {"namespace": "kube-system"}  # type: ignore[index]
+    review["spec"]["resourceAttributes"] = elsewhere  # type: ignore[index]
+    answer = deployed.cluster.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    assert answer["status"]["allowed"] is False
+
+
+def test_the_pollers_own_token_is_refused_elsewhere(deployed: Deployed) -> None:
+    """The same with the real token, from inside the container that holds it."""
+    script = (
+        "d=/var/run/secrets/kubernetes.io/serviceaccount; "
+        'printf \'header = "Authorization: Bearer %s"\' "$(cat $d/token)" |'
+        " curl --config - --silent --cacert $d/ca.crt --output /dev/null --write-out '%{http_code}' "
+        f"https://kubernetes.default.svc/api/v1/namespaces/{NAMESPACE}/secrets"
+    )
+    answer = deployed.cluster.kubectl(
+        "exec", f"--namespace={NAMESPACE}", "deployment/git-poller", "--", "sh", "-c", script
+    )
+    assert answer.strip() == "403"
+
+
+def test_no_pod_but_poller_and_reloader_holds_a_token(deployed: Deployed) -> None:
+    for pod in pods_of(deployed.recorder, "app"):
+        script = "ls /var/run/secrets/kubernetes.io/serviceaccount 2>&1 || true"
+        for container in ("git-sync", "nginx"):
+            listed = deployed.cluster.kubectl(
+                "exec", f"--namespace={NAMESPACE}", pod["metadata"]["name"], f"--container={container}", "--",
+                "sh", "-c", script,
+            )  # fmt: skip
+            assert "No such file" in listed
+
+
+def test_a_pod_that_is_not_restricted_is_refused(deployed: Deployed) -> None:
+    container = {"name": "root", "image": "example.test/any"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root"}, "spec": {"containers": [container]}}
+    with pytest.raises(ApiError, match=r"403 .*violates PodSecurity .restricted"):
+        deployed.cluster.call("POST", f"/api/v1/namespaces/{NAMESPACE}/pods", pod)
+
+
+def test_no_container_ever_crashed(deployed: Deployed) -> None:
+    restarts = {
+        f"{pod['metadata']['name']}/{status['name']}": status["restartCount"]
+        for event in deployed.recorder.events
+        if event.kind == "Pod"
+        for pod in [event.object]
+        for status in pod["status"].get("containerStatuses", [])
+    }
+    assert restarts, "pods were seen"
+    assert set(restarts.values()) == {0}
+
+
+def test_the_credentials_are_in_no_log_and_no_argument(deployed: Deployed, lab: dict[str, Any]) -> None:
+    password = (Path(lab["git_credentials"]) / "password").read_text()
+    logs = [
+        deployed.cluster.kubectl("logs", f"--namespace={NAMESPACE}", pod["metadata"]["name"], "--all-containers")
+        for pod in deployed.recorder.all("Pod")
+        if "deletionTimestamp" not in pod["metadata"]
+    ]
+    assert all(logs), "every pod says something"
+    assert not any(password in log for log in logs)
+    lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert lines
+    assert not any(password.encode() in line for line in lines)
+
+
+def test_the_manifests_name_no_latest_image_and_ask_for_limits() -> None:
+    built = subprocess.run(
+        ["kubectl", "kustomize", Path(__file__).parent.parent.parent / "manifests"], capture_output=True, text=True
+    )
+    objects = [item for item in yaml.safe_load_all(built.stdout) if item["kind"] == "Deployment"]
+    containers = [one for item in objects for one in item["spec"]["template"]["spec"]["containers"]]
+    assert len(containers) == 4
+    for container in containers:
+        assert ":" in container["image"]
+        assert not container["image"].endswith(":latest")
+        assert container["resources"]["limits"]["memory"]
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert "secret" not in json.dumps([item for item in yaml.safe_load_all(built.stdout) if item["kind"] == "Role"])
+
+
+def test_removal_leaves_nothing(deployed: Deployed) -> None:
+    """Last, because it ends the deployment."""
+    assert remove(deployed.cluster, NAMESPACE, 60)
+    assert deployed.cluster.find(f"/api/v1/namespaces/{NAMESPACE}") is None
+    everywhere = deployed.cluster.items("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings")
+    assert not [item for item in everywhere if NAMESPACE in json.dumps(item.get("subjects") or [])]

@@ -1,0 +1,148 @@
+"""The lab comes up, refuses what it cannot do, and leaves a clean machine whatever ends it."""
+
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import LabError, build, cgroups, client, images, network, oci, paths
+from lab.tools import Runner
+
+ROOT = Path(__file__).parent.parent.parent
+UP = [sys.executable, "-m", "lab", "up"]
+
+
+@pytest.fixture(autouse=True)
+def _no_lab_before_or_after() -> Iterator[None]:
+    try:
+        client.find()
+    except LabError:
+        yield
+        client.down()
+    else:
+        pytest.skip("a lab is running already; this test starts its own")
+
+
+def traces() -> list[str]:
+    """What a lab that is gone could have left behind."""
+    found = [f"interface {name}" for name in network.links_left()]
+    found += [f"cgroup {path / cgroups.NAME}" for path in cgroups.hierarchies() if (path / cgroups.NAME).exists()]
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    found += [f"mount {line}" for line in mounts if str(paths.CACHE) in line]
+    lab_network = bytes([198, 18])[::-1].hex().upper()  # /proc/net/route writes addresses backwards
+    routes = Path("/proc/net/route").read_text().splitlines()
+    found += [f"route {line}" for line in routes if f"0000{lab_network}" in line]
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            program, words = str((process / "exe").readlink()), (process / "cmdline").read_bytes()
+        except OSError:  # it is gone, or the kernel's own
+            continue
+        if program.startswith((str(paths.CACHE / "go"), "/opt/parts")) or b"lab.supervisor" in words:
+            found.append(f"process {process.name}: {words.replace(bytes(1), b' ').decode(errors='replace')[:100]}")
+    return found
+
+
+def until(what: str, condition: Callable[[], object], timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {timeout_s:.0f} s; left: {traces()}"
+        time.sleep(0.05)
+
+
+def test_up_then_down_leaves_nothing() -> None:
+    assert subprocess.run(UP, cwd=ROOT).returncode == 0
+    lab = client.find()
+    assert lab.timings_s["node_ready"] > 0
+    assert {image["source"] for image in lab.images} <= {"archive", "pulled", "built", "stand-in"}
+    assert traces(), "a running lab must be seen, or this test proves nothing"
+    second = subprocess.run(UP, cwd=ROOT, capture_output=True, text=True)
+    assert second.returncode == 1
+    assert "a lab is running already" in second.stderr
+    assert client.down()
+    assert traces() == []
+
+
+def test_a_component_that_dies_is_started_again_and_one_that_is_stopped_is_not() -> None:
+    with client.running(report=lambda _: None) as lab:
+        scheduler = lab.run_in("node", "sh", "-c", "grep -l kube-scheduler /proc/[0-9]*/comm").stdout.split("/")[2]
+        lab.run_in("node", "sh", "-c", f"kill -9 {scheduler}")
+
+        def running() -> bool:
+            return "kube-scheduler" in lab.run_in("node", "sh", "-c", "cat /proc/[0-9]*/comm").stdout
+
+        until("kube-scheduler is back", running)
+        client.command("stop", "kube-scheduler")
+        assert not running()
+        client.command("start", "kube-scheduler")
+        until("kube-scheduler is back", running)
+        with pytest.raises(LabError, match="no component 'kube-schedule'.*kube-scheduler"):
+            client.command("stop", "kube-schedule")
+
+
+def test_an_owner_that_is_killed_takes_the_lab_with_it() -> None:
+    owner = subprocess.Popen(
+        [sys.executable, "-c", "from lab import running\nwith running() as lab: input()"],
+        cwd=ROOT, stdin=subprocess.PIPE,
+    )  # fmt: skip
+    until("the lab is up", paths.STATE.exists, 60)
+    owner.kill()
+    owner.wait()
+    until("everything is gone", lambda: not traces())
+
+
+@pytest.mark.parametrize("after_s", [0.3, 2.5])
+def test_an_interrupted_start_leaves_nothing(after_s: float) -> None:
+    starting = subprocess.Popen(UP, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert starting.stdout is not None
+    next(line for line in starting.stdout if "starting the node" in line)
+    time.sleep(after_s)  # somewhere in the middle
+    starting.send_signal(signal.SIGINT)
+    assert starting.wait(40) == 130
+    assert traces() == []
+
+
+def test_a_supervisor_that_is_killed_leaves_only_cgroups_and_the_next_lab_works() -> None:
+    supervisor = client.up(None, lambda _: None, owned=False)
+    supervisor.kill()
+    supervisor.wait()
+    until("only cgroups are left", lambda: all(trace.startswith("cgroup") for trace in traces()))
+    with pytest.raises(LabError, match="scripts/lab down"):
+        client.find()
+    with client.running(report=lambda _: None):
+        pass
+    assert traces() == []
+
+
+def test_archives_that_cannot_be_used_are_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = Runner(lambda _: None)
+    built = build.build(runner)
+    with pytest.raises(LabError, match=r"--images .*/none is not a folder"):
+        images.resolve(built, tmp_path / "none", runner)
+
+    layer, file = tmp_path / "layer", tmp_path / "image.tar"
+    tarfile.open(layer, "w").close()
+    oci.write(file, "example.test/one:1", layer, {})
+    assert images.resolve(built, tmp_path, runner)[0].source == "archive"
+
+    monkeypatch.setattr(oci, "ARCHITECTURE", "s390x")
+    file.touch()  # looked at anew
+    with pytest.raises(LabError, match=r"image.tar is for linux/\w+; this machine is linux/s390x"):
+        images.resolve(built, tmp_path, runner)
+    monkeypatch.undo()
+
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(LabError, match=r"image.tar (is corrupt|failed)|checking image.tar failed"):
+        images.resolve(built, tmp_path, runner)
+
+    changed = bytearray(whole)
+    at = changed.find(b'"architecture"')
+    changed[at + 3] ^= 1
+    file.write_bytes(bytes(changed))
+    with pytest.raises(LabError, match=r"image.tar"):
+        images.resolve(built, tmp_path, runner)
