@@ -37,6 +37,14 @@ class ApiError(RuntimeError):
         self.status = status
 
 
+class Unreachable(ConnectionError):
+    """The API server did not answer at all."""
+
+    def __init__(self, server: str, error: Exception) -> None:
+        inner = str(getattr(error, "reason", error)).strip().splitlines()
+        super().__init__(f"no answer from {server} ({(inner or [type(error).__name__])[-1].rpartition('>: ')[2]})")
+
+
 class TimedOut(TimeoutError):
     """A wait came to its limit; the text says what was awaited and what was last seen."""
 
@@ -75,6 +83,7 @@ class Cluster:
                 f"--context {context}: not found in {where}; known contexts: {contexts(kubeconfig)}"
             ) from None
         self.api = client.ApiClient(options)
+        self.server = str(options.host)
 
     def request(
         self,
@@ -89,7 +98,10 @@ class Cluster:
         full = f"{path}?{urlencode(query)}" if query else path
         headers = {"Accept": "application/json", "Content-Type": content_type}
         call = self.api.param_serialize(method, full, header_params=headers, body=body, auth_settings=["BearerToken"])
-        response = self.api.call_api(*call, _request_timeout=(REQUEST_S, timeout_s)).response
+        try:
+            response = self.api.call_api(*call, _request_timeout=(REQUEST_S, timeout_s)).response
+        except (client.ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unreachable(self.server, error) from None
         assert isinstance(response, urllib3.BaseHTTPResponse)
         return response
 
@@ -154,6 +166,8 @@ class Cluster:
                 *whole, rest = (rest + chunk).split(b"\n")
                 for line in whole:
                     yield received, line
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unreachable(self.server, error) from None
         finally:
             response.close()
 
@@ -181,7 +195,7 @@ class Cluster:
             except ApiError:
                 version = ""
                 stopped.wait(0.2)
-            except (urllib3.exceptions.HTTPError, OSError):  # the server is away: go on where it broke off
+            except Unreachable:  # the server is away: go on where it broke off
                 stopped.wait(0.2)
 
     def kubectl(self, *arguments: str, timeout_s: float = 60) -> str:
@@ -207,14 +221,12 @@ def contexts(kubeconfig: Path | None) -> str:
 def connect(settings: Settings) -> Cluster:
     """Reach the API server, or say why not."""
     cluster = Cluster(settings.context, settings.kubeconfig)
-    server = cluster.api.configuration.host
     try:
         cluster.get("/api/v1/namespaces", limit="1")
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        why = str(getattr(error, "reason", error)).rpartition(": ")[2]
+    except Unreachable as error:
         raise InputError(
-            f"--context {settings.context}: no answer from {server} ({why}); is the cluster up, and this its address?"
+            f"--context {settings.context}: {error}; is the cluster up, and this its address and certificate?"
         ) from None
     except ApiError as error:
-        raise InputError(f"--context {settings.context}: {server} refuses this user: {error}") from None
+        raise InputError(f"--context {settings.context}: {cluster.server} refuses this user: {error}") from None
     return cluster

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-import urllib3
-
-from git_to_pod.cluster import ApiError, Cluster
+from git_to_pod.cluster import ApiError, Cluster, Unreachable
 from git_to_pod.settings import Settings
 
 CONTAINERS = (("git-poller", "git-sync"), ("reloader", "reloader"), ("app", "git-sync"), ("app", "nginx"))
@@ -37,7 +35,7 @@ def sample(cluster: Cluster, settings: Settings) -> Sample | str:
                         usage = usage_of(container)
                         if usage:
                             found[pod["podRef"]["name"], container["name"]] = usage
-    except (ApiError, urllib3.exceptions.HTTPError) as error:
+    except (ApiError, Unreachable) as error:
         return f"not measured: {error}"
     return found
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import urllib3
 import yaml
 
-from git_to_pod.cluster import Cluster, Object, wait_for
+from git_to_pod.cluster import Cluster, Object, Unreachable, wait_for
 from git_to_pod.observe import Recorder, described, is_complete, is_ready, pods_of, serving
 from git_to_pod.repository import Repository
 from git_to_pod.settings import ROOT, Credentials, InputError, Settings
@@ -133,9 +132,11 @@ def wait_until_deployed(recorder: Recorder, settings: Settings, commit: str) -> 
         return deployed and published() == commit and settled(recorder, "app", settings.replicas)
 
     def last_seen() -> str:
-        return "; ".join([f"published: {published()}", *(described(recorder, name) for name in deployments)])
+        seen = [f"published: {published()[:8]}", f"in the Service: {', '.join(serving(recorder, 'app')) or 'no pod'}"]
+        return "; ".join([*seen, *(described(recorder, name) for name in deployments)])
 
-    recorder.wait_for(f"manifests/ deployed to {settings.namespace}", up, settings.timeout_s, last_seen)
+    what = f"manifests/ deployed to {settings.namespace}, serving {commit[:8]}"
+    recorder.wait_for(what, up, settings.timeout_s, last_seen)
 
 
 def settled(recorder: Recorder, app: str, replicas: int, service: str | None = None) -> bool:
@@ -153,10 +154,11 @@ def ask_to_remove(cluster: Cluster, namespace: str) -> bool:
         found = cluster.find(path)
         if not found or MARK not in found["metadata"].get("labels", {}):
             return False
-        # Nobody is served any more, so the pods need not take their time to end.
+        cluster.delete(path)
+        # Nobody is served any more, so the pods need not take their time; and none can be made in their place by now.
         cluster.delete(f"{path}/pods", gracePeriodSeconds="1")
-        return cluster.delete(path)
-    except (urllib3.exceptions.HTTPError, OSError):  # the cluster is gone, and the namespace with it
+        return True
+    except Unreachable:  # the cluster is gone, and the namespace with it
         return False
 
 

@@ -21,12 +21,12 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from git_to_pod import export
-from git_to_pod.cluster import connect
+from git_to_pod.cluster import ApiError, TimedOut, Unreachable, connect
 from git_to_pod.deploy import check_namespace, remove
 from git_to_pod.findings import Findings, write_json
 from git_to_pod.progress import PIPE, Terminal
-from git_to_pod.repository import open_repository
-from git_to_pod.settings import ROOT, InputError, Lab, Parameters, Settings, check_values, resolve
+from git_to_pod.repository import GitError, open_repository
+from git_to_pod.settings import ROOT, InputError, Parameters, Settings, check_values, resolve, running_lab
 
 NOTEBOOK = ROOT / "notebooks" / "evaluation.ipynb"
 
@@ -73,6 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         terminal.close_bar()
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (ApiError, Unreachable, TimedOut, GitError) as error:
+        terminal.close_bar()
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except Interrupted as interrupted:
         terminal.stage(f"ended by {signal.Signals(interrupted.number).name}: everything that was started is removed")
         return 128 + interrupted.number
@@ -109,7 +113,7 @@ def cluster_for(given: Parameters, images: Path | None, terminal: Terminal) -> I
     """The cluster that was named, the lab that is up, or a lab for this run."""
     if given.context:
         yield
-    elif Lab.running():
+    elif running_lab():
         terminal.stage("using the lab that is up")
         yield
     else:
@@ -117,7 +121,7 @@ def cluster_for(given: Parameters, images: Path | None, terminal: Terminal) -> I
 
         terminal.stage("starting the lab: one Kubernetes node and a git host")
         try:
-            with lab.running(images=images):
+            with lab.running(images, terminal.stage):
                 yield
                 terminal.stage("stopping the lab")
         except lab.LabError as error:

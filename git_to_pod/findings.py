@@ -175,7 +175,7 @@ class Findings:
         sent, failed = len(self.responses), len(self.failed_requests)
         return (
             f"{prefix}yes: R1 to R4 hold within the constraints. From push to all {self.settings.replicas} replicas "
-            f"restarted: median {in_words(restarted)}, polling every {self.settings.period}; "
+            f"restarted: median {in_words(restarted)}, polling every {self.settings.period_s:g} s; "
             f"{failed} of {sent} requests failed"
         )
 
@@ -302,7 +302,6 @@ def environment(cluster: Cluster) -> dict[str, str]:
         found |= {
             "container_runtime": info["containerRuntimeVersion"],
             "node_os": info["osImage"],
-            "kernel": info["kernelVersion"],
             "architecture": info["architecture"],
             "cpus": str(nodes[0]["status"]["capacity"]["cpu"]),
         }

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import urllib3
-
-from git_to_pod.cluster import ApiError, Cluster, Object, TimedOut, wait_for
+from git_to_pod.cluster import ApiError, Cluster, Object, TimedOut, Unreachable, wait_for
 from git_to_pod.observe import Recorder, described_pod
 from git_to_pod.repository import FILE
 from git_to_pod.settings import Settings
@@ -80,7 +78,7 @@ class Load:
                         seen += 1
                         if response := parse(instant, line.decode(errors="replace")):
                             self.responses.append(response)
-            except (ApiError, urllib3.exceptions.HTTPError, OSError):
+            except (ApiError, Unreachable):
                 self.stopped.wait(0.2)  # the API server is away: its log is still there when it is back
 
     def stop(self) -> list[Response]:

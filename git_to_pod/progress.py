@@ -52,6 +52,10 @@ class Progress:
     def bar(self, done: int, of: int, text: str) -> None:
         """How many of the trials are done, and what is under way."""
         self.tell(done=done, of=of, text=text)
+        if done == of:
+            self.shown.show(f'<p class="note">{of} trials, {html.escape(text)}</p>')
+            self.shown = Display()
+            return
         self.shown.show(f'<progress max="{of}" value="{done}"></progress> {done} of {of} · {html.escape(text)}')
 
     def tell(self, **what: str | int) -> None:

@@ -95,7 +95,7 @@ def answer_html(findings: Findings) -> str:
             f'<div class="key"><p class="number">{found.median:.2f}&thinsp;s</p><p>from a push until all '
             f"{findings.settings.replicas} copies of the app run the new content: the median of {found.n} pushes "
             f"({interval}{found.timeouts} timeouts), asking the git host every "
-            f"{escape(findings.settings.period)}.</p></div>"
+            f"{findings.settings.period_s:g} s.</p></div>"
         )
         parts.append(plots.strip(findings).pictures())
     parts.append(f'<p class="decide"><strong>What to decide.</strong> {escape(recommendation(findings))}</p>')

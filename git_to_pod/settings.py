@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from lab import Lab
 
 ROOT = Path(__file__).parent.parent
 
@@ -67,33 +69,14 @@ class Credentials:
         return {name: text for name, text in named.items() if text}
 
 
-@dataclass(frozen=True)
-class Lab:
-    """What of the embedded lab's own description a run uses."""
+def running_lab() -> Lab | None:
+    """The embedded lab, if it is up."""
+    from lab import LabError, client  # only here: with a cluster of their own nobody needs what the lab needs
 
-    context: str
-    kubeconfig: Path
-    repository: str
-    push_url: str
-    ssh_repository: str
-    git_credentials: Path
-    push_credentials: Path
-    git_log: Path
-    images: list[dict[str, str]]
-    timings_s: dict[str, float]
-
-    @classmethod
-    def running(cls) -> Lab | None:
-        """The lab that is up, if one is."""
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        try:
-            described: dict[str, Any] = json.loads((cache / "git-to-pod/lab/run/lab.json").read_text())
-        except FileNotFoundError:
-            return None
-        values = {f.name: described[f.name] for f in fields(cls)}
-        for name in ("kubeconfig", "git_credentials", "push_credentials", "git_log"):
-            values[name] = Path(values[name])
-        return cls(**values)
+    try:
+        return client.find()
+    except LabError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -131,15 +114,15 @@ class Settings:
 def resolve(given: Parameters) -> Settings:
     """Check what was given, fill what was left empty from the lab, or say in one line what is wrong."""
     check_values(given)
-    lab = None if given.context else Lab.running()
+    lab = None if given.context else running_lab()
     if not given.context and not lab:
         raise InputError("no cluster: start the lab (scripts/lab up), or name a kubeconfig context (--context NAME)")
     repository = url(given.repository or (lab.repository if lab else ""), "--repository")
     own = bool(given.repository)
     push_url = url(given.push_url or (repository if own or not lab else lab.push_url), "--push-url")
-    folder = given.credentials or (str(lab.git_credentials) if lab and not own else "")
-    push_folder = given.push_credentials or (str(lab.push_credentials) if lab and not own else folder)
-    kubeconfig = given.kubeconfig or (str(lab.kubeconfig) if lab else "")
+    folder = given.credentials or (lab.git_credentials if lab and not own else "")
+    push_folder = given.push_credentials or (lab.push_credentials if lab and not own else folder)
+    kubeconfig = given.kubeconfig or (lab.kubeconfig if lab else "")
     return Settings(
         context=given.context or (lab.context if lab else ""),
         kubeconfig=existing(kubeconfig, "--kubeconfig"),

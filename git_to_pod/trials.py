@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 
@@ -104,7 +105,7 @@ class Trials:
         self.repository = repository
         self.settings = settings
         self.progress = progress
-        self.git_log = GitLog(settings.lab.git_log if settings.lab else None)
+        self.git_log = GitLog(Path(settings.lab.git_log) if settings.lab else None)
         self.done: list[Trial] = []
 
     def run(self) -> list[Trial]:
@@ -121,7 +122,7 @@ class Trials:
                 last = f"last: {kind} {trial.outcome}"
             if len(self.done) >= TIMEOUTS_IN_A_ROW and all(t.timed_out for t in self.done[-TIMEOUTS_IN_A_ROW:]):
                 break
-        self.progress.bar(len(todo), len(todo), last)
+        self.progress.bar(len(todo), len(todo), "all done" if len(self.done) == len(todo) else f"broken off; {last}")
         return self.done
 
     def push(self, number: int = 0, offset_s: float = 0.0) -> Trial:

@@ -10,6 +10,7 @@ import pytest
 
 from git_to_pod.evaluate import main
 from git_to_pod.settings import Credentials, InputError, Parameters, duration_s, resolve
+from lab import Lab
 
 
 @pytest.fixture
@@ -21,8 +22,8 @@ def given(tmp_path: Path) -> Parameters:
 
 
 @pytest.fixture(autouse=True)
-def no_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def no_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("git_to_pod.settings.running_lab", lambda: None)
     monkeypatch.delenv("GIT_TO_POD_PASSWORD", raising=False)
 
 
@@ -89,25 +90,25 @@ def test_the_lab_that_is_up_fills_what_was_left_empty(tmp_path: Path, monkeypatc
     for name in ("username", "password"):
         (folder / name).write_text(name)
     (tmp_path / "config").touch()
-    described = {
-        "context": "git-to-pod-lab",
-        "kubeconfig": str(tmp_path / "config"),
-        "repository": "https://git.example.test/content.git",
-        "push_url": "https://198.18.0.6/content.git",
-        "ssh_repository": "ssh://git@git.example.test/srv/git/content.git",
-        "git_credentials": str(folder),
-        "push_credentials": str(folder),
-        "git_log": str(tmp_path / "access.log"),
-        "images": [],
-        "timings_s": {},
-    }
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    run = tmp_path / "git-to-pod" / "lab" / "run"
-    run.mkdir(parents=True)
-    (run / "lab.json").write_text(json.dumps(described))
+    up = Lab(
+        context="git-to-pod-lab",
+        kubeconfig=str(tmp_path / "config"),
+        repository="https://git.example.test/content.git",
+        push_url="https://198.18.0.6/content.git",
+        ssh_repository="ssh://git@git.example.test/srv/git/content.git",
+        ssh_push_url="ssh://git@198.18.0.6/srv/git/content.git",
+        git_credentials=str(folder),
+        push_credentials=str(folder),
+        git_log=str(tmp_path / "access.log"),
+        images=[],
+        timings_s={},
+        node_pid=0,
+        git_pid=0,
+    )
+    monkeypatch.setattr("git_to_pod.settings.running_lab", lambda: up)
     settings = resolve(Parameters())
-    assert settings.lab is not None
-    assert settings.repository == settings.lab.repository
+    assert settings.lab is up
+    assert settings.repository == up.repository
     assert settings.reader_url == settings.push_url == "https://198.18.0.6/content.git"
     assert settings.kubeconfig == tmp_path / "config"
 

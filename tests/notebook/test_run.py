@@ -1,0 +1,191 @@
+"""The notebook executed on the lab: what a run leaves, and how it ends when something does not hold."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from one_run import NAMESPACE, ROOT, Run, evaluate
+
+from git_to_pod.cluster import Cluster
+from git_to_pod.findings import CONSTRAINTS, REQUIREMENTS
+
+
+@pytest.fixture
+def cluster(lab: dict[str, Any]) -> Cluster:
+    return Cluster(lab["context"], Path(lab["kubeconfig"]))
+
+
+def namespace_exists(cluster: Cluster, name: str = NAMESPACE) -> bool:
+    return cluster.find(f"/api/v1/namespaces/{name}") is not None
+
+
+def test_a_run_in_which_all_holds_ends_with_0(short_run: Run) -> None:
+    assert short_run.status == 0, short_run.err
+    assert short_run.summary["holds"] is True
+    assert {name: check["pass"] for name, check in short_run.summary["requirements"].items()} == dict.fromkeys(
+        REQUIREMENTS, True
+    )
+    assert {name: check["pass"] for name, check in short_run.summary["constraints"].items()} == dict.fromkeys(
+        CONSTRAINTS, True
+    )
+
+
+def test_it_leaves_the_page_the_notebook_the_trials_and_the_summary(short_run: Run) -> None:
+    left = {"evaluation.html", "evaluation.ipynb", "trials.csv", "summary.json"}
+    assert {path.name for path in short_run.folder.iterdir()} == left
+    with (short_run.folder / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["outcome"] for row in rows] == ["ok"] * 6
+
+
+def test_every_figure_was_measured(short_run: Run) -> None:
+    figures = short_run.summary["latency_s"]
+    assert {name: figure["n"] for name, figure in figures.items()} == dict.fromkeys(figures, 2)
+    assert all(figure["timeouts"] == 0 for figure in figures.values())
+    assert figures["push_to_restarted"]["median"] > figures["requested_to_restarted"]["median"] > 0
+
+
+def test_requests_were_sent_throughout_and_none_failed(short_run: Run) -> None:
+    requests = short_run.summary["requests"]
+    assert requests["sent"] > 10 * short_run.summary["timings_s"]["trials"]
+    assert requests["failed"] == 0, requests["failures"]
+
+
+def test_the_cost_of_both_tools_is_known(short_run: Run) -> None:
+    cost = short_run.summary["cost"]
+    assert {"git-poller/git-sync", "reloader/reloader"} <= set(cost)
+    assert all(entry["memory_bytes"] > 0 for entry in cost.values())
+
+
+def test_the_terminal_shows_each_stage_and_the_answer(short_run: Run) -> None:
+    for words in ("deploying manifests/", "trying the constraints", "6/6", "writing the report"):
+        assert words in short_run.err
+    assert short_run.summary["answer"] in short_run.err
+    assert str(short_run.page) in short_run.out
+
+
+def test_no_secret_is_in_what_a_run_leaves(short_run: Run, lab: dict[str, Any]) -> None:
+    folders = [Path(lab["git_credentials"]), Path(lab["push_credentials"])]
+    passwords = [(folder / "password").read_text().strip() for folder in folders]
+    for path in short_run.folder.iterdir():
+        text = path.read_text()
+        assert not any(password in text for password in passwords), path
+        assert "PRIVATE KEY" not in text
+
+
+def test_nothing_is_left_in_the_cluster(short_run: Run, cluster: Cluster) -> None:
+    assert short_run.status == 0
+    assert not namespace_exists(cluster)
+
+
+def test_a_requirement_that_does_not_hold_fails_the_run_and_the_report_is_written(cluster: Cluster) -> None:
+    # git-sync asks once when it starts, and then not again within the run: no change is detected.
+    run = evaluate("--commits", "1", "--period", "1h", "--timeout", "12", "--seed", "2")
+    assert run.status == 1
+    summary = run.summary
+    assert summary["holds"] is False
+    assert summary["requirements"]["R1"]["pass"] is True
+    assert [summary["requirements"][name]["pass"] for name in ("R2", "R3", "R4")] == [False] * 3
+    assert "no: R2, R3 and R4 did not hold" in summary["answer"]
+    assert summary["latency_s"]["push_to_restarted"]["timeouts"] == 1
+    assert "was pushed and never published: timed out" in run.page.read_text()
+    assert "does not hold" in run.page.read_text()
+    assert not namespace_exists(cluster)
+
+
+def test_a_run_that_breaks_off_says_why_and_still_leaves_its_report(cluster: Cluster) -> None:
+    run = evaluate("--commits", "1", "--timeout", "1")  # too short to deploy anything
+    assert run.status == 1
+    assert "no: the run broke off: TimedOut: manifests/ deployed" in run.summary["answer"]
+    assert "The run broke off" in run.page.read_text() or "the run broke off" in run.page.read_text()
+    errors = [o for cell in nbformat.read(run.folder / "evaluation.ipynb", 4).cells for o in cell.get("outputs", [])]
+    assert any(output.output_type == "error" for output in errors)
+    assert not namespace_exists(cluster)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_removes_everything_that_was_started(cluster: Cluster, number: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "git_to_pod.evaluate", "--namespace", NAMESPACE, "--output", str(tmp_path)]
+    marked = os.environ | {"GIT_TO_POD_TEST": str(tmp_path)}  # inherited by all that it starts
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=marked)
+    limit = threading.Timer(120, process.kill)
+    limit.start()
+    assert process.stderr
+    for line in process.stderr:
+        if "pushing a first change" in line:
+            break
+    assert namespace_exists(cluster)
+    process.send_signal(number)
+    rest = process.stderr.read()
+    assert process.wait(60) == 128 + number, rest
+    limit.cancel()
+    assert f"ended by {number.name}" in rest
+    assert not namespace_exists(cluster)
+    assert not started_with(f"GIT_TO_POD_TEST={tmp_path}")
+
+
+def started_with(variable: str) -> list[str]:
+    """The processes that still run with this in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if variable.encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_text())
+        except OSError:  # it has ended meanwhile
+            continue
+    return found
+
+
+def bad_input(said: str, *options: str) -> None:
+    run = evaluate("--commits", "1", *options)
+    assert run.status == 2, run.err
+    errors = [line for line in run.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert said in errors[0]
+    assert not run.page.exists()
+
+
+def test_an_unknown_ref_is_bad_input(cluster: Cluster) -> None:
+    bad_input("--ref no-such-branch: no such branch in https://", "--ref", "no-such-branch")
+    assert not namespace_exists(cluster)
+
+
+def test_a_missing_repository_is_bad_input(lab: dict[str, Any]) -> None:
+    url = lab["push_url"].replace("content.git", "missing.git")
+    own = ("--repository", url, "--credentials", lab["git_credentials"], "--push-credentials", lab["push_credentials"])
+    bad_input(f"no repository at {url}", *own)
+
+
+def test_wrong_credentials_are_bad_input(lab: dict[str, Any], tmp_path: Path) -> None:
+    for name in ("username", "ca.crt"):
+        (tmp_path / name).write_text((Path(lab["git_credentials"]) / name).read_text())
+    (tmp_path / "password").write_text("wrong")
+    bad_input("--credentials: 198.18.0.6 refused this account", "--credentials", str(tmp_path))
+
+
+def test_credentials_that_may_not_push_are_bad_input(lab: dict[str, Any]) -> None:
+    bad_input("--push-credentials: may not push to https://", "--push-credentials", lab["git_credentials"])
+
+
+def test_a_certificate_that_is_not_trusted_is_bad_input(lab: dict[str, Any], tmp_path: Path) -> None:
+    for name in ("username", "password"):
+        (tmp_path / name).write_text((Path(lab["git_credentials"]) / name).read_text())
+    bad_input("the certificate of 198.18.0.6 is not trusted", "--credentials", str(tmp_path))
+
+
+def test_a_namespace_of_someone_else_is_refused_and_left_alone(cluster: Cluster) -> None:
+    cluster.apply("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+    try:
+        bad_input(f"--namespace {NAMESPACE}: exists and was not made by an evaluation")
+        assert namespace_exists(cluster)
+    finally:
+        cluster.delete(f"/api/v1/namespaces/{NAMESPACE}")

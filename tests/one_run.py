@@ -1,0 +1,47 @@
+"""One short evaluation on the lab, shared by the tests of the notebook and of the page."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+NAMESPACE = "git-to-pod-test"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `python -m git_to_pod.evaluate` left and said."""
+
+    folder: Path
+    status: int
+    out: str
+    err: str
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return dict(json.loads((self.folder / "summary.json").read_text()))
+
+    @property
+    def page(self) -> Path:
+        return self.folder / "evaluation.html"
+
+
+def evaluate(*options: str, timeout_s: float = 240) -> Run:
+    """Against the lab that is up, in a namespace of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="git-to-pod-test-"))
+    command = [sys.executable, "-m", "git_to_pod.evaluate", "--namespace", NAMESPACE, "--output", str(folder), *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False)
+    return Run(folder, done.returncode, done.stdout, done.stderr)
+
+
+@functools.cache
+def a_short_run() -> Run:
+    """Two commits, once for the whole session."""
+    return evaluate("--commits", "2")
