@@ -3,15 +3,16 @@
 The fixture `lab` is the running lab: what its lab.json says.
 """
 
-import os
 import secrets
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kubectl import NAMESPACE, Kubectl, manifest, wait_for
+from kubectl import NAMESPACE, Kubectl, manifest
+
+from git_to_pod.repository import Account
+from git_to_pod.settings import Credentials
 
 TESTED = pytest.StashKey[list[str]]()
 
@@ -45,7 +46,8 @@ def kubectl(lab: dict[str, Any]) -> Iterator[Kubectl]:
     namespace = manifest("namespace.yaml", "Namespace")
     namespace["metadata"] = {"name": NAMESPACE, "labels": namespace["metadata"]["labels"]}
     client.apply(namespace)
-    wait_for("service account", lambda: client.get("serviceaccount", "default"))  # pods are refused before
+    # pods are refused before there is one
+    client.wait("service account", lambda: "metadata" in client.get("serviceaccount", "default"))
     yield client
     client.run("delete", "namespace", NAMESPACE, "--timeout=60s")
 
@@ -54,27 +56,15 @@ class Branch:
     """A branch of the lab's repository for this run alone, pushed to as the writer."""
 
     def __init__(self, lab: dict[str, Any], folder: Path) -> None:
+        keys = {file.name: file.read_text().strip() for file in Path(lab["push_credentials"]).iterdir()}
+        self.account = Account(Credentials(keys["username"], keys["password"], keys["ca.crt"]))
         self.folder, self.url, self.name = folder, str(lab["push_url"]), f"contract-{secrets.token_hex(4)}"
         self.commits: list[str] = []
-        credentials = Path(lab["push_credentials"])
-        settings = {
-            "http.sslCAInfo": str(credentials / "ca.crt"),
-            # a shell function that prints the files: arguments and the environment hold no secret
-            "credential.helper": f"!f() {{ echo username=$(cat {credentials}/username); "
-            f"echo password=$(cat {credentials}/password); }}; f",
-            "user.name": "contract",
-            "user.email": "contract@git.example.test",
-        }
-        self.environment = os.environ | {"GIT_CONFIG_COUNT": str(len(settings)), "GIT_TERMINAL_PROMPT": "0"}
-        for number, (key, value) in enumerate(settings.items()):
-            self.environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
         self.git("init", "--quiet", f"--initial-branch={self.name}")
 
     def git(self, *arguments: str) -> str:
-        command = ["git", "-C", str(self.folder), *arguments]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=30, check=False)
-        assert done.returncode == 0, f"git {' '.join(arguments)}: {done.stderr.strip()}"
-        return done.stdout.strip()
+        author = ("-c", "user.name=contract", "-c", "user.email=contract@git.example.test")
+        return self.account.git(*author, *arguments, folder=self.folder).strip()
 
     def push(self) -> str:
         """Push a commit whose file `number` says which it is, and return its id."""
@@ -85,8 +75,9 @@ class Branch:
         self.commits.append(self.git("rev-parse", "HEAD"))
         return self.commits[-1]
 
-    def delete(self) -> None:
+    def close(self) -> None:
         self.git("push", "--quiet", self.url, f":{self.name}")
+        self.account.close()
 
 
 @pytest.fixture(scope="session")
@@ -94,4 +85,4 @@ def branch(lab: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Ite
     branch = Branch(lab, tmp_path_factory.mktemp("branch"))
     branch.push()
     yield branch
-    branch.delete()
+    branch.close()

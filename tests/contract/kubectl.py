@@ -1,17 +1,17 @@
-"""kubectl for the contract suite, the manifests it takes its pods from, and the one wait that it has."""
+"""kubectl for the contract suite, and the manifests that it takes its pods from."""
 
 import json
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
+from git_to_pod.cluster import wait_for
+
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 NAMESPACE = "contract"
-Found = TypeVar("Found")
 
 
 def manifest(file: str, kind: str = "Deployment") -> dict[str, Any]:
@@ -21,16 +21,6 @@ def manifest(file: str, kind: str = "Deployment") -> dict[str, Any]:
             document["metadata"]["namespace"] = NAMESPACE
             return dict(document)
     raise LookupError(f"{file} has no {kind}")
-
-
-def wait_for(what: str, probe: Callable[[], Found], timeout_s: float = 30) -> Found:
-    """Call probe until it returns something true, and return that; on a timeout say what it returned last."""
-    deadline = time.monotonic() + timeout_s
-    while not (found := probe()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not after {timeout_s:.0f} s, last seen: {found!r}")
-        time.sleep(0.1)
-    return found
 
 
 class Kubectl:
@@ -50,9 +40,9 @@ class Kubectl:
         self.run("apply", "--filename=-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
     def get(self, kind: str, name: str = "", selector: str = "") -> dict[str, Any]:
-        """Return one object or a list; empty where it does not exist."""
+        """Return an object or a list; where there is nothing, a list without items."""
         arguments = [kind, *([name] if name else []), f"--selector={selector}", "--ignore-not-found"]
-        return dict(json.loads(self.run("get", "--output=json", *arguments).stdout or "{}"))
+        return dict(json.loads(self.run("get", "--output=json", *arguments).stdout or '{"items": []}'))
 
     def exec(self, pod: str, *command: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run("exec", "--stdin", pod, "--", *command, stdin=stdin, check=check)
@@ -62,3 +52,13 @@ class Kubectl:
 
     def logs(self, pod: str) -> str:
         return self.run("logs", pod).stdout
+
+    def wait(self, what: str, condition: Callable[[], bool], timeout_s: float = 30) -> None:
+        wait_for(what, condition, timeout_s, self.last_words)
+
+    def last_words(self) -> str:
+        """Each pod's state and the end of its log, for a wait that came to its limit."""
+        states = self.run("get", "pods", "--no-headers", check=False).stdout.splitlines()
+        return "\n".join(
+            f"{state}: {self.run('logs', '--tail=1', state.split()[0], check=False).stdout}" for state in states
+        )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import Branch, image_of
-from kubectl import Kubectl, manifest, wait_for
+from kubectl import Kubectl, manifest
 
 # Notes when, for which commit and where it runs; fails while there is a file /tmp/refuse.
 HOOK = """#!/bin/sh
@@ -17,6 +17,8 @@ echo "$(date +%s.%N) $GITSYNC_HASH $(pwd -P) $GITSYNC_REF $result" >> /tmp/hook
 [ $result = done ]
 """
 PERIOD_S, BACKOFF_S = 0.3, 1.0
+# The same path, spelled so that the git host's log tells the pods apart: they all come from the node's address.
+SPELLINGS = {"poller": "c%6Fntent.git", "pinned": "%63ontent.git"}
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +34,17 @@ def pods(kubectl: Kubectl, lab: dict[str, Any], branch: Branch, tmp_path_factory
     credentials = {file.name: file.read_text() for file in Path(lab["git_credentials"]).iterdir()}
     credentials["other_known_hosts"] = f"git.example.test {key.with_suffix('.pub').read_text()}"
     common = manifest("git-source.yaml", "ConfigMap")["data"] | {
-        "GITSYNC_REPO": lab["repository"],
         "GITSYNC_REF": branch.name,
         "GITSYNC_PERIOD": f"{PERIOD_S}s",
         "GITSYNC_USERNAME": credentials["username"].strip(),
     }
+    repository = {
+        name: {"GITSYNC_REPO": lab["repository"].replace("content.git", path)} for name, path in SPELLINGS.items()
+    }
     over_ssh = {
         "GITSYNC_REPO": lab["ssh_repository"],
         "GITSYNC_REF": branch.name,
+        "GITSYNC_PERIOD": common["GITSYNC_PERIOD"],
         "GITSYNC_SSH_KEY_FILE": "/etc/git-credentials/ssh-privatekey",
         "GITSYNC_SSH_KNOWN_HOSTS_FILE": "/etc/git-credentials/known_hosts",
     }
@@ -51,11 +56,13 @@ def pods(kubectl: Kubectl, lab: dict[str, Any], branch: Branch, tmp_path_factory
             "metadata": {"name": "publish-commit"},
             "data": {"publish-commit.sh": HOOK},
         },
-        pod("poller", "git-poller.yaml", common | {"GITSYNC_PASSWORD_FILE": "/tmp/password"}),
-        pod("pinned", "app-deployment.yaml", common | {"GITSYNC_REF": branch.commits[0]}),
+        pod("poller", "git-poller.yaml", common | repository["poller"] | {"GITSYNC_PASSWORD_FILE": "/tmp/password"}),
+        pod("pinned", "app-deployment.yaml", common | repository["pinned"] | {"GITSYNC_REF": branch.commits[0]}),
         pod("over-ssh", "git-poller.yaml", over_ssh),
     )
-    wait_for("3 pods run", lambda: [p["status"]["phase"] for p in kubectl.get("pods")["items"]] == ["Running"] * 3, 60)
+    kubectl.wait(
+        "3 pods run", lambda: [p["status"]["phase"] for p in kubectl.get("pods")["items"]] == ["Running"] * 3, 60
+    )
 
 
 def pod(name: str, file: str, environment: dict[str, str]) -> dict[str, Any]:
@@ -74,7 +81,7 @@ def status_of(kubectl: Kubectl) -> str:
 
 
 def head_of(kubectl: Kubectl, name: str = "poller") -> str:
-    return kubectl.shell(name, "basename $(readlink /git/current)")
+    return kubectl.shell(name, 'basename "$(readlink /git/current)"')
 
 
 def failures_in(kubectl: Kubectl) -> int:
@@ -104,9 +111,9 @@ def test_an_unknown_flag_is_refused(kubectl: Kubectl) -> None:
 
 
 def test_a_sync_that_fails_is_tried_again_and_answered_by_503(kubectl: Kubectl) -> None:
-    wait_for("503 without a password", lambda: status_of(kubectl) == "503")
+    kubectl.wait("503 without a password", lambda: status_of(kubectl) == "503")
     kubectl.shell("poller", "cat > /tmp/password", stdin="wrong")
-    wait_for("retries with a wrong password", lambda: failures_in(kubectl) >= 3)
+    kubectl.wait("retries with a wrong password", lambda: failures_in(kubectl) >= 3)
     assert status_of(kubectl) == "503"
 
 
@@ -120,20 +127,20 @@ def test_the_first_sync_publishes_a_worktree_named_by_its_commit(
     kubectl: Kubectl, branch: Branch, password: str
 ) -> None:
     kubectl.shell("poller", "cat > /tmp/password", stdin=password + "\n")
-    wait_for("200 after the first sync", lambda: status_of(kubectl) == "200")
+    kubectl.wait("200 after the first sync", lambda: status_of(kubectl) == "200")
     assert kubectl.shell("poller", "readlink /git/current") == f".worktrees/{branch.commits[-1]}"
     assert kubectl.shell("poller", "ls -A /git/current") == ".git\nnumber"
-    wait_for("Ready", lambda: kubectl.run("wait", "--for=condition=Ready", "pod/poller", "--timeout=20s"))
+    kubectl.run("wait", "--for=condition=Ready", "pod/poller", "--timeout=20s")
 
 
 def test_the_hook_runs_in_the_worktree_and_is_told_the_commit(kubectl: Kubectl, branch: Branch) -> None:
-    wait_for("the hook ran", lambda: hook_done(kubectl, branch.commits[-1]))
+    kubectl.wait("the hook ran", lambda: hook_done(kubectl, branch.commits[-1]))
     (run,) = hook_runs(kubectl)
     assert run[1:4] == [branch.commits[-1], f"/git/.worktrees/{branch.commits[-1]}", branch.name]
 
 
 def test_a_push_is_published_by_one_rename(kubectl: Kubectl, branch: Branch) -> None:
-    watch = "echo $1; while now=$(basename $(readlink /git/current)); do [ $now = $1 ] || exec echo $now; done; exit 3"
+    watch = "echo $1; while now=$(readlink /git/current); do [ ${now##*/} = $1 ] || exec echo ${now##*/}; done; exit 3"
     command = ["exec", "poller", "--", "timeout", "30", "sh", "-c", watch, "sh", branch.commits[-1]]
     with subprocess.Popen([*kubectl.command, *command], stdout=subprocess.PIPE, text=True) as watcher:
         assert watcher.stdout
@@ -142,37 +149,37 @@ def test_a_push_is_published_by_one_rename(kubectl: Kubectl, branch: Branch) -> 
         seen, _ = watcher.communicate(timeout=60)
     assert (watcher.returncode, seen.strip()) == (0, after), "the link was gone, or pointed elsewhere, for a moment"
     assert kubectl.shell("poller", "cat /git/current/number") == "1"
-    wait_for("the old worktree is gone", lambda: kubectl.shell("poller", "ls /git/.worktrees") == after)
-    wait_for("the hook ran again", lambda: hook_done(kubectl, after))
+    kubectl.wait("the old worktree is gone", lambda: kubectl.shell("poller", "ls /git/.worktrees") == after)
+    kubectl.wait("the hook ran again", lambda: hook_done(kubectl, after))
 
 
 def test_a_hook_that_fails_is_retried_with_the_newest_commit(kubectl: Kubectl, branch: Branch) -> None:
     kubectl.shell("poller", "touch /tmp/refuse")
     skipped = branch.push()
-    wait_for("two attempts", lambda: [run[1] for run in hook_runs(kubectl)].count(skipped) >= 2)
+    kubectl.wait("two attempts", lambda: [run[1] for run in hook_runs(kubectl)].count(skipped) >= 2)
     newest = branch.push()
-    wait_for("sync goes on beside the hook", lambda: head_of(kubectl) == newest)
-    wait_for("an attempt with the newest", lambda: hook_runs(kubectl)[-1][1] == newest)
+    kubectl.wait("sync goes on beside the hook", lambda: head_of(kubectl) == newest)
+    kubectl.wait("an attempt with the newest", lambda: hook_runs(kubectl)[-1][1] == newest)
     kubectl.shell("poller", "rm /tmp/refuse")
-    wait_for("the hook succeeded", lambda: hook_done(kubectl, newest))
+    kubectl.wait("the hook succeeded", lambda: hook_done(kubectl, newest))
     attempts = [run for run in hook_runs(kubectl) if run[1] in (skipped, newest)]
     assert not hook_done(kubectl, skipped)
     pauses = [float(after[0]) - float(before[0]) for before, after in itertools.pairwise(attempts)]
     assert min(pauses) >= BACKOFF_S
-    assert max(pauses) < 2 * BACKOFF_S, "the pause is constant"
+    assert max(pauses) < 3 * BACKOFF_S, "the pause does not grow"
 
 
 def test_while_the_git_host_denies_the_old_content_stays(kubectl: Kubectl, branch: Branch, password: str) -> None:
     before, failures = branch.commits[-1], failures_in(kubectl)
     kubectl.shell("poller", "cat > /tmp/password", stdin="wrong")
-    wait_for("denied", lambda: failures_in(kubectl) > failures)
+    kubectl.wait("denied", lambda: failures_in(kubectl) > failures)
     after = branch.push()
     failures = failures_in(kubectl)
-    wait_for("denied after the push", lambda: failures_in(kubectl) > failures + 2)
+    kubectl.wait("denied after the push", lambda: failures_in(kubectl) > failures + 2)
     assert (head_of(kubectl), status_of(kubectl)) == (before, "200")
     kubectl.shell("poller", "cat > /tmp/password", stdin=password)  # read again at each sync
-    wait_for("caught up", lambda: head_of(kubectl) == after)
-    wait_for("the hook ran", lambda: hook_done(kubectl, after))
+    kubectl.wait("caught up", lambda: head_of(kubectl) == after)
+    kubectl.wait("the hook ran", lambda: hook_done(kubectl, after))
     runs = [run[1] for run in hook_runs(kubectl)]
     assert runs.count(after) == 1, "a commit is published once"
 
@@ -190,21 +197,20 @@ def test_the_password_shows_in_no_log_and_no_argument(kubectl: Kubectl, password
 def test_a_full_commit_id_is_fetched_once_and_then_left_alone(
     kubectl: Kubectl, lab: dict[str, Any], branch: Branch
 ) -> None:
-    wait_for("pinned", lambda: head_of(kubectl, "pinned") == branch.commits[0])
+    kubectl.wait("pinned", lambda: head_of(kubectl, "pinned") == branch.commits[0])
 
     def requests(name: str) -> int:
-        address = kubectl.get("pod", name)["status"]["podIP"]
-        return sum(line.split()[2:3] == [address] for line in Path(lab["git_log"]).read_text().splitlines())
+        return Path(lab["git_log"]).read_text().count(f" /{SPELLINGS[name]}/info/refs")
 
     pinned, polls = requests("pinned"), requests("poller")
-    assert pinned > 0, "the git host's log does not name the pods"
-    wait_for("five more polls of the poller", lambda: requests("poller") >= polls + 5)
+    assert pinned > 0
+    kubectl.wait("five more polls of the poller", lambda: requests("poller") >= polls + 5)
     assert requests("pinned") == pinned
     assert kubectl.get("pod", "pinned")["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
 def test_ssh_needs_the_host_key_that_known_hosts_has(kubectl: Kubectl, branch: Branch) -> None:
-    wait_for("synced over SSH", lambda: head_of(kubectl, "over-ssh") == branch.commits[-1])
+    kubectl.wait("synced over SSH", lambda: head_of(kubectl, "over-ssh") == branch.commits[-1])
     other = "GITSYNC_SSH_KNOWN_HOSTS_FILE=/etc/git-credentials/other_known_hosts"
     refused = kubectl.exec("over-ssh", "env", other, "/git-sync", "--root=/tmp/once", "--link=link", check=False)
     assert refused.returncode == 1

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import image_of
-from kubectl import MANIFESTS, NAMESPACE, Kubectl, manifest, wait_for
+from kubectl import MANIFESTS, NAMESPACE, Kubectl, manifest
 
 STAMP = "second STAKATER_GIT_COMMIT_CONFIGMAP"
 READER = {"name": "commit", "valueFrom": {"configMapKeyRef": {"name": "git-commit", "key": "commit"}}}
@@ -60,7 +60,7 @@ def scale(kubectl: Kubectl, replicas: int) -> None:
     if replicas:
         kubectl.run("rollout", "status", "deployment/reloader", "--timeout=60s")
     else:
-        wait_for("Reloader is gone", lambda: not kubectl.get("pods", selector="app=reloader")["items"])
+        kubectl.wait("Reloader is gone", lambda: not kubectl.get("pods", selector="app=reloader")["items"])
 
 
 def put(kubectl: Kubectl, name: str, value: str) -> str:
@@ -84,12 +84,16 @@ def restarts(kubectl: Kubectl, name: str = "watched") -> int:
     return int(kubectl.get("deployment", name)["metadata"]["generation"]) - 1
 
 
+def events(kubectl: Kubectl) -> set[tuple[str, str]]:
+    return {(event["reason"], event["involvedObject"]["name"]) for event in kubectl.get("events")["items"]}
+
+
 def settle(kubectl: Kubectl) -> None:
     """Return when Reloader is through with all that came before. It takes changes in turn, but at its start in any
     order: the second marker comes after that."""
     for _ in range(2):
         mark = put(kubectl, "marker", str(next(rounds)))
-        wait_for("the marker", partial(stamped, kubectl, "marker", {"first STAKATER_MARKER_CONFIGMAP": mark}))
+        kubectl.wait("the marker", partial(stamped, kubectl, "marker", {"first STAKATER_MARKER_CONFIGMAP": mark}))
 
 
 def test_the_program_is_the_expected_one(kubectl: Kubectl, sources: dict[str, str]) -> None:
@@ -106,11 +110,10 @@ def test_an_unknown_flag_is_refused(kubectl: Kubectl) -> None:
 def test_changed_data_stamps_the_container_that_reads_it_once(kubectl: Kubectl) -> None:
     before = restarts(kubectl)
     stamp = put(kubectl, "git-commit", "a")
-    wait_for("stamped", lambda: stamped(kubectl, "watched", {STAMP: stamp}))
+    kubectl.wait("stamped", lambda: stamped(kubectl, "watched", {STAMP: stamp}))
     settle(kubectl)
     assert restarts(kubectl) == before + 1
-    events = kubectl.get("events")["items"]
-    assert any(e["reason"] == "Reloaded" and e["involvedObject"]["name"] == "watched" for e in events)
+    kubectl.wait("its event", lambda: ("Reloaded", "watched") in events(kubectl))
 
 
 def test_metadata_and_the_same_data_restart_nothing(kubectl: Kubectl) -> None:
@@ -130,7 +133,7 @@ def test_what_changes_while_it_is_down_is_caught_up_once(kubectl: Kubectl) -> No
     put(kubectl, "git-commit", "lost")
     stamp = put(kubectl, "git-commit", "b")
     scale(kubectl, 1)
-    wait_for("caught up", lambda: stamped(kubectl, "watched", {STAMP: stamp}))
+    kubectl.wait("caught up", lambda: stamped(kubectl, "watched", {STAMP: stamp}))
     settle(kubectl)
     assert restarts(kubectl) == before + 1
 
