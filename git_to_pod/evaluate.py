@@ -101,11 +101,15 @@ def run(given: Parameters, images: Path | None, terminal: Terminal) -> int:
         open_repository(settings).close()
         settings.output.mkdir(parents=True, exist_ok=True)
         try:
-            holds = evaluate(replace(given, output=str(settings.output)), settings, terminal)
+            summary = evaluate(replace(given, output=str(settings.output)), settings, terminal)
         finally:
             if not settings.keep:
                 remove(cluster, settings.namespace, settings.timeout_s)
-    return 0 if holds else 1
+    terminal.stage(f"done\n\n{summary['answer']}\n")
+    for path in map(settings.output.joinpath, ("evaluation.html", "summary.json", "trials.csv")):
+        if path.exists():
+            print(path)
+    return 0 if summary["holds"] else 1
 
 
 @contextmanager
@@ -128,22 +132,19 @@ def cluster_for(given: Parameters, images: Path | None, terminal: Terminal) -> I
             raise InputError(str(error)) from None
 
 
-def evaluate(given: Parameters, settings: Settings, terminal: Terminal) -> bool:
-    """Run the notebook, write the page, say the answer; whether everything holds."""
+def evaluate(given: Parameters, settings: Settings, terminal: Terminal) -> dict[str, Any]:
+    """Run the notebook and write the page; the summary."""
     started = time.monotonic()
     executed = settings.output / "evaluation.ipynb"
     said = run_notebook(given, executed, terminal)
     summary = complete_summary(settings, executed, said)
     terminal.stage("writing the report")
-    page = export.export(executed) if executed.exists() else None
+    if executed.exists():
+        export.export(executed)
     summary["timings_s"]["evaluation"] = round(time.monotonic() - started, 1)
     write_json(settings.output / "summary.json", summary)
     point_latest_at(settings.output)
-    terminal.stage(f"done\n\n{summary['answer']}\n")
-    for path in (page, settings.output / "summary.json", settings.output / "trials.csv"):
-        if path and path.exists():
-            print(path)
-    return bool(summary["holds"])
+    return summary
 
 
 def run_notebook(given: Parameters, executed: Path, terminal: Terminal) -> str:

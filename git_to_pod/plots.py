@@ -31,6 +31,13 @@ def finite(samples: Sequence[float]) -> list[float]:
     return sorted(sample for sample in samples if math.isfinite(sample))
 
 
+def seconds(value: float) -> str:
+    """For a title: a figure that is none in words."""
+    if math.isnan(value):
+        return "an unknown time"
+    return f"{value:.2f} s" if math.isfinite(value) else "more than a wait may take"
+
+
 def strip(findings: Findings) -> Chart:
     """The answer's picture: every push, and the median with its interval."""
     samples = latencies(findings.trials)["push_to_restarted"]
@@ -75,8 +82,8 @@ def ecdf(findings: Findings) -> Chart:
         canvas.legend(loc="outside lower left", ncols=1 if narrow else 3, frameon=False, handlelength=2.2)
 
     push, restart = found["push_to_restarted"], found["rollout_restart"]
-    title = f"Half of the pushes are on all replicas after {push.median:.2f} s; "
-    title += f"a restart alone takes {restart.median:.2f} s"
+    title = f"Half of the pushes are on all replicas after {seconds(push.median)}; "
+    title += f"a restart alone takes {seconds(restart.median)}"
     note = f"n = {push.n} pushes and {restart.n} restarts of each kind, in one shuffled order. "
     note += "Each dot is one trial; the line says what share was done by then."
     words = "; ".join(f"{label}: median {in_words(found[name])}" for name, label, _, _ in lines)
@@ -105,13 +112,13 @@ def timeline(findings: Findings) -> Chart:
     overhead, restart, wait = (
         found[name].median for name in ("polled_to_requested", "requested_to_restarted", "push_to_polled")
     )
-    title = f"git-sync and Reloader add {overhead:.2f} s; the rest is the wait for the poll and the restart itself"
+    title = f"git-sync and Reloader add {seconds(overhead)}; the rest is the wait for the poll and the restart itself"
     if math.isnan(overhead):
-        title = f"The restart itself takes {restart:.2f} s; the git host's log was not at hand to tell the rest apart"
+        title = (
+            f"The restart itself takes {seconds(restart)}; the git host's log was not at hand to tell the rest apart"
+        )
     note = f"n = {len(pushes)} pushes, each a bar, the quickest at the bottom, named by its commit."
-    words = (
-        f"Medians: wait for the poll {wait:.2f} s, poll to requested restart {overhead:.2f} s, restart {restart:.2f} s."
-    )
+    words = f"Medians: wait for the poll {seconds(wait)}, poll to requested restart {seconds(overhead)}, restart {seconds(restart)}."
     return Chart(title, note, words, draw, height=130 + 16 * len(pushes), narrow_height=200 + 16 * len(pushes))
 
 
@@ -157,8 +164,8 @@ def run_order(findings: Findings) -> Chart:
     first, second = (sorted(s for s in half if not math.isnan(s)) for half in halves(pushes))
     title = "Each trial in the order of the run"
     if first and second:
-        title = f"Push to restarted: median {median(first):.2f} s in the first half of the run, "
-        title += f"{median(second):.2f} s in the second"
+        title = f"Push to restarted: median {seconds(median(first))} in the first half of the run, "
+        title += f"{seconds(median(second))} in the second"
     note = f"n = {len(pushes)} pushes and as many restarts of each kind; "
     note += f"the order is shuffled, seed {findings.settings.seed}."
     return Chart(title, note, title + ".", draw, height=300, narrow_height=360)
@@ -193,8 +200,9 @@ def who_serves_what(findings: Findings) -> Chart:
             draw_close_up(close, example, findings.responses)
 
     found = findings.figures["mixed_commits"]
-    title = f"While pods are replaced, visitors may get either commit for {found.median:.2f} s; "
-    title += "before and after, all get the same"
+    at_once = sum(trial.mixed_s == 0 for trial in pushes)
+    title = f"In {at_once} of {len(pushes)} pushes visitors went over to the new commit at once; "
+    title += f"for {seconds(found.max)} at most they could get either"
     note = f"n = {len(pushes)} pushes, {len(findings.responses)} responses of the Service. "
     note += "Above: which commit was served when. "
     note += "Below: one push close up, the one with the median time; a dot is a response."
@@ -203,7 +211,8 @@ def who_serves_what(findings: Findings) -> Chart:
 
 
 def draw_close_up(ax: Axes, trial: Trial, responses: Sequence[Response]) -> None:
-    begin, end = trial.instants["requested"] - 0.2, trial.instants["restarted"] + 0.6
+    first = next((r.instant for r in responses if r.commit == trial.commit), 0.0)
+    begin, end = trial.instants["requested"] - 0.2, max(trial.instants["restarted"], first) + 0.6
     near = [r for r in responses if begin <= r.instant <= end and r.commit]
     for level, (label, colour, chosen) in enumerate(
         (("old commit", theme.PLAIN, False), ("new commit", theme.CHAIN_1, True))

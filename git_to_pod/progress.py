@@ -44,10 +44,14 @@ class Progress:
     @contextlib.contextmanager
     def stage(self, name: str, text: str) -> Iterator[None]:
         """Say what begins, and keep how long it took."""
-        self.tell(stage=name, text=text)
+        self.say(text)
         started = time.monotonic()
         yield
         self.timings_s[name] = time.monotonic() - started
+
+    def say(self, text: str) -> None:
+        """Name what begins."""
+        self.tell(text=text)
 
     def bar(self, done: int, of: int, text: str) -> None:
         """How many of the trials are done, and what is under way."""

@@ -147,12 +147,12 @@ def recommendation(findings: Findings) -> str:
         return "Nothing yet: what failed is named above, with its evidence below."
     if findings.stand_ins:
         return "Nothing from this run: it was made with stand-ins. Repeat it with the images of git-sync and Reloader."
-    missed = [target.text for target in findings.targets if target.met is False]
+    missed = [target.what for target in findings.targets if target.met is False]
     words = (
         "Go on with git-sync and Reloader in this shape: one poller that publishes the commit, pods that fetch exactly "
         "that commit, and Reloader started so that it catches up on what it missed."
     )
-    return words if not missed else f"{words} Missed its target, and to be looked at first: {names(missed)}."
+    return words if not missed else f"{words} Above its target, and to be looked at first: {names(missed)}."
 
 
 def measured_on(findings: Findings) -> str:
@@ -222,7 +222,7 @@ def targets_table(findings: Findings) -> Html:
         word = {True: "met", False: "missed", None: "not measured"}[target.met]
         figure = "–" if math.isnan(target.value) else number(target.value, target.unit)
         limit = "–" if math.isnan(target.limit) else number(target.limit, target.unit)
-        rows.append({"figure": target.text, "measured": figure, "at most": limit, "": word})
+        rows.append({"figure": f"{target.what}: {target.how}", "measured": figure, "at most": limit, "": word})
     return Html(html_table(rows, "Targets"))
 
 

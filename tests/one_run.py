@@ -33,7 +33,7 @@ class Run:
         return self.folder / "evaluation.html"
 
 
-def evaluate(*options: str, timeout_s: float = 240) -> Run:
+def evaluate(*options: str, timeout_s: float = 420) -> Run:
     """Against the lab that is up, in a namespace of its own."""
     folder = Path(tempfile.mkdtemp(prefix="git-to-pod-test-"))
     command = [sys.executable, "-m", "git_to_pod.evaluate", "--namespace", NAMESPACE, "--output", str(folder), *options]

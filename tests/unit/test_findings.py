@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from samples import SETTINGS, a_run
 
+from git_to_pod import plots
 from git_to_pod.findings import Check, EvaluationFailed, Findings, finite
 from git_to_pod.report import answer_html, recommendation, verdict
 from git_to_pod.trials import PLAIN, PUSH, RESTART, Trial, latencies, plan, row
@@ -130,7 +131,7 @@ def test_a_failed_request_misses_its_target_and_is_named(tmp_path: Path) -> None
     assert summary["requests"]["failed"] == 1
     assert summary["requests"]["failures"] == ["curl 7: Failed to connect to app port 80"]
     assert [target["met"] for target in summary["targets"] if target["name"] == "failed_requests"] == [False]
-    assert "Missed its target" in recommendation(findings)
+    assert "Above its target, and to be looked at first: failed requests" in recommendation(findings)
 
 
 def test_a_run_that_broke_off_says_no_and_why() -> None:
@@ -174,3 +175,14 @@ def test_baselines_have_no_phases_of_a_push() -> None:
     assert latencies([restart])["plain_rollout_restart"] == [0.75]
     assert math.isnan(float(str(row(restart)["polled_s"])))
     assert row(restart)["requested_s"] == 0.0
+
+
+def test_pictures_of_a_run_without_figures_are_still_drawn(tmp_path: Path) -> None:
+    findings = a_run(tmp_path, commits=1)
+    for trial in findings.trials:
+        trial.instants = {phase: at for phase, at in trial.instants.items() if phase in ("pushed", "requested")}
+        trial.outcome = "timed out: ready"
+    findings.measured(findings.trials, [])
+    for picture in (plots.ecdf, plots.timeline, plots.run_order, plots.who_serves_what, plots.strip):
+        assert "<svg" in picture(findings)._repr_html_()
+    assert "after more than a wait may take" in plots.ecdf(findings).title
