@@ -73,11 +73,12 @@ def ecdf(findings: Findings) -> Chart:
         ax = canvas.subplots()
         for name, label, colour, style in lines:
             known, n = finite(samples[name]), found[name].n
-            if known:
-                # The share is of all trials, so a line with timeouts in it never reaches 100 %.
-                shares = [100 * i / n for i in range(len(known) + 1)]
-                ax.step([known[0], *known], shares, where="post", color=colour, ls=style, lw=2, label=label)
-                ax.scatter(known, shares[1:], s=12, color=colour, lw=0)
+            # The share is of all trials, so a line with timeouts in it never reaches 100 %.
+            shares = [100 * i / max(n, 1) for i in range(len(known) + 1)]
+            ax.step(
+                [*known[:1], *known], shares if known else [], where="post", color=colour, ls=style, lw=2, label=label
+            )
+            ax.scatter(known, shares[1:], s=12, color=colour, lw=0)
         ax.set(ylim=(0, 104), xlim=(0, None), xlabel="seconds", ylabel="% of the trials done")
         canvas.legend(loc="outside lower left", ncols=1 if narrow else 3, frameon=False, handlelength=2.2)
 
@@ -118,7 +119,8 @@ def timeline(findings: Findings) -> Chart:
             f"The restart itself takes {seconds(restart)}; the git host's log was not at hand to tell the rest apart"
         )
     note = f"n = {len(pushes)} pushes, each a bar, the quickest at the bottom, named by its commit."
-    words = f"Medians: wait for the poll {seconds(wait)}, poll to requested restart {seconds(overhead)}, restart {seconds(restart)}."
+    words = f"Medians: wait for the poll {seconds(wait)}, poll to requested restart {seconds(overhead)}, "
+    words += f"restart {seconds(restart)}."
     return Chart(title, note, words, draw, height=130 + 16 * len(pushes), narrow_height=200 + 16 * len(pushes))
 
 
