@@ -202,9 +202,11 @@ class Cluster:
         """kubectl with this context; its output, or its own words as the error."""
         where = [f"--kubeconfig={self.kubeconfig}"] if self.kubeconfig else []
         where += [f"--context={self.context}"] if self.context else []
-        done = subprocess.run(
-            [str(kubectl_path()), *where, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False
-        )
+        command = [str(kubectl_path()), *where, *arguments]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+        except subprocess.TimeoutExpired:
+            raise TimedOut(f"kubectl {arguments[0]}: not after {timeout_s:.0f} s; last seen: no answer") from None
         if done.returncode:
             raise RuntimeError(f"kubectl {arguments[0]}: {done.stderr.strip()}")
         return done.stdout

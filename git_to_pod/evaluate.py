@@ -99,7 +99,7 @@ def run(given: Parameters, images: Path | None, terminal: Terminal) -> int:
         cluster = connect(settings)
         check_namespace(cluster, settings)
         open_repository(settings).close()
-        settings.output.mkdir(parents=True, exist_ok=True)
+        make_folder(settings.output)
         try:
             summary = evaluate(replace(given, output=str(settings.output)), settings, terminal)
         finally:
@@ -110,6 +110,15 @@ def run(given: Parameters, images: Path | None, terminal: Terminal) -> int:
         if path.exists():
             print(path)
     return 0 if summary["holds"] else 1
+
+
+def make_folder(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
+    except OSError as error:
+        raise InputError(f"--output {output}: cannot be written to ({error.strerror}); name another folder") from None
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def test_nothing_is_left_in_the_cluster(short_run: Run, cluster: Cluster) -> Non
 
 def test_a_requirement_that_does_not_hold_fails_the_run_and_the_report_is_written(cluster: Cluster) -> None:
     # git-sync asks once when it starts, and then not again within the run: no change is detected.
-    run = evaluate("--commits", "1", "--period", "1h", "--timeout", "12", "--seed", "2")
+    run = evaluate("--commits", "1", "--period", "1h", "--timeout", "20", "--seed", "2")
     assert run.status == 1
     summary = run.summary
     assert summary["holds"] is False
@@ -105,8 +105,8 @@ def test_a_requirement_that_does_not_hold_fails_the_run_and_the_report_is_writte
 def test_a_run_that_breaks_off_says_why_and_still_leaves_its_report(cluster: Cluster) -> None:
     run = evaluate("--commits", "1", "--timeout", "1")  # too short to deploy anything
     assert run.status == 1
-    assert "no: the run broke off: TimedOut: manifests/ deployed" in run.summary["answer"]
-    assert "The run broke off" in run.page.read_text() or "the run broke off" in run.page.read_text()
+    assert "no: the run broke off: TimedOut: " in run.summary["answer"]
+    assert "No: the run broke off. TimedOut: " in run.page.read_text()
     errors = [o for cell in nbformat.read(run.folder / "evaluation.ipynb", 4).cells for o in cell.get("outputs", [])]
     assert any(output.output_type == "error" for output in errors)
     assert not namespace_exists(cluster)
