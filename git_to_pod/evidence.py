@@ -1,0 +1,95 @@
+"""What the second notebook found: each experiment's rows, kept beside the first notebook's summary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from html import escape
+from typing import Any
+
+from git_to_pod.findings import EvaluationFailed, names, write_json
+from git_to_pod.progress import Progress
+from git_to_pod.report import Answer, short
+from git_to_pod.settings import Settings
+
+Row = dict[str, Any]
+# In the order of the notebook; also the keys of summary.json.
+EXPERIMENTS = {
+    "faults": "what breaks",
+    "providers": "git hosts and ways to prove who asks",
+    "alternatives": "what else would do the job",
+    "restart": "how fast a pod can be replaced",
+    "scale": "what it costs, and up to what size",
+}
+
+
+@dataclass
+class Evidence:
+    """Filled experiment by experiment, and written after each, so that a run that breaks off leaves what it found."""
+
+    settings: Settings
+    progress: Progress
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)  # what is no list of rows: models, the verdict
+    error: str = ""
+
+    def stage(self, name: str) -> Any:  # noqa: ANN401  # a context manager, as Progress.stage
+        """Say which experiment begins."""
+        number = list(EXPERIMENTS).index(name) + 1
+        return self.progress.stage(name, f"experiment {number} of {len(EXPERIMENTS)}: {EXPERIMENTS[name]}")
+
+    def add(self, name: str, rows: Sequence[Any], **extra: object) -> None:
+        """Take in an experiment's rows, which are dataclasses or dictionaries."""
+        self.rows[name] = [row if isinstance(row, dict) else asdict(row) for row in rows]
+        self.extra |= extra
+        self.write()
+
+    @property
+    def images(self) -> list[dict[str, str]]:
+        return self.settings.lab.images if self.settings.lab else []
+
+    @property
+    def stand_ins(self) -> list[str]:
+        return [image["ref"] for image in self.images if image["source"] == "stand-in"]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """summary.json as it is, with what was found here so far."""
+        path = self.settings.output / "summary.json"
+        found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        timings = found.get("timings_s", {}) | {f"full_{k}": v for k, v in self.progress.timings_s.items()}
+        return found | {"stand_ins": self.stand_ins} | self.rows | self.extra | {"timings_s": timings}
+
+    def write(self) -> None:
+        self.settings.output.mkdir(parents=True, exist_ok=True)
+        write_json(self.settings.output / "summary.json", self.summary)
+
+    def verify(self) -> None:
+        """Fail the run if an experiment is missing; what an experiment found, good or bad, is a finding."""
+        if missing := [name for name in EXPERIMENTS if name not in self.rows]:
+            raise EvaluationFailed(f"not tried: {names(missing)}")
+
+
+class Recommendation(Answer):
+    """The first thing on the page: the recommendation, filled when the last cell has run."""
+
+    def fill(self, evidence: Any) -> None:  # noqa: ANN401  # Findings in the first notebook, Evidence here
+        self.show(recommendation_html(evidence))
+
+
+def recommendation_html(evidence: Evidence) -> str:
+    """What a manager reads."""
+    parts = []
+    if evidence.stand_ins:
+        listed = escape(names([short(ref) for ref in evidence.stand_ins]))
+        parts.append(
+            "<p class='banner'><strong>Made with stand-ins, no conclusion about git-sync or Reloader.</strong> "
+            f"Small programs of this project took the place of {listed}: the run shows that the pipeline and the "
+            "measuring work, and nothing about the products.</p>"
+        )
+    if evidence.error:
+        parts.append(f'<p class="headline">The run broke off. {escape(evidence.error)}</p>')
+    sentences = evidence.extra.get("recommendation", [])
+    parts.append(f'<p class="decide">{escape(" ".join(sentences))}</p>' if sentences else "")
+    return "".join(parts)
