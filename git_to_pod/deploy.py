@@ -147,6 +147,13 @@ def settled(recorder: Recorder, app: str, replicas: int, service: str | None = N
     return quiet and serving(recorder, service or app) == names
 
 
+def namespaces_beside(cluster: Cluster, namespace: str) -> list[str]:
+    """Those that a run's experiments made beside its own."""
+    found = cluster.items("/api/v1/namespaces", labelSelector=MARK)
+    names = [str(item["metadata"]["name"]) for item in found]
+    return [name for name in names if name.startswith(f"{namespace}-")]
+
+
 def ask_to_remove(cluster: Cluster, namespace: str) -> bool:
     """Ask for the deletion of a run's namespace, and of nobody else's; False where there is none."""
     path = f"/api/v1/namespaces/{namespace}"

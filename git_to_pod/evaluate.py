@@ -22,13 +22,14 @@ from typing import Any, NoReturn
 
 from git_to_pod import export
 from git_to_pod.cluster import ApiError, TimedOut, Unreachable, connect
-from git_to_pod.deploy import check_namespace, remove
+from git_to_pod.deploy import check_namespace, namespaces_beside, remove
 from git_to_pod.findings import Findings, write_json
 from git_to_pod.progress import PIPE, Terminal
 from git_to_pod.repository import GitError, open_repository
 from git_to_pod.settings import ROOT, InputError, Parameters, Settings, check_values, resolve, running_lab
 
 NOTEBOOK = ROOT / "notebooks" / "evaluation.ipynb"
+EVIDENCE = ROOT / "notebooks" / "alternatives.ipynb"
 
 
 class Interrupted(BaseException):
@@ -56,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
             shown = f"{text} (default: {f.default})" if f.default else text
             kind = type(f.default)
             options.add_argument(name, type=kind, default=f.default, help=shown, metavar=kind.__name__.upper())
+    options.add_argument("--full", action="store_true", help="the second notebook too: faults, rivals, cost, scale")
     options.add_argument("--images", type=Path, metavar="DIR", help="folder with image archives for the embedded lab")
     return options
 
@@ -67,8 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(number, interrupt)
     try:
         given = vars(parser().parse_args(argv))
-        images = given.pop("images")
-        return run(Parameters(**given), images, terminal)
+        images, full = given.pop("images"), given.pop("full")
+        return run(Parameters(**given), images, terminal, full)
     except InputError as error:
         terminal.close_bar()
         print(f"error: {error}", file=sys.stderr)
@@ -88,7 +90,7 @@ def interrupt(number: int, _frame: FrameType | None) -> None:
     raise Interrupted(number)
 
 
-def run(given: Parameters, images: Path | None, terminal: Terminal) -> int:
+def run(given: Parameters, images: Path | None, terminal: Terminal, full: bool = False) -> int:
     """Cluster, checks, notebook, report; whatever was started is gone afterwards."""
     check_values(given)  # before anything is started for it
     if images and (given.context or not images.is_dir()):
@@ -101,15 +103,20 @@ def run(given: Parameters, images: Path | None, terminal: Terminal) -> int:
         open_repository(settings).close()
         make_folder(settings.output)
         try:
-            summary = evaluate(replace(given, output=str(settings.output)), settings, terminal)
+            given = replace(given, output=str(settings.output))
+            summary = evaluate(given, settings, terminal)
+            if full:
+                summary = gather_evidence(given, settings, terminal)
         finally:
             if not settings.keep:
                 remove(cluster, settings.namespace, settings.timeout_s)
+                for namespace in namespaces_beside(cluster, settings.namespace) if full else ():
+                    remove(cluster, namespace, settings.timeout_s)
     terminal.stage(f"done\n\n{summary['answer']}\n")
-    for path in map(settings.output.joinpath, ("evaluation.html", "summary.json", "trials.csv")):
+    for path in map(settings.output.joinpath, ("evaluation.html", "alternatives.html", "summary.json", "trials.csv")):
         if path.exists():
             print(path)
-    return 0 if summary["holds"] else 1
+    return 0 if summary["holds"] and not summary.get("full_error") else 1
 
 
 def make_folder(output: Path) -> None:
@@ -145,7 +152,7 @@ def evaluate(given: Parameters, settings: Settings, terminal: Terminal) -> dict[
     """Run the notebook and write the page; the summary."""
     started = time.monotonic()
     executed = settings.output / "evaluation.ipynb"
-    said = run_notebook(given, executed, terminal)
+    said = run_notebook(given, NOTEBOOK, executed, terminal)
     summary = complete_summary(settings, executed, said)
     terminal.stage("writing the report")
     if executed.exists():
@@ -156,17 +163,34 @@ def evaluate(given: Parameters, settings: Settings, terminal: Terminal) -> dict[
     return summary
 
 
-def run_notebook(given: Parameters, executed: Path, terminal: Terminal) -> str:
+def gather_evidence(given: Parameters, settings: Settings, terminal: Terminal) -> dict[str, Any]:
+    """Run the second notebook and write its page; the summary, which then holds its rows too."""
+    started = time.monotonic()
+    executed = settings.output / "alternatives.ipynb"
+    said = run_notebook(given, EVIDENCE, executed, terminal)
+    terminal.stage("writing the second report")
+    if executed.exists():
+        export.export(executed)
+    summary: dict[str, Any] = json.loads((settings.output / "summary.json").read_text())
+    if said:
+        summary["full_error"] = (export.last_error(executed) if executed.exists() else "") or said.splitlines()[-1]
+        terminal.stage(f"the second notebook broke off: {summary['full_error']}")
+    summary["timings_s"]["full"] = round(time.monotonic() - started, 1)
+    write_json(settings.output / "summary.json", summary)
+    return summary
+
+
+def run_notebook(given: Parameters, notebook: Path, executed: Path, terminal: Terminal) -> str:
     """papermill in a process of its own, so that a signal ends it and its kernel; its last words if it failed."""
     with tempfile.TemporaryDirectory(prefix="git-to-pod-") as folder, (Path(folder) / "log").open("w+") as log:
         pipe = Path(folder) / "progress"
         os.mkfifo(pipe)
-        command = [sys.executable, "-m", "papermill", str(NOTEBOOK), str(executed), "--no-progress-bar"]
+        command = [sys.executable, "-m", "papermill", str(notebook), str(executed), "--no-progress-bar"]
         command += ["--no-log-output", "--parameters_yaml", json.dumps(asdict(given))]
         with os.fdopen(os.open(pipe, os.O_RDWR)) as told:  # both ways, so that neither side waits for the other
             reader = threading.Thread(target=terminal.read, args=(told,), daemon=True)
             reader.start()
-            notebook = subprocess.Popen(
+            process = subprocess.Popen(
                 command,
                 cwd=ROOT,
                 env=os.environ | {PIPE: str(pipe)},
@@ -176,9 +200,9 @@ def run_notebook(given: Parameters, executed: Path, terminal: Terminal) -> str:
                 preexec_fn=end_with_parent,
             )
             try:
-                failed = notebook.wait() != 0
+                failed = process.wait() != 0
             finally:
-                end(notebook)
+                end(process)
                 pipe.write_text("\n")  # an empty line ends the reading
                 reader.join(5)
         log.seek(0)
