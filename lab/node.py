@@ -126,12 +126,21 @@ def apiserver() -> Component:
     ], _api_ready)  # fmt: skip
 
 
+# Without those for volumes, quotas, clouds and certificates: nothing here uses them, and each adds to the start.
+CONTROLLERS = (
+    "clusterrole-aggregation", "cronjob", "daemonset", "deployment", "disruption", "endpointslice",
+    "garbage-collector", "job", "namespace", "node-lifecycle", "pod-garbage-collector", "replicaset",
+    "root-ca-certificate-publisher", "serviceaccount", "serviceaccount-token", "statefulset", "taint-eviction",
+)  # fmt: skip
+
+
 def controller_manager() -> Component:
     """One of each, so there is no leader to elect; the same below."""
     return Component("kube-controller-manager", [
         f"{_P}kube-controller-manager", f"--kubeconfig={_E}pki/controller-manager.kubeconfig",
         f"--root-ca-file={_E}pki/ca.crt", f"--service-account-private-key-file={_E}pki/service-account.key",
         "--use-service-account-credentials", "--leader-elect=false",
+        f"--controllers={','.join(f'{name}-controller' for name in CONTROLLERS)}",
     ])  # fmt: skip
 
 

@@ -44,3 +44,9 @@ def summary_of_upstream() -> dict[str, Any]:
     """The recorded run with the upstream images."""
     path = Path(__file__).parent.parent / "reports" / "upstream" / "summary.json"
     return dict(json.loads(path.read_text()))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is quick comes first; the lab's own tests start and end labs, so they come before the one that all share."""
+    order = ["unit", "lab", "contract", "e2e", "notebook", "browser"]
+    items.sort(key=lambda item: order.index(item.path.parent.name))
