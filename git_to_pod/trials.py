@@ -87,11 +87,12 @@ class Trial:
 
 
 def plan(commits: int, seed: int, period_s: float) -> list[tuple[str, float]]:
-    """Pushes and both baselines in one shuffled order, each with its offset, uniform over one poll period."""
+    """Pushes and both baselines in one shuffled order. A push waits first, uniformly over one poll period, so that
+    pushes do not fall into step with the polls; the baselines have no poll to fall into step with."""
     chance = random.Random(seed)
     kinds = [PUSH, RESTART, PLAIN] * commits
     chance.shuffle(kinds)
-    return [(kind, chance.uniform(0, period_s)) for kind in kinds]
+    return [(kind, chance.uniform(0, period_s) if kind == PUSH else 0.0) for kind in kinds]
 
 
 class Trials:

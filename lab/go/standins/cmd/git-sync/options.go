@@ -23,6 +23,7 @@ type options struct {
 	exechookBackoff  time.Duration
 	httpBind         string
 	staleTimeout     time.Duration
+	submodules       string
 	repo             string
 	ref              string
 	period           time.Duration
@@ -58,6 +59,7 @@ func parseOptions(arguments, environment []string) (options, error) {
 	flags.DurationVar(&o.exechookBackoff, "exechook-backoff", 3*time.Second, "")
 	flags.StringVar(&o.httpBind, "http-bind", "", "")
 	flags.DurationVar(&o.staleTimeout, "stale-worktree-timeout", 0, "")
+	flags.StringVar(&o.submodules, "submodules", "recursive", "")
 	err := flags.Parse(arguments)
 	if err == nil && flags.NArg() > 0 {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -131,6 +133,8 @@ func (o *options) validate() error {
 		return errors.New("GITSYNC_REPO is missing")
 	case o.ref == "":
 		return errors.New("GITSYNC_REF is empty")
+	case o.submodules != "recursive" && o.submodules != "off":
+		return fmt.Errorf("--submodules is %q, the stand-in has only recursive and off", o.submodules)
 	case o.period < 10*time.Millisecond:
 		return fmt.Errorf("GITSYNC_PERIOD is %s, expected 10ms or more", o.period)
 	case o.exechookCommand != "" && o.exechookBackoff < time.Second:
