@@ -4,6 +4,7 @@ Each result is made under a temporary name and renamed when it is whole: an inte
 """
 
 import hashlib
+import inspect
 import os
 import platform
 import re
@@ -172,7 +173,7 @@ def _go(runner: Runner) -> str:
 
 
 def _root(runner: Runner) -> Path:
-    key = digest_of(str(ROOT_PACKAGES), ROOT_HOOK)
+    key = digest_of(str(ROOT_PACKAGES), ROOT_HOOK, inspect.getsource(debian))
     return whole(CACHE / "root" / key, lambda path: debian(runner, path, ROOT_PACKAGES, "essential", ROOT_HOOK))
 
 
@@ -187,7 +188,7 @@ def debian(runner: Runner, target: Path, packages: Iterable[str], variant: str, 
         f"--include={','.join(packages)}",
         '--aptopt=APT::Install-Recommends "false"',
         *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale", "info")),
-        *(f"--customize-hook={hook}" for hook in hooks),
+        *(f"--{'extract' if variant == 'extract' else 'customize'}-hook={hook}" for hook in hooks),
     ]
     command: list[str | Path] = ["mmdebstrap", "--quiet", *options, release, target, *_apt_sources(release)]
     runner.run("Debian's packages", command)

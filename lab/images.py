@@ -1,5 +1,6 @@
 """Where each image comes from: an archive the user has, else a pull, else what the lab makes of packages."""
 
+import inspect
 import json
 import re
 import socket
@@ -161,8 +162,11 @@ def _made(ref: str, built: Built, runner: Runner) -> Image:
     if name not in SUBSTITUTES:
         raise LabError(f"image {ref} is in no archive and no registry answers: put an archive of it into --images DIR")
     substitute = SUBSTITUTES[name]
-    program = (built.parts / substitute.program[0]).stat() if substitute.program else None
-    key = digest_of(ref, repr(substitute), f"{program.st_size} {program.st_mtime_ns}" if program else "")
+    made_of = [repr(substitute), inspect.getsource(debian)]
+    if substitute.program:
+        program = (built.parts / substitute.program[0]).stat()
+        made_of.append(f"{program.st_size} {program.st_mtime_ns}")
+    key = digest_of(ref, *made_of)
     archive = whole(IMAGES / f"{substitute.source}-{Path(name).name}-{key}.tar", _maker(ref, substitute, built, runner))
     return Image(ref, substitute.source, oci.read(archive).digest, substitute.note, archive)
 

@@ -8,7 +8,7 @@ import (
 
 var (
 	pollerArguments = []string{"--root=/git", "--link=current", "--max-failures=-1", "--init-max-failures=-1",
-		"--exechook-command=/hook", "--exechook-backoff=1s", "--http-bind=:8080"}
+		"--submodules=off", "--exechook-command=/hook", "--exechook-backoff=1s", "--http-bind=:8080"}
 	pollerEnvironment = []string{"PATH=/bin", "GITSYNC_ROOT=/git", "GITSYNC_REPO=https://git.example.test/content.git",
 		"GITSYNC_REF=main", "GITSYNC_PERIOD=10s", "GITSYNC_USERNAME=reader", "GITSYNC_PASSWORD_FILE=/password",
 		"GITSYNC_GIT_CONFIG=http.sslCAInfo:/ca.crt"}
@@ -24,7 +24,7 @@ func TestWhatTheManifestsUseIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := options{root: "/git", link: "current", maxFailures: -1, initMaxFailures: -1, initLimitIsSet: true,
-		exechookCommand: "/hook", exechookBackoff: time.Second, httpBind: ":8080",
+		exechookCommand: "/hook", exechookBackoff: time.Second, httpBind: ":8080", submodules: "off",
 		repo: "https://git.example.test/content.git", ref: "main", period: 10 * time.Second, username: "reader",
 		passwordFile: "/password", gitConfig: []setting{{"http.sslCAInfo", "/ca.crt"}},
 		sshKeyFile: "/etc/git-secret/ssh", sshKnownHostFile: "/etc/git-secret/known_hosts"}
