@@ -113,6 +113,7 @@ def etcd() -> Component:
 def apiserver() -> Component:
     """Kubelets are reached by address, because the node's name is in no DNS."""
     return Component("kube-apiserver", [
+        "env", "GOGC=300",  # memory for CPU, of which a small machine has less
         f"{_P}kube-apiserver", "--etcd-servers=http://127.0.0.1:2379",
         f"--advertise-address={network.NODE_ADDRESS}", f"--service-cluster-ip-range={network.SERVICE_NETWORK}",
         f"--tls-cert-file={_E}pki/apiserver.crt", f"--tls-private-key-file={_E}pki/apiserver.key",

@@ -30,7 +30,9 @@ def make_cluster_pki(folder: Path) -> None:
     folder.mkdir(parents=True)
     ca = trustme.CA()
     ca.cert_pem.write_to_path(str(folder / "ca.crt"))
-    server = ca.issue_cert(network.NODE_ADDRESS, network.API_SERVICE, "127.0.0.1", "kubernetes.default.svc", NODE)
+    server = ca.issue_cert(
+        network.NODE_ADDRESS, network.API_SERVICE, "127.0.0.1", "kubernetes.default", "kubernetes.default.svc", NODE
+    )
     for name, certificate in {"apiserver": server, "service-account": ca.issue_cert("service-account")}.items():
         write_secret(folder / f"{name}.key", certificate.private_key_pem.bytes())
         (folder / f"{name}.crt").write_bytes(b"".join(part.bytes() for part in certificate.cert_chain_pems))

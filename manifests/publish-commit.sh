@@ -13,4 +13,4 @@ printf 'header = "Authorization: Bearer %s"\n' "$(cat "$account/token")" |
         "git-to-pod/ref": "'"$GITSYNC_REF"'",
         "git-to-pod/published": "'"$(date -u +%Y-%m-%dT%H:%M:%SZ)"'"}},
       "data": {"commit": "'"$GITSYNC_HASH"'"}}' \
-    "https://kubernetes.default.svc/api/v1/namespaces/$(cat "$account/namespace")/configmaps/git-commit"
+    "https://kubernetes.default/api/v1/namespaces/$(cat "$account/namespace")/configmaps/git-commit"
