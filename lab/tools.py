@@ -38,8 +38,9 @@ class Runner:
         with self._started(command, cwd, env) as child:
             assert child.stdout is not None
             began = reported = time.monotonic()
-            killer = threading.Timer(timeout_s, _kill_group, [child])
-            killer.start()
+            limit = threading.Timer(timeout_s, _kill_group, [child])
+            limit.daemon = True  # else an interrupted build would wait for it at its end
+            limit.start()
             lines: list[str] = []
             for line in child.stdout:
                 lines.append(line)
@@ -47,7 +48,7 @@ class Runner:
                     reported = time.monotonic()
                     self.report(f"{title}: {len(lines)} steps, {reported - began:.0f} s")
             status = child.wait()
-            killer.cancel()
+            limit.cancel()
         if self._stopped:
             raise LabError(f"{title}: interrupted")
         if status:

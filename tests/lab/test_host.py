@@ -2,13 +2,18 @@
 
 import os
 import shutil
+import signal
 import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from lab import LabError, build, network, paths
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def test_without_root(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,6 +45,17 @@ def test_a_link_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "HOST_LINKS", {name: "198.18.0.1/30"})
     with pytest.raises(LabError, match=f"network interface {name} exists already"):
         network.check_free()
+
+
+def test_a_build_that_is_interrupted_ends_at_once() -> None:
+    code = "from lab.tools import Runner; Runner(print).run('a long build', ['sh', '-c', 'echo begun; sleep 60'])"
+    building = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 10
+    while not Path(f"/proc/{building.pid}/task/{building.pid}/children").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    building.send_signal(signal.SIGINT)
+    assert building.wait(5) != 0
 
 
 def test_an_interrupted_build_leaves_nothing_half_made(tmp_path: Path) -> None:
