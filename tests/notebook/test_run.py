@@ -90,7 +90,7 @@ def test_nothing_is_left_in_the_cluster(short_run: Run, cluster: Cluster) -> Non
 
 def test_a_requirement_that_does_not_hold_fails_the_run_and_the_report_is_written(cluster: Cluster) -> None:
     # git-sync asks once when it starts, and then not again within the run: no change is detected.
-    # A push waits a part of the poll period that the seed decides; here a period is an hour, and the part must be small.
+    # A push waits a part of the poll period that the seed decides; here it must be a small part.
     seed = next(seed for seed in range(100_000) if dict(plan(1, seed, 3600))[PUSH] < 1)
     run = evaluate("--commits", "1", "--period", "1h", "--timeout", "20", "--seed", str(seed))
     assert run.status == 1
