@@ -71,10 +71,9 @@ def up(images: Path | None, report: Callable[[str], None], owned: bool) -> subpr
     except BaseException:
         _end(supervisor)
         raise
-    if not STATE.exists():
+    if line.startswith("error: ") or not STATE.exists():  # the state may be another lab's, which runs already
         supervisor.wait()
-        failure = line.removeprefix("error: ").strip() if line.startswith("error: ") else _last_error()
-        raise LabError(failure)
+        raise LabError(line.removeprefix("error: ").strip() if line.startswith("error: ") else _last_error())
     return supervisor
 
 
