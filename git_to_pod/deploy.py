@@ -18,8 +18,8 @@ from git_to_pod.settings import ROOT, Credentials, InputError, Settings
 
 MARK = "git-to-pod/evaluation"  # the label by which a run knows its own namespace again
 MANIFESTS = ROOT / "manifests"
+ALTERNATIVES = ROOT / "notebooks" / "alternatives"
 MANIFESTS_NAMESPACE = "git-to-pod"
-REMOVAL_S = 60.0
 
 
 def check_namespace(cluster: Cluster, settings: Settings) -> None:
@@ -46,11 +46,11 @@ def deploy(cluster: Cluster, repository: Repository, settings: Settings) -> Reco
     return recorder
 
 
-def apply(cluster: Cluster, settings: Settings) -> None:
-    """Everything in manifests/, with one `kubectl apply --kustomize`."""
+def apply(cluster: Cluster, settings: Settings, base: str = "manifests") -> None:
+    """Everything in manifests/ or in another folder of kustomize's, with one `kubectl apply --kustomize`."""
     folder = Path(tempfile.mkdtemp(prefix="git-to-pod-"))  # 0700: the Secret's files go through it
     try:
-        write_overlay(folder, settings)
+        write_overlay(folder, settings, base)
         try:
             cluster.kubectl("apply", f"--kustomize={folder}", timeout_s=settings.timeout_s)
         except RuntimeError as error:
@@ -59,16 +59,17 @@ def apply(cluster: Cluster, settings: Settings) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def write_overlay(folder: Path, settings: Settings) -> None:
-    """A kustomization over manifests/: the namespace, the replicas, the repository, and the Secret."""
-    shutil.copytree(MANIFESTS, folder / "manifests")
+def write_overlay(folder: Path, settings: Settings, base: str = "manifests") -> None:
+    """A kustomization over `base`: the namespace, the replicas, the repository, and the Secret."""
+    for source in (MANIFESTS, ALTERNATIVES):  # the second are made of the first
+        shutil.copytree(source, folder / source.relative_to(ROOT))
     secret = secret_files(settings.repository, settings.reader)
     for name, text in secret.items():
         (folder / name).touch(0o600)
         (folder / name).write_text(text)
     overlay = {
         "namespace": settings.namespace,
-        "resources": ["manifests"],
+        "resources": [base],
         "replicas": [{"name": "app", "count": settings.replicas}],
         "secretGenerator": [{"name": "git-credentials", "files": list(secret)}],
         "generatorOptions": {"disableNameSuffixHash": True},
@@ -172,7 +173,6 @@ def ask_to_remove(cluster: Cluster, namespace: str) -> bool:
 
 def remove(cluster: Cluster, namespace: str, timeout_s: float) -> bool:
     """Delete the namespace of a run and wait until it is gone; False where there was none."""
-    timeout_s = max(timeout_s, REMOVAL_S)  # a short --timeout is for what is measured: what was made must go
     if not ask_to_remove(cluster, namespace):
         return False
     found: Object | None = None

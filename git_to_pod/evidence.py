@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from html import escape
 from typing import Any
 
@@ -42,6 +42,10 @@ class Evidence:
     def add(self, name: str, rows: Sequence[Any], **extra: object) -> None:
         """Take in an experiment's rows, which are dataclasses or dictionaries."""
         self.rows[name] = [row if isinstance(row, dict) else asdict(row) for row in rows]
+        self.add_extra(**{key: plain(value) for key, value in extra.items()})
+
+    def add_extra(self, **extra: object) -> None:
+        """Take in what is no list of rows."""
         self.extra |= extra
         self.write()
 
@@ -69,6 +73,13 @@ class Evidence:
         """Fail the run if an experiment is missing; what an experiment found, good or bad, is a finding."""
         if missing := [name for name in EXPERIMENTS if name not in self.rows]:
             raise EvaluationFailed(f"not tried: {names(missing)}")
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401  # whatever an experiment hands over
+    """Dataclasses in a dictionary, as dictionaries."""
+    if isinstance(value, dict):
+        return {key: asdict(item) if is_dataclass(item) else item for key, item in value.items()}  # type: ignore[arg-type]
+    return value
 
 
 class Recommendation(Answer):

@@ -25,39 +25,42 @@ class Response:
     status: int
     commit: str
     error: str
+    body: str = ""
 
     @property
     def failed(self) -> bool:
         return bool(self.error) or not 200 <= self.status < 400
 
 
-def parse(instant: float, line: str) -> Response | None:
+def parse(instant: float, line: str, body: str = "") -> Response | None:
+    """The line that curl ends each response with; None for a line of the body before it."""
     parts = line.split("|", 3)
     if len(parts) != 4 or not parts[0].isdigit() or not parts[1].isdigit():
         return None
     code, status, commit, message = parts
     error = "" if code == "0" else f"curl {code}: {message or 'no message'}"
-    return Response(instant, int(status), commit, error)
+    return Response(instant, int(status), commit, error, body)
 
 
 class Load:
     """A pod with git-sync's image, for its curl, and a thread that reads its log."""
 
-    def __init__(self, cluster: Cluster, recorder: Recorder, settings: Settings) -> None:
+    def __init__(self, cluster: Cluster, recorder: Recorder, settings: Settings, rate: int = RATE) -> None:
         self.cluster = cluster
         self.recorder = recorder
         self.timeout_s = settings.timeout_s
+        self.rate = rate
         self.path = f"/api/v1/namespaces/{settings.namespace}/pods"
         self.responses: list[Response] = []
         self.stopped = threading.Event()
         self.reader = threading.Thread(target=self.read, name="load", daemon=True)
 
-    def start(self) -> None:
-        """Create the pod and wait for its first response."""
-        poller = self.recorder.get("Deployment", "git-poller")
+    def start(self, like: Object | None = None) -> None:
+        """Create the pod, by default like the poller's, and wait for its first response."""
+        poller = like or self.recorder.get("Deployment", "git-poller")
         assert poller, "the poller is deployed first"
         self.cluster.delete(f"{self.path}/{POD}", gracePeriodSeconds="0")
-        self.cluster.call("POST", self.path, load_pod(poller["spec"]["template"]["spec"]))
+        self.cluster.call("POST", self.path, load_pod(poller["spec"]["template"]["spec"], self.rate))
 
         def running() -> bool:
             pod = self.recorder.get("Pod", POD)
@@ -69,15 +72,17 @@ class Load:
         wait_for("the first response of the Service", lambda: self.responses, self.timeout_s)
 
     def read(self) -> None:
-        seen = 0
+        seen, body = 0, ""
         while not self.stopped.is_set():
             try:
                 lines = self.cluster.lines(f"{self.path}/{POD}/log", timeout_s=600, follow="true")
                 for number, (instant, line) in enumerate(lines):
-                    if number >= seen:
-                        seen += 1
-                        if response := parse(instant, line.decode(errors="replace")):
-                            self.responses.append(response)
+                    if number < seen:
+                        continue
+                    seen, text = seen + 1, line.decode(errors="replace")
+                    if response := parse(instant, text, body):
+                        self.responses.append(response)
+                    body = "" if response else f"{body}{text}\n"
             except (ApiError, Unreachable):
                 self.stopped.wait(0.2)  # the API server is away: its log is still there when it is back
 
@@ -90,11 +95,11 @@ class Load:
         return self.responses
 
 
-def load_pod(like: Object) -> Object:
+def load_pod(like: Object, rate: int = RATE) -> Object:
     """curl as PID 1: one process, so that fifty requests a second cost the node little."""
     source = like["containers"][0]
     url = f"http://app/{FILE}?[1-100000000]"
-    command = ["curl", "--silent", "--output", "/dev/null", "--rate", f"{RATE}/s", "--write-out", LINE]
+    command = ["curl", "--silent", "--output", "/dev/stderr", "--rate", f"{rate}/s", "--write-out", LINE]
     command += ["--header", "Connection: close", "--connect-timeout", "2", "--max-time", "5", url]
     return {
         "apiVersion": "v1",

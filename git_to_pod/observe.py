@@ -46,11 +46,12 @@ class Recorder:
         self.heard = threading.Condition()
         self.stopped = threading.Event()
 
-    def follow(self, cluster: Cluster, namespace: str) -> None:
-        """Start a thread for each kind; they end with the process, with stop(), or when another follows."""
-        if Recorder.following:
-            Recorder.following.stop()
-        Recorder.following = self
+    def follow(self, cluster: Cluster, namespace: str, beside: bool = False) -> None:
+        """Start a thread for each kind; they end with the process, with stop(), or when another follows alone."""
+        if not beside:
+            if Recorder.following:
+                Recorder.following.stop()
+            Recorder.following = self
         for kind, path in WATCHED.items():
 
             def see(instant: float, change: str, item: Object, kind: str = kind) -> None:

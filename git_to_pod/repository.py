@@ -123,9 +123,9 @@ class Repository:
         self.contents[commit] = text.encode()
         return commit
 
-    def push(self, commit: str) -> float:
+    def push(self, commit: str, *options: str) -> float:
         """Push it; the instant at which `git push` returned."""
-        self.account.git("push", "--quiet", self.url, f"{commit}:refs/heads/{self.ref}", folder=self.clone)
+        self.account.git("push", "--quiet", *options, self.url, f"{commit}:refs/heads/{self.ref}", folder=self.clone)
         returned = time.monotonic()
         self.pushed.append(commit)
         return returned

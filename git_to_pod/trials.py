@@ -112,8 +112,7 @@ class Trials:
     def run(self) -> list[Trial]:
         """All of them in the planned order; three timeouts in a row end it."""
         self.done = []
-        longest_s = min(self.settings.period_s, self.settings.timeout_s)
-        todo = plan(self.settings.commits, self.settings.seed, longest_s)
+        todo = plan(self.settings.commits, self.settings.seed, self.settings.period_s)
         last = "the first begins"
         for number, (kind, offset_s) in enumerate(todo, 1):
             self.progress.bar(number - 1, len(todo), f"{kind} under way; {last}")

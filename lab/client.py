@@ -30,6 +30,9 @@ class Lab:
     ssh_push_url: str
     git_credentials: str  # folder: username, password, ca.crt, ssh-privatekey, known_hosts of the reader
     push_credentials: str  # the same of the writer
+    proxied_repository: str  # the URL for pods that leads through Toxiproxy
+    proxy_api: str  # Toxiproxy's own, reached from this machine only
+    git_passwords: str  # the accounts that the git host knows over HTTPS, read at every request
     git_log: str  # the git host's access log; its format is in config/git/nginx.conf
     images: list[dict[str, str]]
     timings_s: dict[str, float]
@@ -90,11 +93,12 @@ def running(images: Path | None = None, report: Callable[[str], None] = print) -
 def down() -> bool:
     """End the running lab, or clean up after one that was killed. Returns whether one was running."""
     if _locked():
+        supervisor = LOCK.read_text()
         command("down")
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        while _locked():
+        while _locked() or _runs(supervisor):
             if time.monotonic() > deadline:
-                raise LabError(f"the lab (process {LOCK.read_text()}) did not end within {STOP_TIMEOUT_S} s")
+                raise LabError(f"the lab (process {supervisor}) did not end within {STOP_TIMEOUT_S} s")
             time.sleep(0.05)
         return True
     from lab.supervisor import clear_leftovers  # only here: it needs the build's modules
@@ -116,6 +120,14 @@ def command(verb: str, component: str = "") -> None:
         raise LabError("no lab is running: start it with scripts/lab up") from error
     if answer:
         raise LabError(answer)
+
+
+def _runs(pid: str) -> bool:
+    """Whether a process lives; one that only waits for its parent to notice its end has no command line any more."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except FileNotFoundError:
+        return False
 
 
 def _locked() -> bool:

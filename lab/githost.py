@@ -1,4 +1,7 @@
-"""The private git host: nginx over git's http-backend, and OpenSSH; one account that reads, one that also writes."""
+"""The private git host: nginx over git's http-backend, and OpenSSH; one account that reads, one that also writes.
+
+Toxiproxy stands before it on a port of its own, so that faults can be put between the cluster and the host.
+"""
 
 import base64
 import hashlib
@@ -18,6 +21,9 @@ ACCESS_LOG = OWN / "log" / "access.log"
 CREDENTIALS = {account: RUN / f"git-{account}" for account in (READER, WRITER)}
 REPOSITORY = f"https://{network.GIT_NAME}/content.git"
 PUSH_URL = f"https://{network.GIT_ADDRESS}/content.git"
+PROXIED_REPOSITORY = f"https://{network.GIT_NAME}:8443/content.git"  # by way of Toxiproxy
+PROXY_API = f"http://{network.GIT_ADDRESS}:8474"  # an address that only the host reaches, not the node
+PASSWORDS = OWN / "etc" / "accounts" / "passwords"
 SSH_REPOSITORY = f"ssh://git@{network.GIT_NAME}/srv/git/content.git"
 SSH_PUSH_URL = f"ssh://git@{network.GIT_ADDRESS}/srv/git/content.git"
 
@@ -41,7 +47,7 @@ def enter(root: Path, parts: Path) -> Namespace:
         (OWN / folder).mkdir()
     ours = OWN / "etc" / "accounts"
     ours.mkdir(mode=0o755)
-    (ours / "passwords").write_text("".join(f"{account.name}:{_salted(account.password)}\n" for account in accounts))
+    PASSWORDS.write_text("".join(f"{account.name}:{_salted(account.password)}\n" for account in accounts))
     (ours / "authorized_keys").write_text(
         "".join(f'command="/etc/lab/serve {account.name}",restrict {account.ssh_public_key}\n' for account in accounts)
     )
@@ -58,8 +64,11 @@ def start(space: Namespace) -> dict[str, Process]:
     components = [
         Component("fcgiwrap", [*as_git, "fcgiwrap", "-c", "4", "-s", "unix:/run/git/fcgi.sock"]),
         Component("nginx", ["nginx", "-c", "/etc/lab/nginx.conf"], lambda: _answers(443)),
+        Component("toxiproxy", [
+            "/opt/parts/toxiproxy", "-host", network.GIT_ADDRESS, "-config", "/etc/lab/toxiproxy.json",
+        ], lambda: _answers(8443)),
         Component("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", "/etc/lab/sshd_config"], lambda: _answers(22)),
-    ]
+    ]  # fmt: skip
     processes = {component.name: Process(space, component, LOGS) for component in components}
     for process in processes.values():
         process.wait_ready()

@@ -18,6 +18,10 @@ def test_an_error_status_and_a_refused_connection_are_failures() -> None:
     assert refused.error == "curl 7: Failed to connect | port 80"
 
 
+def test_what_came_before_the_line_is_the_body() -> None:
+    assert parse(1.0, "0|200|abc|", "a text\n") == Response(1.0, 200, "abc", "", "a text\n")
+
+
 def test_a_line_of_something_else_is_left_out() -> None:
     assert parse(1.0, "curl: option --rate: is unknown") is None
 

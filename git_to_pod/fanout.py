@@ -1,0 +1,148 @@
+"""One commit that many Deployments follow: how long until the last is told, and what it costs Reloader and the API."""
+
+from __future__ import annotations
+
+import copy
+import re
+import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from git_to_pod.cluster import Cluster, Object, wait_for
+from git_to_pod.findings import html_table
+from git_to_pod.observe import Recorder
+from git_to_pod.progress import Progress
+from git_to_pod.settings import Settings
+from lab import Lab
+
+SIZES = (1, 50, 200, 500)
+LABEL = {"git-to-pod/fan-out": "true"}
+CONFIG_MAP = "fan-out"  # so that the app itself stays out of it
+WRITES = re.compile(r'^apiserver_request_total\{.*verb="(?:POST|PUT|PATCH|APPLY|DELETE)".*\} (\d+)', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Fan:
+    """One publication followed by so many Deployments without pods: what Reloader does does not depend on pods."""
+
+    experiment: str
+    deployments: int
+    last_patched_s: float
+    api_writes: int  # by everyone, Kubernetes' own controllers included
+    reloader_cpu_s: float
+    reloader_memory_bytes: int
+    simulated: str = "Deployments with 0 replicas"
+
+
+def run_fan_out(cluster: Cluster, recorder: Recorder, settings: Settings, lab: Lab, progress: Progress) -> list[Fan]:
+    """More and more Deployments follow a ConfigMap, which is then published as git-commit is."""
+    config_maps = f"/api/v1/namespaces/{settings.namespace}/configmaps"
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CONFIG_MAP}, "data": {"commit": "none"}}
+    cluster.apply(config_maps, body)
+    found, there = [], 0
+    for number, size in enumerate(SIZES):
+        progress.bar(number, len(SIZES), f"one commit, {size} Deployments")
+        create(cluster, recorder, settings, range(there, size))
+        there = size
+        quiet(cluster, settings)
+        found.append(publish(cluster, recorder, settings, lab, size))
+    progress.bar(len(SIZES), len(SIZES), "fan-out measured")
+    path = f"/apis/apps/v1/namespaces/{settings.namespace}/deployments"
+    cluster.call("DELETE", path, query={"labelSelector": "git-to-pod/fan-out"})
+    cluster.delete(f"{config_maps}/{CONFIG_MAP}")
+    return found
+
+
+def create(cluster: Cluster, recorder: Recorder, settings: Settings, numbers: range) -> None:
+    app = recorder.get("Deployment", "app")
+    assert app, "the app is deployed first"
+    path = f"/apis/apps/v1/namespaces/{settings.namespace}/deployments"
+
+    def one(number: int) -> Object:
+        return cluster.call("POST", path, deployment(app, f"fan-{number}"))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(one, numbers))
+
+
+def deployment(app: Object, name: str) -> Object:
+    """The app's, with no replicas, following a ConfigMap of its own."""
+    spec = copy.deepcopy(app["spec"]) | {"replicas": 0, "selector": {"matchLabels": {"app": name}}}
+    spec["template"]["metadata"] = {"labels": {"app": name}}
+    metadata = {
+        "name": name,
+        "labels": LABEL,
+        "annotations": {"configmap.reloader.stakater.com/reload": CONFIG_MAP},
+    }
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+
+
+def quiet(cluster: Cluster, settings: Settings) -> None:
+    """Until the API server is written to no more than a cluster at rest writes: nodes' and leases' heartbeats."""
+    last = writes(cluster)
+
+    def at_rest() -> bool:
+        nonlocal last
+        before, last = last, writes(cluster)
+        return last - before <= 6
+
+    wait_for("a cluster at rest", at_rest, 3 * settings.timeout_s, lambda: f"{last} writes so far", pause_s=2)
+
+
+def publish(cluster: Cluster, recorder: Recorder, settings: Settings, lab: Lab, size: int) -> Fan:
+    """Change the ConfigMap as the poller's hook does, and wait for the last template."""
+    before = {item["metadata"]["name"]: item["spec"]["template"] for item in recorder.all("Deployment", **LABEL)}
+    written, cpu_s = writes(cluster), reloader(lab)[0]
+    position, started = len(recorder.events), time.monotonic()
+    path = f"/api/v1/namespaces/{settings.namespace}/configmaps/{CONFIG_MAP}"
+    cluster.patch(path, {"data": {"commit": secrets.token_hex(20)}})
+    patched: dict[str, float] = {}
+
+    def all_patched() -> bool:
+        nonlocal position
+        events = recorder.events[position:]
+        position += len(events)
+        ours = [event for event in events if event.kind == "Deployment" and event.name in before]
+        for event in ours:
+            if event.object["spec"]["template"] != before[event.name]:
+                patched.setdefault(event.name, event.instant)
+        return len(patched) == size
+
+    words = lambda: f"{len(patched)} of {size} patched"  # noqa: E731
+    recorder.wait_for(f"{size} templates patched", all_patched, 3 * settings.timeout_s, words)
+    quiet(cluster, settings)
+    cpu_after_s, memory = reloader(lab)
+    return Fan("fan-out", size, max(patched.values()) - started, writes(cluster) - written, cpu_after_s - cpu_s, memory)
+
+
+def writes(cluster: Cluster) -> int:
+    """How many writes the API server has answered so far."""
+    text = cluster.request("GET", "/metrics").data.decode()
+    return sum(map(int, WRITES.findall(text)))
+
+
+def reloader(lab: Lab) -> tuple[float, int]:
+    """Its CPU seconds so far, and the most memory that it has held."""
+    script = 'for p in /proc/[0-9]*; do [ "$(readlink $p/exe)" = /manager ] && cat $p/stat $p/status; done 2>/dev/null'
+    said = lab.run_in("node", "sh", "-c", f"{script}; true").stdout
+    ticks = sum(sum(map(int, line.rpartition(") ")[2].split()[11:13])) for line in said.splitlines() if ") " in line)
+    memory = re.findall(r"VmHWM:\s*(\d+) kB", said)
+    return ticks / 100, sum(map(int, memory)) * 1024
+
+
+def shown(fans: list[Fan]) -> str:
+    """The table, as HTML."""
+    rows = [
+        {
+            "Deployments": str(f.deployments),
+            "last template patched after": f"{f.last_patched_s:.2f} s",
+            "API writes": f"{f.api_writes:,}",
+            "Reloader, CPU seconds": f"{f.reloader_cpu_s:.2f}",
+            "Reloader, memory at most": f"{f.reloader_memory_bytes / 2**20:.0f} MiB",
+        }
+        for f in fans
+    ]
+    last = fans[-1]
+    title = f"One commit reaches {last.deployments} Deployments' templates in {last.last_patched_s:.1f} s"
+    return html_table(rows, f"{title} ({last.simulated})")

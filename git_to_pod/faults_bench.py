@@ -1,0 +1,271 @@
+"""What every fault is tried on: one deployment behind Toxiproxy, a load on its Service, and ways to break its parts."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+from git_to_pod.cluster import ApiError, Cluster, Object, Unreachable, wait_for
+from git_to_pod.deploy import apply, check_namespace, deploy, remove, settled
+from git_to_pod.load import Load, Response
+from git_to_pod.observe import Recorder, described, is_complete, pods_of
+from git_to_pod.repository import FILE, Repository, open_repository
+from git_to_pod.settings import Settings
+from git_to_pod.trials import pause, served_commit
+from lab import Lab, client
+
+DEPLOYMENTS = ("git-poller", "reloader", "app")
+BIG = "big.bin"
+
+
+class Bench:
+    """The deployment that the faults are put to, one after the other."""
+
+    def __init__(self, cluster: Cluster, settings: Settings, lab: Lab) -> None:
+        self.cluster = cluster
+        self.lab = lab
+        self.settings = replace(settings, namespace=f"{settings.namespace}-faults", repository=lab.proxied_repository)
+        self.accounts = Path(lab.git_passwords).read_text()  # as the lab made them
+        self.password = self.settings.reader.password  # the reader's, as the git host knows it
+        self.repository: Repository = open_repository(self.settings)
+        self.recorder = Recorder()
+        self.load: Load | None = None
+        self.head = ""  # the commit that the branch points at
+        git = self.repository.account.git
+        for name, value in {"core.bigFileThreshold": "1m", "core.compression": "0"}.items():
+            git("config", name, value, folder=self.repository.clone)  # random bytes do not shrink
+        # all of the history: where the branch was deleted, the host takes no push that leaves some of it out
+        git("fetch", "--quiet", "--depth=2147483647", self.repository.url, folder=self.repository.clone)
+
+    # The deployment
+
+    def deploy(self) -> None:
+        """Make it, or make it anew."""
+        self.stop_load()
+        self.recorder = deploy(self.cluster, self.repository, self.settings)
+        self.head = self.repository.pushed[-1]
+        self.start_load()
+
+    def deploy_with(self, password: str) -> None:
+        """Begin a deployment whose password for the git host is this one; it may never come up."""
+        self.stop_load()
+        check_namespace(self.cluster, self.settings)
+        remove(self.cluster, self.settings.namespace, self.settings.timeout_s)
+        self.recorder = Recorder()
+        self.recorder.follow(self.cluster, self.settings.namespace)
+        reader = replace(self.settings.reader, password=password)
+        apply(self.cluster, replace(self.settings, reader=reader))
+
+    def apply(self) -> None:
+        """`kubectl apply -k manifests/` once more."""
+        apply(self.cluster, self.settings)
+
+    def start_load(self) -> None:
+        self.load = Load(self.cluster, self.recorder, self.settings)
+        self.load.start()
+
+    def stop_load(self) -> None:
+        if self.load:
+            self.load.stop()
+        self.load = None
+
+    def close(self) -> None:
+        """Leave the lab as it was found."""
+        try:
+            self.stop_load()
+            remove(self.cluster, self.settings.namespace, self.settings.timeout_s)
+        finally:
+            self.recorder.stop()
+            self.let_in(self.accounts)
+            self.proxy("POST", "reset")
+            self.repository.close()
+
+    # The repository
+
+    def commit(self, text: str, big_mb: int = 0, served: bool = True) -> str:
+        """The next commit: what FILE says, whether there is FILE, and how many megabytes lie beside it."""
+        clone, git = self.repository.clone, self.repository.account.git
+        for name, content in ((FILE, f"{text}\n".encode() if served else None), (BIG, os.urandom(big_mb * 10**6))):
+            if content:
+                (clone / name).write_bytes(content)
+            else:
+                (clone / name).unlink(missing_ok=True)
+        git("add", "--all", folder=clone)
+        git("commit", "--quiet", "--allow-empty", f"--message={text}", folder=clone)
+        commit = git("rev-parse", "HEAD", folder=clone).strip()
+        if served:
+            self.repository.contents[commit] = f"{text}\n".encode()
+        return commit
+
+    def push(self, text: str, big_mb: int = 0, served: bool = True) -> None:
+        self.push_commit(self.commit(text, big_mb, served))
+
+    def push_commit(self, commit: str, *options: str) -> None:
+        self.repository.push(commit, *options)
+        self.head = commit
+
+    def delete_branch(self) -> None:
+        url, ref = self.repository.url, self.settings.ref
+        self.repository.account.git("push", "--quiet", url, f":refs/heads/{ref}", folder=self.repository.clone)
+
+    def matches(self, response: Response) -> bool:
+        """Whether a response is what the repository holds at the commit that it names."""
+        content = self.repository.contents.get(response.commit)
+        if content is None:  # served by a commit without FILE
+            return response.status == 404 and response.commit in self.repository.pushed
+        return response.status == 200 and response.body.encode() == content
+
+    # What is seen of it
+
+    @property
+    def published(self) -> str:
+        return str((self.recorder.get("ConfigMap", "git-commit") or {}).get("data", {}).get("commit", "nothing"))
+
+    def served(self) -> dict[str, str]:
+        """The commit that each pod of the app serves; "wrong content" where the file is not that commit's."""
+        found = {}
+        for pod in pods_of(self.recorder, "app"):
+            name = str(pod["metadata"]["name"])
+            commit, body = served_commit(self.cluster, self.settings.namespace, name)
+            there = self.repository.contents.get(commit, b"")
+            found[name] = commit if not there or body == there else f"wrong content for {commit}"
+        return found
+
+    def served_if_asked(self) -> dict[str, str]:
+        """The same; nothing where the API server or a pod does not answer."""
+        with suppress(ApiError, Unreachable):
+            return self.served()
+        return {}
+
+    def catch_up(self) -> None:
+        """Wait until the load's log, which may lag behind after an outage, has come to the branch's commit."""
+        if load := self.load:
+            newest = lambda: bool(load.responses) and load.responses[-1].commit == self.head  # noqa: E731
+            wait_for(f"the load served {self.head[:8]}", newest, 30, lambda: str(load.responses[-1:]))
+
+    def wait_normal(self, limit_s: float) -> float:
+        """Wait until the branch's commit is published and served by every pod, and all is quiet; when that began."""
+
+        def normal() -> bool:
+            up = all(is_complete(self.recorder.get("Deployment", name)) for name in DEPLOYMENTS)
+            quiet = up and self.published == self.head and settled(self.recorder, "app", self.settings.replicas)
+            return quiet and set(self.served_if_asked().values()) == {self.head}
+
+        def last_seen() -> str:
+            return "; ".join([f"published {self.published[:8]}", *(described(self.recorder, d) for d in DEPLOYMENTS)])
+
+        limit = time.monotonic() + limit_s
+        while True:
+            left = max(limit - time.monotonic(), 0)
+            wait_for(f"{self.head[:8]} served by every pod", normal, left, last_seen, pause_s=0.1)
+            reached, template = time.monotonic(), self.template
+            pause(1.5)  # a restart that Reloader still has to ask for would be asked for by now
+            if self.template == template and normal():
+                return reached
+
+    @property
+    def template(self) -> Object:
+        return dict((self.recorder.get("Deployment", "app") or {"spec": {"template": {}}})["spec"]["template"])
+
+    def wait_published(self) -> None:
+        what = f"{self.head[:8]} published"
+        self.recorder.wait_for(what, lambda: self.published == self.head, 30, lambda: self.published)
+
+    # Its parts, to be broken
+
+    def proxy(self, method: str, path: str, body: Object | None = None) -> None:
+        """Toxiproxy's API."""
+        answer = urllib3.request(method, f"{self.lab.proxy_api}/{path}", json=body, timeout=5, retries=False)
+        if answer.status >= 300:
+            raise RuntimeError(f"Toxiproxy: {method} /{path}: {answer.status} {answer.data.decode()}")
+
+    def toxic(self, kind: str, **attributes: int) -> None:
+        """Put a toxic between the cluster and the git host, for whatever the host answers."""
+        self.proxy("POST", "proxies/git/toxics", {"name": kind, "type": kind, "attributes": attributes})
+
+    def let_in(self, accounts: str) -> None:
+        """The accounts that the git host knows over HTTPS from now on."""
+        Path(self.lab.git_passwords).write_text(accounts)
+
+    def without_reader(self) -> str:
+        return "".join(line for line in self.accounts.splitlines(keepends=True) if not line.startswith("reader:"))
+
+    def with_reader(self) -> str:
+        return f"{self.without_reader()}reader:{{PLAIN}}{self.password}\n"
+
+    def change_password(self) -> None:
+        """The reader gets another one at the git host; the cluster is not told."""
+        self.password = secrets.token_urlsafe()
+        self.let_in(self.with_reader())
+
+    def tell_password(self) -> None:
+        """The cluster is told by its Secret."""
+        data = {"password": base64.b64encode(self.password.encode()).decode()}
+        self.cluster.patch(f"/api/v1/namespaces/{self.settings.namespace}/secrets/git-credentials", {"data": data})
+        self.settings = replace(self.settings, reader=replace(self.settings.reader, password=self.password))
+
+    def scale(self, name: str, replicas: int) -> None:
+        path = f"/apis/apps/v1/namespaces/{self.settings.namespace}/deployments/{name}"
+        self.cluster.patch(path, {"spec": {"replicas": replicas}})
+        self.recorder.wait_for(
+            f"{name} has {replicas} pods",
+            lambda: len(self.recorder.all("Pod", app=name)) == replicas,
+            30,
+            lambda: described(self.recorder, name),
+        )
+
+    def pod(self, app: str) -> Object:
+        return pods_of(self.recorder, app)[0]
+
+    def delete_pod(self, app: str) -> None:
+        name = self.pod(app)["metadata"]["name"]
+        self.cluster.delete(f"/api/v1/namespaces/{self.settings.namespace}/pods/{name}")
+
+    def signal(self, app: str, container: str, signal: str) -> None:
+        """Send every process of a container a signal, as the kernel's own killers would."""
+        statuses: list[dict[str, Any]] = self.pod(app)["status"]["containerStatuses"]
+        task = next(s["containerID"] for s in statuses if s["name"] == container).removeprefix("containerd://")
+        self.in_node("/opt/parts/ctr", "--namespace=k8s.io", "tasks", "kill", "--all", f"--signal={signal}", task)
+
+    def restart(self, app: str, container: str) -> None:
+        """Kill a container and wait until the kubelet has started it again."""
+        pod = str(self.pod(app)["metadata"]["name"])
+
+        def restarts() -> int:
+            found = self.recorder.get("Pod", pod) or {"status": {"containerStatuses": []}}
+            running = [s for s in found["status"]["containerStatuses"] if s["name"] == container and s.get("started")]
+            return int(running[0]["restartCount"]) if running else 0
+
+        before = restarts()
+        self.signal(app, container, "SIGKILL")
+        what = f"{container} of pod/{pod} started again"
+        self.recorder.wait_for(what, lambda: restarts() > before, 30, lambda: described(self.recorder, app))
+
+    def volume(self, app: str) -> str:
+        """The folder on the node that is a pod's content volume."""
+        uid = self.pod(app)["metadata"]["uid"]
+        return f"/var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~empty-dir/git"
+
+    def in_node(self, *command: str) -> str:
+        return self.run_in("node", *command)
+
+    def run_in(self, place: str, *command: str) -> str:
+        done = self.lab.run_in(place, *command)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def in_git_host(self, *command: str) -> str:
+        return self.run_in("git-host", *command)
+
+    def component(self, verb: str, name: str) -> None:
+        """Stop or start one of the lab's programs."""
+        client.command(verb, name)

@@ -1,0 +1,131 @@
+"""The faults, one small entry each."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+from git_to_pod.faults import Fault, Step, nothing, push_one
+from git_to_pod.faults_bench import Bench
+from git_to_pod.trials import pause
+
+CONTENT = "/srv/git/content.git"
+
+
+def then(*steps: Step) -> Step:
+    """One step after the other."""
+
+    def all_of_them(bench: Bench) -> None:
+        for step in steps:
+            step(bench)
+
+    return all_of_them
+
+
+def wrong_password(bench: Bench) -> None:
+    bench.deploy_with(password=secrets.token_urlsafe())
+
+
+def disconnect(bench: Bench) -> None:
+    bench.proxy("POST", "proxies/git", {"enabled": False})
+
+
+def reconnect(bench: Bench) -> None:
+    bench.proxy("POST", "reset")
+
+
+def push_older(bench: Bench) -> None:
+    bench.push_commit(bench.repository.pushed[-3], "--force")
+
+
+def delete_branch(bench: Bench) -> None:
+    # a bare repository keeps the branch that HEAD names; its hosts' web pages do not
+    bench.in_git_host("git", "-c", "safe.directory=*", "-C", CONTENT, "config", "receive.denyDeleteCurrent", "ignore")
+    bench.delete_branch()
+
+
+def push_burst(bench: Bench) -> None:
+    commits = [bench.commit(f"burst {number} at {time.time():.3f}") for number in range(10)]
+    began = time.monotonic()
+    for number, commit in enumerate(commits):
+        pause(max(0.0, began + number * 0.2 - time.monotonic()))
+        bench.push_commit(commit)
+
+
+def push_nothing_new(bench: Bench) -> None:
+    text = bench.repository.contents[bench.head].decode().rstrip("\n")
+    bench.push(text)
+
+
+def freeze_reloader(bench: Bench) -> None:
+    bench.signal("reloader", "reloader", "SIGSTOP")
+
+
+def kill_reloader(bench: Bench) -> None:
+    bench.wait_published()
+    bench.signal("reloader", "reloader", "SIGKILL")
+
+
+def kill_git_sync(bench: Bench) -> None:
+    for app in ("git-poller", "app"):
+        bench.signal(app, "git-sync", "SIGKILL")
+
+
+def damage_clones(bench: Bench) -> None:
+    for app in ("git-poller", "app"):
+        objects = f"{bench.volume(app)}/.git/objects"
+        bench.in_node("find", objects, "-type", "f", "-exec", "truncate", "--size=10", "{}", "+")
+
+
+def shrink_volume(bench: Bench) -> None:
+    bench.in_node("mount", "-t", "tmpfs", "-o", "size=4m,mode=2777,gid=65533", "tmpfs", bench.volume("git-poller"))
+    bench.restart("git-poller", "git-sync")
+
+
+def grow_volume(bench: Bench) -> None:
+    bench.in_node("mount", "-o", "remount,size=1g", bench.volume("git-poller"))
+
+
+def delete_git_commit(bench: Bench) -> None:
+    bench.cluster.delete(f"/api/v1/namespaces/{bench.settings.namespace}/configmaps/git-commit")
+
+
+FAULTS = (
+    # First, because it needs a deployment of its own; the others go on with it.
+    Fault("wrong password from the start", wrong_password, undo=lambda b: b.apply(), lasts_s=8, blocks=True),
+    Fault("git host down", disconnect, undo=reconnect, lasts_s=6, blocks=True),
+    Fault(
+        "git host down when a pod must start", then(disconnect, lambda b: b.delete_pod("app")),
+        undo=reconnect, lasts_s=8, blocks=True,
+    ),
+    Fault("git host hangs", lambda b: b.toxic("timeout", timeout=0), undo=reconnect, lasts_s=8, blocks=True),
+    Fault("git host slow: 200 ms", lambda b: b.toxic("latency", latency=200), undo=reconnect),
+    Fault("git host resets connections", lambda b: b.toxic("reset_peer", timeout=0),
+          undo=reconnect, lasts_s=6, blocks=True),
+    Fault("password rotated", lambda b: b.change_password(), undo=lambda b: b.tell_password(), lasts_s=4, blocks=True),
+    Fault("password revoked", lambda b: b.let_in(b.without_reader()),
+          undo=lambda b: b.let_in(b.with_reader()), lasts_s=6, blocks=True),
+    Fault("force-push to an older commit", push=push_older),
+    Fault("branch deleted and re-created", delete_branch, push=nothing, undo=push_one, lasts_s=5),
+    Fault("10 pushes in 2 s", push=push_burst),
+    Fault("empty commit", push=push_nothing_new),
+    Fault("commit deletes the served file", push=lambda b: b.push("without the file", served=False), undo=push_one),
+    Fault("200 MB in one commit", push=lambda b: b.push("200 MB", big_mb=200), undo=push_one, limit_s=120),
+    Fault("API server down for 20 s", lambda b: b.component("stop", "kube-apiserver"),
+          undo=lambda b: b.component("start", "kube-apiserver"), lasts_s=20),
+    Fault("Reloader down", lambda b: b.scale("reloader", 0),
+          push=then(push_one, lambda b: b.wait_published()), undo=lambda b: b.scale("reloader", 1),
+          lasts_s=2, blocks=True),
+    Fault("Reloader killed between publish and restart", freeze_reloader, undo=kill_reloader, lasts_s=2, blocks=True),
+    Fault("git-sync killed, in the poller and in one pod", kill_git_sync),
+    Fault("kubelet down for 4 s", lambda b: b.component("stop", "kubelet"),
+          undo=lambda b: b.component("start", "kubelet"), lasts_s=4, blocks=True),
+    Fault("containerd down for 4 s", lambda b: b.component("stop", "containerd"),
+          undo=lambda b: b.component("start", "containerd"), lasts_s=4, blocks=True),
+    Fault("clone corrupted on disk, in the poller and in one pod", damage_clones),
+    Fault("content volume full", shrink_volume, push=lambda b: b.push("8 MB", big_mb=8),
+          undo=grow_volume, lasts_s=6, blocks=True),
+    Fault("git-commit deleted, then a push", delete_git_commit, undo=lambda b: b.apply(), lasts_s=6, blocks=True),
+    Fault("git-commit deleted, and no push", delete_git_commit, push=nothing,
+          undo=lambda b: b.apply(), lasts_s=2, limit_s=15),
+)  # fmt: skip

@@ -1,0 +1,187 @@
+"""The rival from elsewhere: Flux's source and kustomize controllers, which apply the app and its content from git."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import yaml
+
+from git_to_pod.cluster import Cluster, Object, wait_for
+from git_to_pod.deploy import ALTERNATIVES, MANIFESTS, MARK
+from git_to_pod.observe import Event
+from git_to_pod.plain import WORKTREE, plain_deployment
+from git_to_pod.repository import FILE
+from git_to_pod.settings import Settings
+
+if TYPE_CHECKING:
+    from git_to_pod.rival import Rival
+
+SOURCE, KUSTOMIZE = "source.toolkit.fluxcd.io", "kustomize.toolkit.fluxcd.io"
+KINDS = {
+    "Bucket": ("buckets", SOURCE),
+    "ExternalArtifact": ("externalartifacts", SOURCE),
+    "GitRepository": ("gitrepositories", SOURCE),
+    "HelmChart": ("helmcharts", SOURCE),
+    "HelmRepository": ("helmrepositories", SOURCE),
+    "OCIRepository": ("ocirepositories", SOURCE),
+    "Kustomization": ("kustomizations", KUSTOMIZE),
+}
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+def unavailable(cluster: Cluster, settings: Settings) -> str:
+    """Why Flux cannot be tried here; empty: it can."""
+    images = {image["ref"] for image in settings.lab.images} if settings.lab else set()
+    wanted = {f"ghcr.io/fluxcd/{name}:v1.9.5" for name in ("source-controller", "kustomize-controller")}
+    if not settings.lab:
+        return "tried on the embedded lab only: it needs definitions of its own for the whole cluster"
+    if not wanted <= images:
+        return "its images are in no archive (--images DIR)"
+    if cluster.find(f"{DEFINITIONS}/{'.'.join(KINDS['Kustomization'])}"):
+        return "this cluster has Flux already"
+    return ""
+
+
+@contextmanager
+def definitions(cluster: Cluster) -> Iterator[None]:
+    """Its kinds, for as long as they are needed. Without their schemas: what we put into them is complete."""
+    try:
+        for kind in KINDS:
+            cluster.apply(DEFINITIONS, definition(kind))
+        wait_for("Flux's kinds", lambda: all(served(cluster, kind) for kind in KINDS), 30)
+        yield
+    finally:
+        for plural, group in KINDS.values():
+            cluster.delete(f"{DEFINITIONS}/{plural}.{group}")
+
+
+def served(cluster: Cluster, kind: str) -> bool:
+    plural, group = KINDS[kind]
+    return cluster.find(f"/apis/{group}/v1/{plural}") is not None
+
+
+def definition(kind: str) -> Object:
+    plural, group = KINDS[kind]
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": {"status": {}},
+    }
+    names = {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"}
+    spec = {"group": group, "names": names, "scope": "Namespaced", "versions": [version]}
+    metadata = {"name": f"{plural}.{group}", "labels": {MARK: "true"}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": metadata,
+        "spec": spec,
+    }
+
+
+def cluster_objects(cluster: Cluster) -> dict[str, int]:
+    """What it needs beside what is in its namespace."""
+    return {"CustomResourceDefinition": len(cluster.items(DEFINITIONS, labelSelector=MARK))}
+
+
+def prepare(rival: Rival) -> None:
+    """Put into the clone what Flux is to apply: the app, and its content as a ConfigMap whose name is its hash."""
+    clone, git = rival.repository.clone, rival.repository.account.git
+    files = [FILE, *(path.name for path in clone.glob("*.bin"))]
+    (clone / "kustomization.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "resources": ["app.yaml"],
+                "configMapGenerator": [
+                    {"name": "content", "files": files},
+                    {"name": "nginx-conf", "files": ["nginx.conf"]},
+                ],
+            }
+        )
+    )
+    conf = (MANIFESTS / "nginx.conf").read_text().replace("/git/current", WORKTREE)
+    (clone / "nginx.conf").write_text(conf)
+    (clone / "app.yaml").write_text(yaml.safe_dump_all(app(rival)))
+    git("add", "kustomization.yaml", "nginx.conf", "app.yaml", folder=clone)
+
+
+def app(rival: Rival) -> list[Object]:
+    """The app of manifests/ without git-sync, and its Service. Replicas are left to the trials."""
+    built = list(yaml.safe_load_all(rival.cluster.kubectl("kustomize", str(MANIFESTS))))
+    deployed = next(item for item in built if item["kind"] == "Deployment" and item["metadata"]["name"] == "app")
+    service = next(item for item in built if item["kind"] == "Service")
+    found = plain_deployment(deployed)
+    found["metadata"] = {"name": "app"}
+    spec = found["spec"]
+    spec["selector"]["matchLabels"] = spec["template"]["metadata"]["labels"] = {"app": "app"}
+    del spec["replicas"]
+    for volume in spec["template"]["spec"]["volumes"]:
+        if volume["name"] in ("git", "nginx-conf"):
+            volume["configMap"] = {"name": {"git": "content"}.get(volume["name"], volume["name"])}
+    del service["metadata"]["namespace"]
+    return [found, service]
+
+
+def put(rival: Rival) -> None:
+    """The controllers, the repository's access, and the two objects that tell them what to do."""
+    cluster, settings = rival.cluster, rival.settings
+    name = settings.namespace
+    labels = {MARK: "true", "pod-security.kubernetes.io/enforce": "restricted"}
+    meta = {"name": name, "labels": labels}
+    cluster.apply("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    reader = settings.reader
+    access = {"username": reader.username, "password": reader.password, "ca.crt": reader.ca_crt}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "git-credentials"}, "stringData": access}
+    cluster.apply(rival.path("secrets"), secret)
+    cluster.kubectl("apply", f"--namespace={name}", f"--kustomize={ALTERNATIVES / 'flux'}")
+    source = {
+        "interval": settings.period,
+        "timeout": "20s",
+        "url": settings.repository,
+        "ref": {"branch": settings.ref},
+        "secretRef": {"name": "git-credentials"},
+    }
+    kustomization = {
+        "interval": "10m",
+        "retryInterval": settings.period,
+        "timeout": "30s",
+        "path": "./",
+        "prune": True,
+        "sourceRef": {"kind": "GitRepository", "name": "content"},
+        "targetNamespace": name,
+    }
+    for kind, spec in (("GitRepository", source), ("Kustomization", kustomization)):
+        plural, group = KINDS[kind]
+        item = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": "content"}, "spec": spec}
+        cluster.apply(f"/apis/{group}/v1/namespaces/{name}/{plural}", item)
+    path = rival.path("deployments", "app")
+    wait_for("Flux has applied the app", lambda: cluster.find(path), settings.timeout_s, lambda: said(cluster, name))
+    cluster.patch(path, {"spec": {"replicas": settings.replicas}})
+
+
+def said(cluster: Cluster, namespace: str) -> str:
+    """Both objects' conditions, in Flux's own words."""
+    words = []
+    for kind in ("GitRepository", "Kustomization"):
+        plural, group = KINDS[kind]
+        item = cluster.find(f"/apis/{group}/v1/namespaces/{namespace}/{plural}/content") or {}
+        words += [f"{kind}: {c.get('message', '')}" for c in item.get("status", {}).get("conditions", [])]
+    return "; ".join(words) or "nothing said yet"
+
+
+def limit(cluster: Cluster, namespace: str) -> int | None:
+    """The size that its content may have, from its own complaint."""
+    found = re.search(r"more than (\d+) bytes", said(cluster, namespace))
+    return int(found[1]) if found else None
+
+
+def commit(event: Event) -> str:
+    """The content that it makes the wanted one: a ConfigMap does not say its commit, but what is in it tells."""
+    if event.kind == "ConfigMap" and event.type == "ADDED" and event.name.startswith("content-"):
+        return str(event.object.get("data", {}).get(FILE, ""))
+    return ""

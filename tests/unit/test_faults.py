@@ -1,0 +1,34 @@
+"""What is made of what the faults showed."""
+
+from __future__ import annotations
+
+import math
+
+from git_to_pod.faults import Row, finding, shown
+from git_to_pod.faults_list import FAULTS
+
+HELD = Row("git host down", True, 0, {"sent": 400, "failed": 0}, 2.04, 1, "")
+LOST = Row("git-commit <deleted>", False, 1, {"sent": 300, "failed": 2}, math.inf, 0, "first failure: HTTP 503")
+
+
+def test_the_finding_counts_what_held_and_what_was_lost() -> None:
+    assert finding([HELD, LOST]) == "1 of 2 faults held; 2 of 700 requests failed, 1 pushed commit never arrived"
+
+
+def test_the_table_says_so_where_there_was_no_recovery() -> None:
+    page = shown([HELD, LOST])
+    assert "2.0 s" in page
+    assert ">none<" in page
+    assert "git-commit &lt;deleted&gt;" in page
+
+
+def test_another_cluster_is_left_alone_and_the_page_says_so() -> None:
+    assert "embedded lab only" in shown([])
+
+
+def test_each_fault_has_a_name_of_its_own() -> None:
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
+
+
+def test_a_fault_that_keeps_the_commit_back_is_one_that_ends() -> None:
+    assert all(fault.lasts_s is not None for fault in FAULTS if fault.blocks)
