@@ -20,6 +20,7 @@ MARK = "git-to-pod/evaluation"  # the label by which a run knows its own namespa
 MANIFESTS = ROOT / "manifests"
 ALTERNATIVES = ROOT / "notebooks" / "alternatives"
 MANIFESTS_NAMESPACE = "git-to-pod"
+REMOVAL_S = 60.0
 
 
 def check_namespace(cluster: Cluster, settings: Settings) -> None:
@@ -173,6 +174,7 @@ def ask_to_remove(cluster: Cluster, namespace: str) -> bool:
 
 def remove(cluster: Cluster, namespace: str, timeout_s: float) -> bool:
     """Delete the namespace of a run and wait until it is gone; False where there was none."""
+    timeout_s = max(timeout_s, REMOVAL_S)  # a short --timeout is for what is measured: what was made must go
     if not ask_to_remove(cluster, namespace):
         return False
     found: Object | None = None

@@ -28,7 +28,6 @@ from git_to_pod.progress import PIPE, Terminal
 from git_to_pod.repository import GitError, open_repository
 from git_to_pod.settings import ROOT, InputError, Parameters, Settings, check_values, resolve, running_lab
 
-CLEAN_UP_S = 60.0  # however short the waits of a run may be, it does not leave before its namespace is gone
 NOTEBOOK = ROOT / "notebooks" / "evaluation.ipynb"
 EVIDENCE = ROOT / "notebooks" / "alternatives.ipynb"
 
@@ -110,7 +109,7 @@ def run(given: Parameters, images: Path | None, terminal: Terminal, full: bool =
                 summary = gather_evidence(given, settings, terminal)
         finally:
             if not settings.keep:
-                remove(cluster, settings.namespace, max(settings.timeout_s, CLEAN_UP_S))
+                remove(cluster, settings.namespace, settings.timeout_s)
                 for namespace in namespaces_beside(cluster, settings.namespace) if full else ():
                     remove(cluster, namespace, settings.timeout_s)
     terminal.stage(f"done\n\n{summary['answer']}\n")

@@ -112,7 +112,8 @@ class Trials:
     def run(self) -> list[Trial]:
         """All of them in the planned order; three timeouts in a row end it."""
         self.done = []
-        todo = plan(self.settings.commits, self.settings.seed, self.settings.period_s)
+        longest_s = min(self.settings.period_s, self.settings.timeout_s)
+        todo = plan(self.settings.commits, self.settings.seed, longest_s)
         last = "the first begins"
         for number, (kind, offset_s) in enumerate(todo, 1):
             self.progress.bar(number - 1, len(todo), f"{kind} under way; {last}")
