@@ -198,11 +198,15 @@ class Cluster:
             except Unreachable:  # the server is away: go on where it broke off
                 stopped.wait(0.2)
 
-    def kubectl(self, *arguments: str, timeout_s: float = 60) -> str:
-        """kubectl with this context; its output, or its own words as the error."""
+    def kubectl_command(self, *arguments: str) -> list[str]:
+        """kubectl with this context."""
         where = [f"--kubeconfig={self.kubeconfig}"] if self.kubeconfig else []
         where += [f"--context={self.context}"] if self.context else []
-        command = [str(kubectl_path()), *where, *arguments]
+        return [str(kubectl_path()), *where, *arguments]
+
+    def kubectl(self, *arguments: str, timeout_s: float = 60) -> str:
+        """kubectl's output, or its own words as the error."""
+        command = self.kubectl_command(*arguments)
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
         except subprocess.TimeoutExpired:
@@ -222,13 +226,18 @@ def contexts(kubeconfig: Path | None) -> str:
 
 def connect(settings: Settings) -> Cluster:
     """Reach the API server, or say why not."""
-    cluster = Cluster(settings.context, settings.kubeconfig)
+    return reach(settings.context, settings.kubeconfig)
+
+
+def reach(context: str, kubeconfig: Path | None) -> Cluster:
+    """The same, before there are settings."""
+    cluster = Cluster(context, kubeconfig)
     try:
-        cluster.get("/api/v1/namespaces", limit="1")
+        cluster.get("/apis")  # whoever is known to the cluster may ask this
     except Unreachable as error:
         raise InputError(
-            f"--context {settings.context}: {error}; is the cluster up, and this its address and certificate?"
+            f"--context {context}: {error}; is the cluster up, and this its address and certificate?"
         ) from None
     except ApiError as error:
-        raise InputError(f"--context {settings.context}: {cluster.server} refuses this user: {error}") from None
+        raise InputError(f"--context {context}: {cluster.server} refuses this user: {error}") from None
     return cluster

@@ -14,6 +14,7 @@ import yaml
 from git_to_pod.cluster import Cluster, Object, Unreachable, wait_for
 from git_to_pod.observe import Recorder, described, is_complete, is_ready, pods_of, serving
 from git_to_pod.repository import Repository
+from git_to_pod.rights import check_rights
 from git_to_pod.settings import ROOT, Credentials, InputError, Settings
 
 MARK = "git-to-pod/evaluation"  # the label by which a run knows its own namespace again
@@ -23,19 +24,25 @@ MANIFESTS_NAMESPACE = "git-to-pod"
 REMOVAL_S = 60.0
 
 
-def check_namespace(cluster: Cluster, settings: Settings) -> None:
+def check_cluster(cluster: Cluster, settings: Settings) -> None:
+    """Before anything is applied: refuse what cannot or must not be done there."""
+    check_rights(cluster, settings.namespace)
+    check_namespace(cluster, settings.namespace)
+
+
+def check_namespace(cluster: Cluster, namespace: str) -> None:
     """Refuse a namespace that holds someone else's objects."""
-    found = cluster.find(f"/api/v1/namespaces/{settings.namespace}")
+    found = cluster.find(f"/api/v1/namespaces/{namespace}")
     if found and MARK not in found["metadata"].get("labels", {}):
         raise InputError(
-            f"--namespace {settings.namespace}: exists and was not made by an evaluation; "
-            f"choose another name, or remove it yourself (kubectl delete namespace {settings.namespace})"
+            f"--namespace {namespace}: exists and was not made by an evaluation; "
+            f"choose another name, or remove it yourself (kubectl delete namespace {namespace})"
         )
 
 
 def deploy(cluster: Cluster, repository: Repository, settings: Settings) -> Recorder:
     """Push a first commit, deploy to an empty namespace, and wait until the app serves it."""
-    check_namespace(cluster, settings)
+    check_cluster(cluster, settings)
     remove(cluster, settings.namespace, settings.timeout_s)  # what an interrupted run left
     repository.push(repository.commit("What the evaluation begins with\n"))
     if not settings.keep:
@@ -52,12 +59,16 @@ def apply(cluster: Cluster, settings: Settings, base: str = "manifests") -> None
     folder = Path(tempfile.mkdtemp(prefix="git-to-pod-"))  # 0700: the Secret's files go through it
     try:
         write_overlay(folder, settings, base)
-        try:
-            cluster.kubectl("apply", f"--kustomize={folder}", timeout_s=settings.timeout_s)
-        except RuntimeError as error:
-            raise InputError(f"the manifests cannot be applied: {error}") from None
+        apply_folder(cluster, folder, settings.timeout_s)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def apply_folder(cluster: Cluster, folder: Path, timeout_s: float) -> None:
+    try:
+        cluster.kubectl("apply", f"--kustomize={folder}", timeout_s=timeout_s)
+    except RuntimeError as error:
+        raise InputError(f"the manifests cannot be applied: {error}") from None
 
 
 def write_overlay(folder: Path, settings: Settings, base: str = "manifests") -> None:

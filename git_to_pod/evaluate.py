@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import os
 import signal
@@ -22,10 +21,12 @@ from typing import Any, NoReturn
 
 from git_to_pod import export
 from git_to_pod.cluster import ApiError, TimedOut, Unreachable, connect
-from git_to_pod.deploy import check_namespace, namespaces_beside, remove
+from git_to_pod.deploy import check_cluster, namespaces_beside, remove
 from git_to_pod.findings import Findings, write_json
+from git_to_pod.process import end_with_parent
 from git_to_pod.progress import PIPE, Terminal
 from git_to_pod.repository import GitError, open_repository
+from git_to_pod.rights import check_administrator
 from git_to_pod.settings import ROOT, InputError, Parameters, Settings, check_values, resolve, running_lab
 
 NOTEBOOK = ROOT / "notebooks" / "evaluation.ipynb"
@@ -95,11 +96,13 @@ def run(given: Parameters, images: Path | None, terminal: Terminal, full: bool =
     check_values(given)  # before anything is started for it
     if images and (given.context or not images.is_dir()):
         raise InputError(f"--images {images}: expected a folder, for the embedded lab only (without --context)")
-    with cluster_for(given, images, terminal):
+    with cluster_for(given, images, terminal), git_host_for(given, terminal) as given:
         settings = resolve(given)
         terminal.stage("checking the cluster and the repository")
         cluster = connect(settings)
-        check_namespace(cluster, settings)
+        check_cluster(cluster, settings)
+        if full:
+            check_administrator(cluster)
         open_repository(settings).close()
         make_folder(settings.output)
         try:
@@ -146,6 +149,23 @@ def cluster_for(given: Parameters, images: Path | None, terminal: Terminal) -> I
                 terminal.stage("stopping the lab")
         except lab.LabError as error:
             raise InputError(str(error)) from None
+
+
+@contextmanager
+def git_host_for(given: Parameters, terminal: Terminal) -> Iterator[Parameters]:
+    """The repository that was named, or the lab's; on a cluster of the user's own without one, a git host in there."""
+    if given.repository or not given.context:
+        yield given
+        return
+    from git_to_pod.cluster_git import git_host  # only here: with a repository nobody needs what it needs
+
+    named = [name for name in ("push_url", "credentials", "push_credentials") if getattr(given, name)]
+    if named:
+        raise InputError(f"--{named[0].replace('_', '-')} without --repository: name the repository that it is for")
+    terminal.stage("no --repository: deploying a private git host to the cluster, for this run only")
+    with git_host(given) as complete:
+        yield complete
+        terminal.stage("removing the git host" if not given.keep else "the git host stays too: its namespace is kept")
 
 
 def evaluate(given: Parameters, settings: Settings, terminal: Terminal) -> dict[str, Any]:
@@ -218,12 +238,6 @@ def end(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(10)
-
-
-def end_with_parent() -> None:
-    """Linux: SIGTERM when this process dies, whatever it dies of."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def complete_summary(settings: Settings, executed: Path, said: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import urllib3
 
 from git_to_pod.cluster import ApiError, Cluster, Object, Unreachable, wait_for
-from git_to_pod.deploy import apply, check_namespace, deploy, remove, settled
+from git_to_pod.deploy import apply, check_cluster, deploy, remove, settled
 from git_to_pod.load import Load, Response
 from git_to_pod.observe import Recorder, described, is_complete, pods_of
 from git_to_pod.repository import FILE, Repository, open_repository
@@ -57,7 +57,7 @@ class Bench:
     def deploy_with(self, password: str) -> None:
         """Begin a deployment whose password for the git host is this one; it may never come up."""
         self.stop_load()
-        check_namespace(self.cluster, self.settings)
+        check_cluster(self.cluster, self.settings)
         remove(self.cluster, self.settings.namespace, self.settings.timeout_s)
         self.recorder = Recorder()
         self.recorder.follow(self.cluster, self.settings.namespace)

@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from git_to_pod.cluster import Cluster
+from git_to_pod.cluster import ApiError, Cluster
 from git_to_pod.load import Response
 from git_to_pod.settings import Settings
 from git_to_pod.statistics import Figure
@@ -79,6 +79,8 @@ class Findings:
     def look_at(self, cluster: Cluster) -> None:
         """What the run is made on, once the images run."""
         self.kubernetes = environment(cluster)
+        if self.settings.git_host_inside:
+            self.kubernetes["git_host"] = "in this cluster"
         self.images = images(cluster, self.settings)
         self.timings_s |= {f"lab_{name}": seconds for name, seconds in self.lab_timings.items()}
 
@@ -306,12 +308,15 @@ def finite(value: object) -> object:
 
 def environment(cluster: Cluster) -> dict[str, str]:
     """What the run was made on."""
-    version = cluster.get("/version")
-    nodes = cluster.items("/api/v1/nodes")
-    found = {"context": cluster.context, "version": version["gitVersion"], "nodes": str(len(nodes))}
+    found = {"context": cluster.context, "version": str(cluster.get("/version")["gitVersion"])}
+    try:
+        nodes = cluster.items("/api/v1/nodes")
+    except ApiError:  # on a cluster that is shared, a user need not see the nodes
+        return found
     if nodes:
         info = nodes[0]["status"]["nodeInfo"]
         found |= {
+            "nodes": str(len(nodes)),
             "container_runtime": info["containerRuntimeVersion"],
             "node_os": info["osImage"],
             "architecture": info["architecture"],

@@ -105,6 +105,11 @@ class Settings:
         return duration_s(self.period)
 
     @property
+    def git_host_inside(self) -> bool:
+        """Whether the pods find the git host in their own cluster."""
+        return (urlsplit(self.repository).hostname or "").endswith((".svc", ".svc.cluster.local"))
+
+    @property
     def reader_url(self) -> str:
         """The repository as this machine reads it: pods may know the git host by a name that this machine does not."""
         same_way = urlsplit(self.push_url).scheme == urlsplit(self.repository).scheme
@@ -186,7 +191,8 @@ def url(text: str, option: str) -> str:
     """A git URL of a kind that both this machine and git-sync can use, without credentials in it."""
     if not text:
         raise InputError(
-            f"{option} is missing: with --context give the URL of a private repository, https:// or ssh://"
+            f"{option} is missing: with --context give the URL of a private repository, https:// or ssh:// "
+            "(scripts/evaluate, without it, deploys a git host for the run)"
         )
     parts = urlsplit(text)
     if parts.scheme not in ("https", "ssh") or not parts.hostname or len(parts.path) < 2:

@@ -61,7 +61,9 @@ SUBSTITUTES = {
         "stand-in", "a small program over Debian's git, not git-sync",
         {"Entrypoint": ["/git-sync"], "User": "65533:65533", "WorkingDir": "/tmp",
          "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp", "GITSYNC_ROOT=/git"]},
-        packages=("git", "openssh-client", "curl", "ca-certificates", "dash", "coreutils", "grep", "sed"),
+        packages=(
+            "git", "openssh-client", "curl", "ca-certificates", "dash", "coreutils", "grep", "sed", "gzip", "socat",
+        ),
         program=("git-sync", "/git-sync"), hooks=(_ACCOUNTS,),
     ),
     "ghcr.io/stakater/reloader": Substitute(

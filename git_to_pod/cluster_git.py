@@ -1,0 +1,177 @@
+"""A private git host inside the user's cluster for as long as a run: where there is a cluster and no repository."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import trustme
+import yaml
+
+from git_to_pod.cluster import Cluster, reach, wait_for
+from git_to_pod.deploy import MANIFESTS, apply_folder, check_namespace, remove
+from git_to_pod.observe import is_complete
+from git_to_pod.process import end_with_parent
+from git_to_pod.rights import GIT_HOST, RUN, check_rights
+from git_to_pod.settings import ROOT, Parameters, existing
+
+FILES = ROOT / "notebooks" / "own-cluster" / "git-host"
+NAME = "git-host"  # of every object
+PATH = "/content.git"
+ACCOUNTS = ("reader", "writer")
+
+
+@contextmanager
+def git_host(given: Parameters) -> Iterator[Parameters]:
+    """Deploy it and yield the parameters that name it; it goes again, unless the run's namespace is kept too."""
+    cluster = reach(given.context, existing(given.kubeconfig, "--kubeconfig"))
+    namespace = f"{given.namespace}-git"
+    check_rights(cluster, given.namespace, (RUN, GIT_HOST), work_in=namespace)
+    check_namespace(cluster, namespace)
+    host = f"{NAME}.{namespace}.svc"
+    folder = Path(tempfile.mkdtemp(prefix="git-to-pod-"))  # 0700: the accounts' passwords are in it
+    try:
+        make_accounts(folder, host)
+        remove(cluster, namespace, given.timeout)  # what an interrupted run left
+        deploy(cluster, namespace, given, folder)
+        with forwarded(cluster, namespace, given.timeout) as port:
+            yield replace(
+                given,
+                repository=f"https://{host}{PATH}",
+                push_url=f"https://127.0.0.1:{port}{PATH}",
+                credentials=str(folder / "reader"),
+                push_credentials=str(folder / "writer"),
+            )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not given.keep:
+            remove(cluster, namespace, given.timeout)
+
+
+def make_accounts(folder: Path, host: str) -> None:
+    """A folder for each account, as --credentials takes it, and `host` with what goes into the host's Secret."""
+    ca = trustme.CA()
+    server = ca.issue_cert(host, "127.0.0.1")  # for the pods, and for this machine through the port-forward
+    passwords = {account: secrets.token_urlsafe(24) for account in ACCOUNTS}
+    for account, password in passwords.items():
+        own = folder / account
+        own.mkdir()
+        (own / "username").write_text(account)
+        (own / "password").write_text(password)
+        ca.cert_pem.write_to_path(str(own / "ca.crt"))
+    (folder / NAME).mkdir()
+    files = {
+        "tls.crt": b"".join(part.bytes() for part in server.cert_chain_pems),
+        "tls.key": server.private_key_pem.bytes(),
+        "readers": "".join(f"{account}:{{PLAIN}}{password}\n" for account, password in passwords.items()).encode(),
+        "writers": f"writer:{{PLAIN}}{passwords['writer']}\n".encode(),
+    }
+    for name, content in files.items():
+        (folder / NAME / name).write_bytes(content)
+
+
+def deploy(cluster: Cluster, namespace: str, given: Parameters, folder: Path) -> None:
+    """With one `kubectl apply --kustomize`, then wait until it answers."""
+    write_overlay(folder, namespace, given.ref, images_of_manifests(cluster))
+    apply_folder(cluster, folder, given.timeout)
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{NAME}"
+    waiting = "unknown"
+
+    def up() -> bool:
+        nonlocal waiting
+        waiting = "; ".join(why_waiting(cluster, namespace)) or "no pod"
+        return is_complete(cluster.get(path))
+
+    wait_for(f"the git host in namespace {namespace}", up, given.timeout, lambda: waiting, pause_s=0.2)
+
+
+def write_overlay(folder: Path, namespace: str, ref: str, images: dict[str, str]) -> None:
+    """A kustomization over the git host: namespace, branch, images, and the Secret."""
+    shutil.copytree(FILES, folder / "base")
+    containers = [{"name": name, "image": images[name]} for name in ("git-sync", "nginx")]
+    containers[0] |= {"env": [{"name": "BRANCH", "value": ref}]}  # type: ignore[dict-item]
+    patch = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": NAME},
+        "spec": {"template": {"spec": {"containers": containers}}},
+    }
+    overlay = {
+        "namespace": namespace,
+        "resources": ["base"],
+        "patches": [{"patch": yaml.safe_dump(patch)}],
+        "secretGenerator": [{"name": NAME, "files": [f"{NAME}/{f.name}" for f in sorted((folder / NAME).iterdir())]}],
+        "generatorOptions": {"disableNameSuffixHash": True},
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+
+
+def images_of_manifests(cluster: Cluster) -> dict[str, str]:
+    """By container, as kustomize makes them of manifests/: a mirror that is set there is used here too."""
+    objects = yaml.safe_load_all(cluster.kubectl("kustomize", str(MANIFESTS)))
+    pods = [item["spec"]["template"]["spec"] for item in objects if item["kind"] == "Deployment"]
+    return {container["name"]: container["image"] for pod in pods for container in pod["containers"]}
+
+
+def why_waiting(cluster: Cluster, namespace: str) -> Iterator[str]:
+    for pod in cluster.items(f"/api/v1/namespaces/{namespace}/pods"):
+        for status in pod["status"].get("containerStatuses", []):
+            state = status["state"].get("waiting", {})
+            yield f"{status['name']} {state.get('reason', 'not Ready')} {state.get('message', '')}".strip()
+
+
+class Forward:
+    """`kubectl port-forward` from a port of this machine, started anew whenever it loses its connection."""
+
+    def __init__(self, command: list[str], port: int) -> None:
+        self.command = [*command, f"{port}:https"]
+        self.stopped = threading.Event()
+        self.said = ""
+        self.process: subprocess.Popen[str] | None = None
+        self.thread = threading.Thread(target=self.keep, name="port-forward", daemon=True)
+        self.thread.start()
+
+    def keep(self) -> None:
+        while not self.stopped.is_set():
+            pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+            # the thread that starts it is its parent, so it ends with this process and not before
+            self.process = subprocess.Popen(self.command, text=True, preexec_fn=end_with_parent, **pipes)  # type: ignore[call-overload]
+            self.said = (self.process.communicate()[1].strip().splitlines() or [self.said])[-1]
+            self.stopped.wait(0.2)
+
+    def stop(self) -> None:
+        self.stopped.set()
+        if self.process:
+            self.process.terminate()
+        self.thread.join(10)
+
+
+@contextmanager
+def forwarded(cluster: Cluster, namespace: str, timeout_s: float) -> Iterator[int]:
+    """A port of this machine that leads to the git host."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    command = ("port-forward", f"--namespace={namespace}", "--address=127.0.0.1", f"service/{NAME}")
+    forward = Forward(cluster.kubectl_command(*command), port)
+    try:
+        wait_for(f"a way to service/{NAME}", lambda: answers(port), timeout_s, lambda: forward.said or "no answer")
+        yield port
+    finally:
+        forward.stop()
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
