@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import re
 import time
-from typing import Any
 from urllib.parse import urlsplit
 
-from git_to_pod.cluster import Cluster, Object, TimedOut, wait_for
-from git_to_pod.deploy import git_access, secret_files
+from git_to_pod.access import Access, pod_reading
+from git_to_pod.cluster import Cluster, TimedOut, wait_for
 from git_to_pod.findings import Check
 from git_to_pod.observe import Recorder, pods_of
 from git_to_pod.repository import Account, GitError, Repository, account, explained
@@ -132,18 +130,11 @@ def provider_agnostic(cluster: Cluster, recorder: Recorder, settings: Settings) 
 def fetch_over_ssh(cluster: Cluster, recorder: Recorder, settings: Settings) -> float:
     """An app pod whose repository is the SSH URL; the seconds until it serves the published commit."""
     assert settings.lab
-    repository, name = settings.lab.ssh_repository, "app-over-ssh"
-    reader, pods = settings.reader, f"/api/v1/namespaces/{settings.namespace}/pods"
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}
-    files = secret_files(repository, reader)
-    cluster.apply(f"/api/v1/namespaces/{settings.namespace}/secrets", secret | {"stringData": files})
     app, git_commit = recorder.get("Deployment", "app"), recorder.get("ConfigMap", "git-commit")
     assert app, "the app is deployed first"
     assert git_commit, "and the commit published"
-    commit = git_commit["data"]["commit"]
-    cluster.delete(f"{pods}/{name}", gracePeriodSeconds="0")
-    started = time.monotonic()
-    cluster.call("POST", pods, ssh_pod(app["spec"]["template"], name, repository, reader))
+    commit, name = git_commit["data"]["commit"], "app-over-ssh"
+    access = Access(settings.lab.ssh_repository, settings.reader, commit)
     last = "nothing"
 
     def serves() -> bool:
@@ -151,25 +142,10 @@ def fetch_over_ssh(cluster: Cluster, recorder: Recorder, settings: Settings) -> 
         last = served_commit(cluster, settings.namespace, name)[0]
         return bool(last == commit)
 
-    try:
+    started = time.monotonic()
+    with pod_reading(cluster, settings.namespace, app["spec"]["template"], name, access):
         wait_for(f"pod {name} serving {commit[:8]}", serves, settings.timeout_s, lambda: last)
         return time.monotonic() - started
-    finally:
-        cluster.delete(f"{pods}/{name}", gracePeriodSeconds="0")
-
-
-def ssh_pod(template: Object, name: str, repository: str, reader: Credentials) -> Object:
-    """The app's pod, but for where git-sync's settings come from; the Service does not know it."""
-    spec: dict[str, Any] = copy.deepcopy(template["spec"])
-    git_sync = next(container for container in spec["containers"] if container["name"] == "git-sync")
-    git_sync.pop("envFrom")
-    access = {"GITSYNC_REPO": repository} | git_access(repository, reader)
-    kept = [variable for variable in git_sync["env"] if variable["name"] == "GITSYNC_REF"]
-    git_sync["env"] = kept + [{"name": key, "value": value} for key, value in access.items() if value]
-    for volume in spec["volumes"]:
-        if volume["name"] == "git-credentials":
-            volume["secret"]["secretName"] = name
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
 
 
 def curl_in_poller(cluster: Cluster, namespace: str, url: str) -> tuple[str, float]:

@@ -96,7 +96,7 @@ def run(given: Parameters, images: Path | None, terminal: Terminal, full: bool =
     check_values(given)  # before anything is started for it
     if images and (given.context or not images.is_dir()):
         raise InputError(f"--images {images}: expected a folder, for the embedded lab only (without --context)")
-    with cluster_for(given, images, terminal), git_host_for(given, terminal) as given:
+    with cluster_for(given, images, terminal, full), git_host_for(given, terminal) as given:
         settings = resolve(given)
         terminal.stage("checking the cluster and the repository")
         cluster = connect(settings)
@@ -132,7 +132,7 @@ def make_folder(output: Path) -> None:
 
 
 @contextmanager
-def cluster_for(given: Parameters, images: Path | None, terminal: Terminal) -> Iterator[None]:
+def cluster_for(given: Parameters, images: Path | None, terminal: Terminal, full: bool) -> Iterator[None]:
     """The cluster that was named, the lab that is up, or a lab for this run."""
     if given.context:
         yield
@@ -144,7 +144,7 @@ def cluster_for(given: Parameters, images: Path | None, terminal: Terminal) -> I
 
         terminal.stage("starting the lab: one Kubernetes node and a git host")
         try:
-            with lab.running(images, terminal.stage):
+            with lab.running(images, terminal.stage, gitea=full):
                 yield
                 terminal.stage("stopping the lab")
         except lab.LabError as error:

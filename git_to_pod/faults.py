@@ -58,9 +58,7 @@ class Row:
     note: str
 
 
-def try_faults(
-    settings: Settings, faults: Sequence[Fault], progress: Progress | None = None, seen: Callable[[Row], None] = print
-) -> list[Row]:
+def try_faults(settings: Settings, faults: Sequence[Fault], progress: Progress | None = None) -> list[Row]:
     """Each fault in turn on one deployment, which is made anew after a fault that it did not get over."""
     if not settings.lab:
         return []  # nobody wants these done to a cluster of their own
@@ -71,7 +69,8 @@ def try_faults(
             if progress:
                 progress.bar(number, len(faults), fault.name)
             rows.append(try_fault(bench, fault))
-            seen(rows[-1])
+            if progress:
+                progress.say(f"{fault.name}: {'held' if rows[-1].held else 'did not hold'}")
     finally:
         bench.close()
     if progress:

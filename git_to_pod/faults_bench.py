@@ -42,8 +42,7 @@ class Bench:
         git = self.repository.account.git
         for name, value in {"core.bigFileThreshold": "1m", "core.compression": "0"}.items():
             git("config", name, value, folder=self.repository.clone)  # random bytes do not shrink
-        # all of the history: where the branch was deleted, the host takes no push that leaves some of it out
-        git("fetch", "--quiet", "--depth=2147483647", self.repository.url, folder=self.repository.clone)
+        self.repository.deepen()  # the host takes no less where the branch was deleted
 
     # The deployment
 

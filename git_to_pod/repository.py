@@ -90,10 +90,12 @@ def account(credentials: Credentials) -> Iterator[Account]:
 def last_words(stderr: str) -> str:
     """The line of git's complaint that says why."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    telling = [
-        line for line in lines if re.search(r"fatal|error|denied|refused|rejected|not found", line, re.IGNORECASE)
-    ]
-    return (telling or lines or ["no word of why"])[0]
+    host_says = r"denied|refused|rejected|may not|read[- ]only|not (allowed|permitted|authori[sz]ed)|unauthori[sz]ed"
+    for words in (host_says, r"(fatal|error): *\S|not found"):
+        for line in lines:
+            if re.search(words, line, re.IGNORECASE):
+                return line
+    return (lines or ["no word of why"])[0]
 
 
 class Repository:
@@ -112,6 +114,10 @@ class Repository:
         git("clone", "--quiet", "--depth=1", f"--branch={self.ref}", self.url, str(self.clone))
         git("config", "user.name", "git-to-pod evaluation", folder=self.clone)
         git("config", "user.email", "evaluation@git-to-pod.example", folder=self.clone)
+
+    def deepen(self) -> None:
+        """Have all of the history: a host that lacks some of it refuses a push without it."""
+        self.account.git("fetch", "--quiet", "--depth=2147483647", self.url, self.ref, folder=self.clone)
 
     def commit(self, text: str) -> str:
         """Make the next commit, not yet pushed; its id."""

@@ -34,6 +34,9 @@ class Lab:
     proxy_api: str  # Toxiproxy's own, reached from this machine only
     git_passwords: str  # the accounts that the git host knows over HTTPS, read at every request
     git_log: str  # the git host's access log; its format is in config/git/nginx.conf
+    gitea: dict[
+        str, str
+    ]  # Gitea's repository, push_url, ssh_repository, ssh_push_url, token; empty where not asked for
     images: list[dict[str, str]]
     timings_s: dict[str, float]
     node_pid: int
@@ -57,11 +60,14 @@ def find() -> Lab:
     return Lab(**{field.name: state[field.name] for field in fields(Lab)})
 
 
-def up(images: Path | None, report: Callable[[str], None], owned: bool) -> subprocess.Popen[str]:
-    """Start a lab; return its supervisor when it is up. An owned lab ends when this process does, however it ends."""
+def up(images: Path | None, report: Callable[[str], None], owned: bool, gitea: bool = False) -> subprocess.Popen[str]:
+    """Start a lab, with Gitea beside the git host if asked; return its supervisor when it is up.
+
+    An owned lab ends when this process does, however it ends.
+    """
     supervisor = subprocess.Popen(
         [sys.executable, "-m", "lab.supervisor", *(["--owned"] if owned else []),
-         *([f"--images={images.resolve()}"] if images else [])],
+         *(["--gitea"] if gitea else []), *([f"--images={images.resolve()}"] if images else [])],
         cwd=PROJECT, text=True, start_new_session=True,
         stdin=subprocess.PIPE if owned else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=_errors_file(),
     )  # fmt: skip
@@ -81,9 +87,9 @@ def up(images: Path | None, report: Callable[[str], None], owned: bool) -> subpr
 
 
 @contextlib.contextmanager
-def running(images: Path | None = None, report: Callable[[str], None] = print) -> Iterator[Lab]:
+def running(images: Path | None = None, report: Callable[[str], None] = print, gitea: bool = False) -> Iterator[Lab]:
     """A lab for as long as the block lasts: `with running() as lab: ...`."""
-    supervisor = up(images, report, owned=True)
+    supervisor = up(images, report, owned=True, gitea=gitea)
     try:
         yield find()
     finally:

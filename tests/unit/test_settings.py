@@ -103,6 +103,7 @@ def test_the_lab_that_is_up_fills_what_was_left_empty(tmp_path: Path, monkeypatc
         proxy_api="http://198.18.0.6:8474",
         git_passwords=str(tmp_path / "passwords"),
         git_log=str(tmp_path / "access.log"),
+        gitea={},
         images=[],
         timings_s={},
         node_pid=0,

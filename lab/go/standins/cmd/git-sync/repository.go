@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -52,7 +53,11 @@ func gitEnvironment(o options) map[string]string {
 		{"gc.autoDetach", "false"},
 	}
 	if o.username != "" {
-		settings = append(settings, setting{"credential." + o.repo + ".helper", readCredentials})
+		host := o.repo
+		if parsed, err := url.Parse(o.repo); err == nil { // not the path: a redirect may change it
+			host = parsed.Scheme + "://" + parsed.Host
+		}
+		settings = append(settings, setting{"credential." + host + ".helper", readCredentials})
 	}
 	settings = append(settings, o.gitConfig...)
 	environment := map[string]string{

@@ -1,0 +1,55 @@
+"""Every kind of git host that the lab has, read from and pushed to in right and in wrong ways."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from git_to_pod.cluster import connect
+from git_to_pod.deploy import deploy, remove
+from git_to_pod.providers import SERVED, Row, run_providers, servers
+from git_to_pod.repository import open_repository
+from git_to_pod.settings import Parameters, Settings, resolve
+
+NAMESPACE = "git-to-pod-e2e-providers"
+
+
+@pytest.fixture(scope="module")
+def settings(lab: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    output = str(tmp_path_factory.mktemp("report"))
+    return resolve(Parameters(namespace=NAMESPACE, commits=1, output=output))
+
+
+@pytest.fixture(scope="module")
+def rows(settings: Settings) -> Iterator[list[Row]]:
+    cluster, repository = connect(settings), open_repository(settings)
+    recorder = deploy(cluster, repository, settings)
+    try:
+        app = recorder.get("Deployment", "app")
+        assert app
+        yield run_providers(cluster, app["spec"]["template"], repository, settings)
+        left = [secret["metadata"]["name"] for secret in cluster.items(f"/api/v1/namespaces/{NAMESPACE}/secrets")]
+        assert left == ["git-credentials"]  # none of the wrong ones
+    finally:
+        recorder.stop()
+        remove(cluster, NAMESPACE, settings.timeout_s)
+        repository.close()
+
+
+def test_every_try_ends_as_it_must(rows: list[Row]) -> None:
+    assert [row for row in rows if not row.held] == []
+
+
+def test_every_host_is_read_from_and_refuses(rows: list[Row], settings: Settings) -> None:
+    assert settings.lab
+    for server in servers(settings.lab, settings.reader):
+        found = {row.found for row in rows if (row.server, row.authentication) == (server.name, server.authentication)}
+        assert SERVED in found or server.way_in != SERVED
+        assert found - {SERVED}
+
+
+def test_a_full_git_service_is_among_them(rows: list[Row]) -> None:
+    ways = {row.authentication for row in rows if row.server.startswith("Gitea")}
+    if not ways:
+        pytest.skip("the lab that is up was started without Gitea (scripts/lab up --gitea)")
+    assert ways == {"password", "token", "deploy key"}
