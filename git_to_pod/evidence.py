@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
-from html import escape
 from typing import Any
 
 from git_to_pod.findings import EvaluationFailed, names, write_json
 from git_to_pod.progress import Progress
-from git_to_pod.report import Answer, short
 from git_to_pod.settings import Settings
 
 Row = dict[str, Any]
@@ -80,27 +78,3 @@ def plain(value: Any) -> Any:  # noqa: ANN401  # whatever an experiment hands ov
     if isinstance(value, dict):
         return {key: asdict(item) if is_dataclass(item) else item for key, item in value.items()}  # type: ignore[arg-type]
     return value
-
-
-class Recommendation(Answer):
-    """The first thing on the page: the recommendation, filled when the last cell has run."""
-
-    def fill(self, evidence: Any) -> None:  # noqa: ANN401  # Findings in the first notebook, Evidence here
-        self.show(recommendation_html(evidence))
-
-
-def recommendation_html(evidence: Evidence) -> str:
-    """What a manager reads."""
-    parts = []
-    if evidence.stand_ins:
-        listed = escape(names([short(ref) for ref in evidence.stand_ins]))
-        parts.append(
-            "<p class='banner'><strong>Made with stand-ins, no conclusion about git-sync or Reloader.</strong> "
-            f"Small programs of this project took the place of {listed}: the run shows that the pipeline and the "
-            "measuring work, and nothing about the products.</p>"
-        )
-    if evidence.error:
-        parts.append(f'<p class="headline">The run broke off. {escape(evidence.error)}</p>')
-    sentences = evidence.extra.get("recommendation", [])
-    parts.append(f'<p class="decide">{escape(" ".join(sentences))}</p>' if sentences else "")
-    return "".join(parts)

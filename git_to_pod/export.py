@@ -17,7 +17,7 @@ def export(executed: Path) -> Path:
     notebook = read(executed)
     notebook.cells = [cell for cell in notebook.cells if not inserted_by_papermill(cell)]
     exporter = HTMLExporter(  # type: ignore[no-untyped-call]
-        template_name="report", extra_template_basedirs=[str(TEMPLATES)], exclude_input=True, embed_images=True
+        template_name="report", extra_template_basedirs=[str(TEMPLATES)], exclude_input=True
     )
     page, _ = exporter.from_notebook_node(notebook, {"contents": contents(notebook)})
     written = executed.with_suffix(".html")

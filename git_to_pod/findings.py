@@ -251,7 +251,8 @@ class Shown:
         kind = {True: "good", False: "bad", None: "open"}[self.check.holds]
         return (
             f'<div class="check {kind}" id="{self.name}"><p class="claim"><span class="badge">{word}</span> '
-            f"{escape(self.title)}</p><p>{escape(self.check.evidence)}</p>{html_table(self.check.rows)}</div>"
+            f"{escape(self.title)}</p><p>{escape(self.check.evidence)}</p>"
+            f"{html_table(self.check.rows, label=self.title)}</div>"
         )
 
 
@@ -259,23 +260,28 @@ def as_result(check: Check) -> dict[str, Any]:
     return {"pass": check.holds, "evidence": check.evidence}
 
 
-def html_table(rows: Sequence[dict[str, str]], caption: str = "") -> str:
-    """A plain table that scrolls by itself where the page is narrow."""
+def html_table(rows: Sequence[dict[str, str]], caption: str = "", label: str = "Table") -> str:
+    """A plain table that scrolls by itself where the page is narrow; the label is for one without a caption."""
     if not rows:
         return ""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in rows[0])
-    body = "".join(f"<tr>{''.join(map(html_cell, row.values()))}</tr>" for row in rows)
+    head = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in rows[0])
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     return (
-        f'<div class="table" tabindex="0" role="region" aria-label="{escape(caption or "Table")}">'
-        f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div class="table" tabindex="0" role="group" aria-label="{escape(caption or label)}">'
+        f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(map(html_row, rows))}</tbody></table></div>"
     )
 
 
-def html_cell(text: str) -> str:
-    """Figures stay on one line; ids and digests may break anywhere."""
-    kind = "long" if any(len(word) > 24 for word in text.split()) else "number" if text[:1].isdigit() else ""
-    return f'<td class="{kind}">{escape(text)}</td>' if kind else f"<td>{escape(text)}</td>"
+def html_row(row: dict[str, str]) -> str:
+    """The first cell names the row."""
+    name, *values = row.values()
+    return f'<tr><th scope="row"{kind_of(name)}</th>{"".join(f"<td{kind_of(value)}</td>" for value in values)}</tr>'
+
+
+def kind_of(text: str) -> str:
+    """The rest of a cell: what is short stays on one line; ids and digests may break anywhere."""
+    kind = "long" if any(len(word) > 24 for word in text.split()) else "short" if len(text) <= 16 else ""
+    return f' class="{kind}">{escape(text)}' if kind else f">{escape(text)}"
 
 
 def in_words(figure: Figure) -> str:

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from git_to_pod import theme
+from git_to_pod.dots import dots
 from git_to_pod.findings import Findings, in_words
 from git_to_pod.load import Response
-from git_to_pod.statistics import figure, median
+from git_to_pod.statistics import median
 from git_to_pod.theme import Chart
 from git_to_pod.trials import PLAIN, PUSH, RESTART, Trial, latencies
 
@@ -41,23 +42,8 @@ def seconds(value: float) -> str:
 def strip(findings: Findings) -> Chart:
     """The answer's picture: every push, and the median with its interval."""
     samples = latencies(findings.trials)["push_to_restarted"]
-    known, found = finite(samples), figure(samples)
-
-    def draw(canvas: Canvas, _narrow: bool) -> None:
-        ax = canvas.subplots()
-        # Three heights, so that equal values do not hide one another.
-        ax.scatter(known, [(i % 3 - 1) * 0.18 for i in range(len(known))], s=36, color=theme.CHAIN_1, alpha=0.75, lw=0)
-        if math.isfinite(found.median):
-            ax.plot([found.median] * 2, [-0.55, 0.55], color=theme.INK, lw=2)
-            ax.text(found.median, 0.66, f"median {found.median:.2f} s", ha="center", va="bottom", weight="bold")
-        if math.isfinite(found.low) and math.isfinite(found.high):
-            ax.plot([found.low, found.high], [-0.55, -0.55], color=theme.INK, lw=2)
-        ax.set(ylim=(-0.9, 1.3), xlim=(0, None), yticks=[])
-        ax.set_xlabel("seconds from the push until all replicas are restarted")
-        ax.grid(axis="y", visible=False)
-
-    alternative = f"Every push as a dot on a line of seconds; median {in_words(found)}."
-    return Chart("", "", alternative, draw, height=112)
+    note = "Each dot is one push; the upright bar is the median, the level one its 95% interval."
+    return dots([("push → all copies restarted", samples)], "seconds", note=note)
 
 
 def ecdf(findings: Findings) -> Chart:

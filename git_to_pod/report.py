@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -20,7 +21,13 @@ from git_to_pod.findings import CONSTRAINTS, REQUIREMENTS, EvaluationFailed, Fin
 from git_to_pod.progress import Display
 
 STYLE = Path(__file__).parent / "templates" / "report" / "style.css"
-SHORT = {"R1": "Sync", "R2": "Detect", "R3": "Restart", "R4": "Observe"}
+SHORT = {  # the requirements, on the first screen
+    "R1": "content reaches the application",
+    "R2": "changes are noticed",
+    "R3": "the application restarts",
+    "R4": "the version can be seen",
+}
+SOURCES = {"archive": "from an archive", "built": "built here"}
 EXPLAINED = {
     "push_to_polled": "push → git-sync's next poll",
     "polled_to_published": "poll → commit published in the cluster",
@@ -31,7 +38,7 @@ EXPLAINED = {
     "push_to_served": "push → every pod answers with the new commit",
     "rollout_restart": "baseline: restart of the same Deployment by hand",
     "plain_rollout_restart": "baseline: restart of the same nginx without git-sync",
-    "mixed_commits": "visitors may get the old or the new commit",
+    "mixed_commits": "time in which visitors may get the old or the new commit",
 }
 
 
@@ -78,29 +85,42 @@ class Answer:
 
 def answer_html(findings: Findings) -> str:
     """What a manager reads, on one screen."""
-    parts = []
-    if findings.stand_ins:
-        parts.append(
-            f'<p class="banner"><strong>Made with stand-ins, no conclusion about git-sync or Reloader.</strong> '
-            f"The images of {escape(names(short_images(findings)))} could not be had here, so small programs of this "
-            "project took their place: the run shows that the pipeline and the measuring work, and nothing about the "
-            "products.</p>"
-        )
-    parts.append(f'<p class="headline">{escape(headline(findings))}</p>')
-    parts.append(verdict_row(findings))
-    found = findings.figures["push_to_restarted"]
-    if found.n and math.isfinite(found.median):
-        interval = "" if math.isnan(found.low) else f"95% interval of the median {found.low:.2f}–{found.high:.2f} s, "
-        parts.append(
-            f'<div class="key"><p class="number">{found.median:.2f}&thinsp;s</p><p>from a push until all '
-            f"{findings.settings.replicas} copies of the app run the new content: the median of {found.n} pushes "
-            f"({interval}{found.timeouts} timeouts), asking the git host every "
-            f"{findings.settings.period_s:g} s.</p></div>"
-        )
-        parts.append(plots.strip(findings).pictures())
+    parts = [
+        stand_ins_banner(findings.stand_ins),
+        f'<p class="headline">{escape(headline(findings))}</p>',
+        verdict_row(findings),
+    ]
+    if math.isfinite(findings.figures["push_to_restarted"].median):
+        parts.append(f'<div class="key">{key_figure(findings)}<div>{plots.strip(findings).small()}</div></div>')
     parts.append(f'<p class="decide"><strong>What to decide.</strong> {escape(recommendation(findings))}</p>')
-    parts.append(f'<p class="note">{escape(measured_on(findings))}</p>')
+    parts.append(measured_on(findings.kubernetes, findings.images, bool(findings.settings.lab)))
     return "".join(parts)
+
+
+def stand_ins_banner(refs: Sequence[str]) -> str:
+    """Said before anything else."""
+    if not refs:
+        return ""
+    return (
+        '<p class="banner"><strong>Made with stand-ins, no conclusion about git-sync or Reloader.</strong> '
+        f"Small programs of this project took the place of {escape(names([short(ref) for ref in refs]))}: the run "
+        "shows that everything around them works, measuring included, and nothing about the products.</p>"
+    )
+
+
+def key_figure(findings: Findings) -> str:
+    """How fast: one figure with its interval, and what the two words mean."""
+    found, settings = findings.figures["push_to_restarted"], findings.settings
+    interval = f"is {found.low:.2f}–{found.high:.2f} s: the true median is in there with that probability"
+    if math.isnan(found.low):
+        interval = "would need more pushes"
+    slow = f"{found.timeouts} of them" if found.timeouts else "None"
+    return (
+        f'<div><p class="number">{found.median:.2f}&thinsp;s</p><p>from a push until all {settings.replicas} copies of '
+        f"the application run the new content: the <dfn>median</dfn>, half of the {found.n} pushes took longer. Its "
+        f"<dfn>95% interval</dfn> {interval}. {slow} took longer than {settings.timeout_s:g} s. "
+        f"git-sync asks for news every {settings.period_s:g} s.</p></div>"
+    )
 
 
 def headline(findings: Findings) -> str:
@@ -119,25 +139,24 @@ def verdict_row(findings: Findings) -> str:
     tiles = []
     for name in REQUIREMENTS:
         check = findings.requirements.get(name)
-        tiles.append(tile(name, SHORT[name], check.holds if check else False, "holds", "does not hold"))
+        holds = bool(check and check.holds)
+        anchor, word = name if check else "Does-it-work", "holds" if holds else "does not hold"
+        tiles.append(tile(anchor, holds, f"{name} {word}", SHORT[name]))
     tried = [findings.constraints[name].holds for name in CONSTRAINTS if name in findings.constraints]
     held, of = sum(bool(holds) for holds in tried), len(CONSTRAINTS)
     state = False if False in tried or not tried else (True if held == of else None)
-    tiles.append(tile("no_way_out", "Constraints", state, f"{held} of {of} hold", f"{held} of {of} hold"))
-    if findings.responses:
+    tiles.append(tile("The-constraints", state, f"{held} of {of} hold", "constraints"))
+    if sent := len(findings.responses):
         failed = len(findings.failed_requests)
-        words = f"{failed} of {len(findings.responses):,} failed"
-        tiles.append(tile("load", "Requests", failed == 0, words, words))
+        tiles.append(tile("load", not failed, f"{failed} failed", f"of {sent:,} visits meanwhile"))
     return f'<ul class="verdicts">{"".join(tiles)}</ul>'
 
 
-def tile(anchor: str, label: str, holds: bool | None, good: str, bad: str) -> str:
+def tile(anchor: str, holds: bool | None, verdict: str, what: str) -> str:
     kind, sign = {True: ("good", "✓"), False: ("bad", "✕"), None: ("open", "–")}[holds]
-    title = f"{anchor} {label}" if anchor in REQUIREMENTS else label
-    words = bad if holds is False else good
     return (
-        f'<li class="{kind}"><a href="#{anchor}"><span class="sign" aria-hidden="true">{sign}</span>'
-        f"<strong>{title}</strong><span>{words}</span></a></li>"
+        f'<li class="{kind}"><a href="#{anchor}"><strong><span class="sign" aria-hidden="true">{sign}</span> '
+        f"{escape(verdict)}</strong> <span>{escape(what)}</span></a></li>"
     )
 
 
@@ -146,33 +165,27 @@ def recommendation(findings: Findings) -> str:
     if not findings.holds:
         return "Nothing yet: what failed is named above, with its evidence below."
     if findings.stand_ins:
-        return "Nothing from this run: it was made with stand-ins. Repeat it with the images of git-sync and Reloader."
+        return "Nothing from this run: it was made with stand-ins. Repeat it with the real git-sync and Reloader."
     missed = [target.what for target in findings.targets if target.met is False]
     words = (
-        "Go on with git-sync and Reloader in this shape: one poller that publishes the commit, pods that fetch exactly "
-        "that commit, and Reloader started so that it catches up on what it missed."
+        "Go on with git-sync and Reloader in this shape: one git-sync looks for news on behalf of all, every copy of "
+        "the application fetches exactly the version that it announced, and Reloader is started so that it catches up "
+        "on what it missed."
     )
     return words if not missed else f"{words} Above its target, and to be looked at first: {names(missed)}."
 
 
-def measured_on(findings: Findings) -> str:
-    found = findings.kubernetes
-    where = (
-        "the embedded lab, one real Kubernetes node without a way out"
-        if findings.settings.lab
-        else "an existing cluster"
-    )
-    images = ", ".join(f"{short(image['ref'])} ({image['source']})" for image in findings.images)
-    text = f"Measured on {where}: Kubernetes {found.get('version', '?')}, {found.get('cpus', '?')} CPUs"
-    return f"{text}; {images}." if images else f"{text}."
+def measured_on(kubernetes: dict[str, str], images: Sequence[dict[str, str]], in_lab: bool) -> str:
+    """One line; the tables at the end of the page say more."""
+    where = "one real Kubernetes node, cut off from outside," if in_lab else "an existing cluster"
+    text = f"Measured on {date.today():%-d %B %Y} on {where} with {kubernetes.get('cpus', '?')} CPUs"
+    ran = [f"{short(image['ref'])} ({SOURCES.get(image['source'], image['source'])})" for image in images]
+    programs = names([f"Kubernetes {kubernetes.get('version', '?')}", *ran])
+    return f'<p class="note">{escape(f"{text}: {programs}.")}</p>'
 
 
 def short(ref: str) -> str:
     return ref.rpartition("/")[2].partition("@")[0].replace(":", " ")
-
-
-def short_images(findings: Findings) -> list[str]:
-    return [short(ref) for ref in findings.stand_ins]
 
 
 def environment_table(findings: Findings) -> Html:
@@ -203,7 +216,7 @@ def latency_table(findings: Findings) -> Html:
         interval = "–" if math.isnan(found.low) else f"{found.low:.2f}–{found.high:.2f}"
         rows.append(
             {
-                "seconds": EXPLAINED[name],
+                "from → until": EXPLAINED[name],
                 "median": f"{found.median:.2f}" if found.n else "not measured",
                 "95% interval": interval,
                 "least": f"{found.min:.2f}" if found.n else "–",
@@ -222,7 +235,7 @@ def targets_table(findings: Findings) -> Html:
         word = {True: "met", False: "missed", None: "not measured"}[target.met]
         figure = "–" if math.isnan(target.value) else number(target.value, target.unit)
         limit = "–" if math.isnan(target.limit) else number(target.limit, target.unit)
-        rows.append({"figure": f"{target.what}: {target.how}", "measured": figure, "at most": limit, "": word})
+        rows.append({"figure": f"{target.what}: {target.how}", "measured": figure, "at most": limit, "result": word})
     return Html(html_table(rows, "Targets"))
 
 
@@ -245,7 +258,7 @@ def load_shown(findings: Findings) -> Html:
         f'<div class="check {kind}" id="load"><p class="claim"><span class="badge">{len(failed)} failed</span> '
         f"{len(failed)} of {sent:,} requests failed in {seconds:.0f} s</p>"
         f"<p>Sent to the app's Service from inside the cluster, each on a new connection, while {rollouts} restarts "
-        f"replaced every pod.</p>{html_table(rows)}</div>"
+        f"replaced every pod.</p>{html_table(rows, label='Failed requests')}</div>"
     )
 
 
@@ -264,7 +277,7 @@ def cost_table(findings: Findings) -> Html:
                 "memory": f"{cost['memory_bytes'] / 2**20:.0f} MiB",
             }
         )
-    return Html(html_table(rows, "One pod of each, from the kubelet's figures"))
+    return Html(html_table(rows, "One pod of each, as Kubernetes counts"))
 
 
 def verdict(findings: Findings) -> Html:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Canvas
 
 # Each colour is a name in templates/report/style.css, which has its light and its dark value. Hues by Okabe and Ito,
 # which colour-blind readers can tell apart; shapes, labels and order say the same again.
-INK, MUTED, GRID = "#1b1c1e", "#5f6368", "#dfe1e5"
+INK, MUTED, GRID, PAPER = "#1b1c1e", "#5f6368", "#dfe1e5", "#fefefe"
 WAIT, CHAIN_1, CHAIN_2 = "#b4b8bf", "#0072b2", "#56b4e9"
 RESTART_1, RESTART_2, RESTART_3 = "#d55e00", "#e69f00", "#f3cf7a"
 GOOD, PLAIN = "#009e73", "#7d7f83"
@@ -22,6 +22,7 @@ NAMES = {
     INK: "ink",
     MUTED: "muted",
     GRID: "grid",
+    PAPER: "paper",
     WAIT: "wait",
     CHAIN_1: "chain-1",
     CHAIN_2: "chain-2",
@@ -72,8 +73,11 @@ class Chart:
 
     def pictures(self) -> str:
         wide = svg(self.draw, WIDE, self.height, narrow=False, alternative=self.alternative)
-        narrow = svg(self.draw, NARROW, self.narrow_height or self.height, narrow=True, alternative=self.alternative)
-        return f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>'
+        return f'<div class="wide">{wide}</div><div class="narrow">{self.small()}</div>'
+
+    def small(self) -> str:
+        """For a phone, and for a column beside text."""
+        return svg(self.draw, NARROW, self.narrow_height or self.height, narrow=True, alternative=self.alternative)
 
 
 def svg(draw: Callable[[Canvas, bool], None], width: int, height: int, narrow: bool, alternative: str) -> str:

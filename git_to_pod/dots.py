@@ -1,0 +1,50 @@
+"""Every sample as a dot, a line of dots for each thing that was measured; the median and its interval on top."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from git_to_pod import theme
+from git_to_pod.findings import in_words
+from git_to_pod.statistics import figure
+from git_to_pod.theme import Chart
+
+Line = tuple[str, Sequence[float]]  # what the samples are of, and the samples in seconds
+
+
+def dots(lines: Sequence[Line], xlabel: str, title: str = "", note: str = "") -> Chart:
+    """The first line is the one that the reader came for."""
+    furthest = max((s for _, samples in lines for s in samples if math.isfinite(s)), default=1.0)
+
+    def draw(canvas: Canvas, _narrow: bool) -> None:
+        ax = canvas.subplots()
+        for level, (label, samples) in enumerate(lines):
+            draw_line(ax, -level, label, samples, theme.PLAIN if level else theme.CHAIN_1, furthest)
+        ax.set(ylim=(0.4 - len(lines), 0.75), xlim=(0, 1.12 * furthest), yticks=[], xlabel=xlabel)
+        ax.grid(axis="y", visible=False)
+
+    words = "; ".join(f"{label}: {in_words(figure(samples))}" for label, samples in lines)
+    alternative = f"Every sample as a dot on a line of seconds. Medians: {words}."
+    return Chart(title, note, alternative, draw, height=56 + 52 * len(lines))
+
+
+def draw_line(ax: Axes, level: float, label: str, samples: Sequence[float], colour: str, furthest: float) -> None:
+    known, found = sorted(s for s in samples if math.isfinite(s)), figure(samples)
+    # Three heights, so that equal values do not hide one another.
+    heights = [level + (i % 3 - 1) * 0.1 for i in range(len(samples))]
+    ax.scatter(known, heights[: len(known)], s=34, color=colour, alpha=0.75, lw=0)
+    ax.scatter([1.08 * furthest] * found.timeouts, heights[: found.timeouts], s=34, color=colour, marker="x")
+    if math.isfinite(found.median):
+        ax.plot([found.median] * 2, [level - 0.28, level + 0.28], color=theme.INK, lw=2.5)
+    if math.isfinite(found.low) and math.isfinite(found.high):
+        ax.plot([found.low, found.high], [level - 0.28] * 2, color=theme.INK, lw=2.5)
+    timeouts = f", {found.timeouts} timed out" if found.timeouts else ""
+    ax.text(0, level + 0.36, f"{label}: {median_of(found.median)}{timeouts}", va="bottom", color=theme.INK)
+
+
+def median_of(value: float) -> str:
+    return f"{value:.2f} s" if math.isfinite(value) else "timed out" if math.isinf(value) else "not measured"

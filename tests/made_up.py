@@ -1,0 +1,114 @@
+"""The second page filled with made-up rows, so that it can be looked at without the 40 minutes that a run takes."""
+
+from __future__ import annotations
+
+import ast
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from IPython.display import HTML
+from nbformat import NotebookNode
+from one_run import ROOT
+from samples import SETTINGS
+
+from git_to_pod import alternatives, export, faults, restart, verdict
+from git_to_pod.evidence import EXPERIMENTS, Evidence
+from git_to_pod.evidence_page import recommendation_html
+from git_to_pod.fanout import SIZES, Fan
+from git_to_pod.faults_list import FAULTS
+from git_to_pod.progress import Progress
+from git_to_pod.scale import POINTS, REPLICAS, Poll, Restart, Scale
+from git_to_pod.statistics import figure
+
+NOTEBOOK = ROOT / "notebooks" / "alternatives.ipynb"
+CHANCE = random.Random(1)
+
+
+def around(value: float, n: int = 8) -> list[float]:
+    return [CHANCE.gauss(value, 0.07 * value) for _ in range(n)]
+
+
+def way(name: str, restarted_s: float, **changed: Any) -> alternatives.Row:  # noqa: ANN401
+    samples = around(restarted_s)
+    row = alternatives.Row(
+        name=name,
+        push_to_restarted_s=figure(samples),
+        rollouts_per_burst={"2": 6, "6": 5},
+        recovers_missed_change=True,
+        mixed_commit_s=figure(around(0.2)),
+        content_limit_bytes=None,
+        objects={"ConfigMap": 3, "Deployment": 3, "Role": 2, "RoleBinding": 2, "ServiceAccount": 3},
+        rights=["git-poller: patch configmaps git-commit", "reloader: get, list, watch configmaps; patch deployments"],
+        cpu_cores=0.03,
+        memory_bytes=50 << 20,
+        commit_seen_in=["ConfigMap git-commit: data.commit", "every response: X-Git-Commit"],
+        rights_pairs=10,
+        went_backwards={"2": 0, "6": 0},
+        files_changed_before_restart="0 of 8",
+        requests={"sent": 3120, "failed": 0},
+        samples_s=samples,
+    )
+    return replace(row, **changed)
+
+
+def made_up_scale() -> Scale:
+    polls = [
+        Poll("polling", pods, period, files, pods / period, 0.011 * pods / period, 0.052 * pods / period, 3000.0)
+        for pods, period, files, _ in POINTS
+    ]
+    restarts = [Restart("restart", pods, 2 + 0.11 * pods + CHANCE.random()) for pods in REPLICAS for _ in range(2)]
+    return Scale(polls, restarts, [Fan("fan-out", n, 0.4 + 0.02 * n, 9 * n, 0.01 * n, 30 << 20) for n in SIZES])
+
+
+def made_up_names(folder: Path) -> dict[str, Any]:
+    """What the notebook's cells would have found, by the names that they give it."""
+    ways = [
+        way(alternatives.DEPLOYED.name, 2.7),
+        way(alternatives.POLLING.name, 2.4, went_backwards={"2": 1, "6": 3}, files_changed_before_restart="8 of 8"),
+        way(alternatives.PATCHING.name, 2.5, cpu_cores=0.02),
+        way(alternatives.FLUX.name, 4.1, content_limit_bytes=1 << 20),
+    ]
+    broken = [
+        faults.Row(f.name, held=number % 9 > 0, commits_lost=number % 9 == 0, requests={"sent": 640, "failed": 0},
+                   recovery_s=CHANCE.uniform(1, 9), rollouts=1, note="")
+        for number, f in enumerate(FAULTS)
+    ]  # fmt: skip
+    medians = {restart.PLAIN: 1.4} | {name: 1.8 + 0.2 * number for number, name in enumerate(restart.WAYS)}
+    restarts = restart.rows_of({name: around(median) for name, median in medians.items()})
+    scale = made_up_scale()
+    evidence = Evidence(replace(SETTINGS, output=folder), Progress())
+    found = {"faults": broken, "alternatives": ways, "restart": restarts, "scale": scale.rows}
+    for name in EXPERIMENTS:
+        evidence.add(name, found.get(name, []))
+    evidence.add_extra(recommendation=verdict.recommendation(evidence, scale.models["fan_out_s_per_deployment"]))
+    return {
+        "HTML": HTML, "evidence": evidence, "ways": ways, "not_tried": ["nothing: made up"], "broken": broken,
+        "restarts": restarts, "measured_scale": scale,
+    }  # fmt: skip
+
+
+def second_page(folder: Path) -> Path:
+    """The notebook with its outputs, exported."""
+    names = made_up_names(folder)
+    notebook: NotebookNode = nbformat.read(NOTEBOOK, as_version=4)
+    for cell in notebook.cells:
+        if "answer" in cell.metadata.get("tags", []):
+            cell.outputs = [export.display(f'<div class="answer">{recommendation_html(names["evidence"])}</div>')]
+        elif cell.cell_type == "code":
+            cell.outputs = [export.display(text) for text in shown_by(cell.source, names)]
+    executed = folder / "alternatives.ipynb"
+    nbformat.write(notebook, executed)
+    return export.export(executed)
+
+
+def shown_by(source: str, names: dict[str, Any]) -> list[str]:
+    """What a cell's last expression shows; of the rest only the imports are run."""
+    lines = ast.parse(source).body
+    imports = [line for line in lines if isinstance(line, ast.Import | ast.ImportFrom)]
+    exec(compile(ast.Module(imports, []), "cell", "exec"), names)
+    if not isinstance(lines[-1], ast.Expr) or ("_plots" not in source and "shown(" not in source):
+        return []
+    return [eval(compile(ast.Expression(lines[-1].value), "cell", "eval"), names)._repr_html_()]
