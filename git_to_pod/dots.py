@@ -16,14 +16,15 @@ from git_to_pod.theme import Chart
 Line = tuple[str, Sequence[float]]  # what the samples are of, and the samples in seconds
 
 
-def dots(lines: Sequence[Line], xlabel: str, title: str = "", note: str = "") -> Chart:
-    """The first line is the one that the reader came for."""
+def dots(lines: Sequence[Line], xlabel: str, title: str = "", note: str = "", chosen: str = "") -> Chart:
+    """In colour: the line that the reader came for."""
     furthest = max((s for _, samples in lines for s in samples if math.isfinite(s)), default=1.0)
 
     def draw(canvas: Canvas, _narrow: bool) -> None:
         ax = canvas.subplots()
         for level, (label, samples) in enumerate(lines):
-            draw_line(ax, -level, label, samples, theme.PLAIN if level else theme.CHAIN_1, furthest)
+            colour = theme.PLAIN if chosen and label != chosen else theme.CHAIN_1
+            draw_line(ax, -level, label, samples, colour, furthest)
         ax.set(ylim=(0.4 - len(lines), 0.75), xlim=(0, 1.12 * furthest), yticks=[], xlabel=xlabel)
         ax.grid(axis="y", visible=False)
 

@@ -14,12 +14,14 @@ from typing import Any
 
 from git_to_pod import plain
 from git_to_pod.cluster import Cluster, Object, TimedOut
+from git_to_pod.dots import dots
 from git_to_pod.findings import html_table
 from git_to_pod.observe import Recorder, described, is_complete, pods_of
 from git_to_pod.progress import Progress
 from git_to_pod.rollout import Rollout
 from git_to_pod.settings import Settings
 from git_to_pod.statistics import Figure, figure
+from git_to_pod.theme import Chart
 
 TRIALS = 8
 PLAIN, DEPLOYED = "nginx without git-sync", "as it is deployed"
@@ -196,6 +198,13 @@ def finding(rows: Sequence[Row]) -> str:
     return f"{words}; of the other ways the quickest, “{best.name}”, takes {best.restart_s.median:.2f} s"
 
 
+def picture(rows: Sequence[Row]) -> Chart:
+    """Every restart of each way."""
+    note = "Each dot is one restart; the upright bar is the median, the level one its 95% interval."
+    lines = [(row.name, row.samples_s) for row in rows]
+    return dots(lines, "seconds from the changed template to the end of the restart", finding(rows), note, DEPLOYED)
+
+
 def shown(rows: Sequence[Row]) -> str:
     """The table, as HTML."""
     n = rows[0].restart_s.n if rows else 0
@@ -210,4 +219,4 @@ def shown(rows: Sequence[Row]) -> str:
         }
         for row in rows
     ]
-    return html_table(table, finding(rows))
+    return html_table(table, "How each of them waits")

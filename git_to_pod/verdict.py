@@ -142,14 +142,14 @@ def instead(best: Row, rows: Sequence[Row]) -> str:
         against = faults_of(row)
         words = f"{row['name']} is better in {'; '.join(figures)}" if figures else f"{row['name']} is better in nothing"
         said.append(f"{words}, but {names(against)}" if against else words)
-    return f"Of the others, {'. '.join(said)}." if said else "Nothing else was tried."
+    return f"Of the others, {'; '.join(said)}." if said else "Nothing else was tried."
 
 
 def change(evidence: Evidence, best: Row) -> str:
     """What would turn the answer."""
     broken = [row["name"] for row in evidence.rows.get("faults", []) if not row["held"]]
     bursts = max(best["rollouts_per_burst"].values())
-    words = f"The answer changes if pushes come faster than restarts (the burst of fast pushes made {bursts} rollouts)"
+    words = f"The answer changes if pushes come faster than restarts (a burst of fast pushes made {bursts})"
     return words + (f", or if one of these must not happen: {names(broken)}." if broken else ".")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from nbformat import NotebookNode
 from one_run import ROOT
 from samples import SETTINGS
 
-from git_to_pod import alternatives, export, faults, restart, verdict
+from git_to_pod import alternatives, export, faults, providers, restart, verdict
 from git_to_pod.evidence import EXPERIMENTS, Evidence
 from git_to_pod.evidence_page import recommendation_html
 from git_to_pod.fanout import SIZES, Fan
@@ -76,16 +77,23 @@ def made_up_names(folder: Path) -> dict[str, Any]:
                    recovery_s=CHANCE.uniform(1, 9), rollouts=1, note="")
         for number, f in enumerate(FAULTS)
     ]  # fmt: skip
+    hosts = [
+        providers.Row(
+            "git http-backend, HTTPS with a private CA", "password", "as the app's pod", "serves", "serves", True, 1.4
+        ),
+        providers.Row("Gitea", "access token", "a wrong token", "no way in", "no way in", True, math.inf, "HTTP 401"),
+    ]
     medians = {restart.PLAIN: 1.4} | {name: 1.8 + 0.2 * number for number, name in enumerate(restart.WAYS)}
     restarts = restart.rows_of({name: around(median) for name, median in medians.items()})
     scale = made_up_scale()
     evidence = Evidence(replace(SETTINGS, output=folder), Progress())
-    found = {"faults": broken, "alternatives": ways, "restart": restarts, "scale": scale.rows}
+    found = {"faults": broken, "providers": hosts, "alternatives": ways, "restart": restarts, "scale": scale.rows}
     for name in EXPERIMENTS:
         evidence.add(name, found.get(name, []))
     evidence.add_extra(recommendation=verdict.recommendation(evidence, scale.models["fan_out_s_per_deployment"]))
     return {
-        "HTML": HTML, "evidence": evidence, "ways": ways, "not_tried": ["nothing: made up"], "broken": broken,
+        "HTML": HTML, "evidence": evidence, "ways": ways, "not_tried": ["nothing: made up"],
+        "broken": broken, "hosts": hosts,
         "restarts": restarts, "measured_scale": scale,
     }  # fmt: skip
 
@@ -109,6 +117,6 @@ def shown_by(source: str, names: dict[str, Any]) -> list[str]:
     lines = ast.parse(source).body
     imports = [line for line in lines if isinstance(line, ast.Import | ast.ImportFrom)]
     exec(compile(ast.Module(imports, []), "cell", "exec"), names)
-    if not isinstance(lines[-1], ast.Expr) or ("_plots" not in source and "shown(" not in source):
+    if not isinstance(lines[-1], ast.Expr) or (not any(word in source for word in ("_plots", "picture(", "shown("))):
         return []
     return [eval(compile(ast.Expression(lines[-1].value), "cell", "eval"), names)._repr_html_()]
