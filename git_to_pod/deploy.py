@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,6 +19,8 @@ from git_to_pod.rights import check_rights
 from git_to_pod.settings import ROOT, Credentials, InputError, Settings
 
 MARK = "git-to-pod/evaluation"  # the label by which a run knows its own namespace again
+# Set by scripts/notebook: what is deployed stays for more trials, and that command removes it when it ends.
+SESSION = "GIT_TO_POD_SESSION"
 MANIFESTS = ROOT / "manifests"
 ALTERNATIVES = ROOT / "notebooks" / "alternatives"
 MANIFESTS_NAMESPACE = "git-to-pod"
@@ -181,6 +184,21 @@ def ask_to_remove(cluster: Cluster, namespace: str) -> bool:
         return True
     except Unreachable:  # the cluster is gone, and the namespace with it
         return False
+
+
+def remove_all(cluster: Cluster, settings: Settings, beside: bool) -> None:
+    """The run's namespace, and those beside it that the second notebook's experiments made."""
+    remove(cluster, settings.namespace, settings.timeout_s)
+    for namespace in namespaces_beside(cluster, settings.namespace) if beside else ():
+        remove(cluster, namespace, settings.timeout_s)
+
+
+def finish(cluster: Cluster, recorder: Recorder, repository: Repository, settings: Settings) -> None:
+    """The end of a run's last trial: nothing of it stays, unless it is to stay."""
+    if not settings.keep and SESSION not in os.environ:
+        recorder.stop()
+        repository.close()
+        remove(cluster, settings.namespace, settings.timeout_s)
 
 
 def remove(cluster: Cluster, namespace: str, timeout_s: float) -> bool:

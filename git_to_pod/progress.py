@@ -1,4 +1,4 @@
-"""What is going on, while it goes on: in the notebook below the cell, and on the terminal of scripts/evaluate."""
+"""What is going on, while it goes on: in the notebook below the cell, and on the terminal of the command."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import contextlib
 import html
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+from IPython import get_ipython
 from IPython.display import HTML, DisplayHandle
 
 PIPE = "GIT_TO_POD_PROGRESS"  # scripts/evaluate reads the notebook's progress from this named pipe
+ERASE = "\r\x1b[2K"  # what the terminal's cursor stands in
 
 
 class Display:
@@ -33,70 +36,101 @@ class Display:
 
 
 class Progress:
-    """The notebook's side: how long each stage took, and how far the trials are."""
+    """The notebook's side: how long each stage took, how far the trials are, and what is being waited for."""
 
     def __init__(self) -> None:
         self.timings_s: dict[str, float] = {}
         pipe = os.environ.get(PIPE)
         self.pipe = Path(pipe).open("w") if pipe else None  # noqa: SIM115  # open as long as the notebook runs
+        self.told: dict[str, Any] = {}
         self.shown = Display()
+        self.cell = 0
 
     @contextlib.contextmanager
     def stage(self, name: str, text: str) -> Iterator[None]:
         """Say what begins, and keep how long it took."""
-        self.say(text)
+        self.tell(text=text)
         started = time.monotonic()
         yield
         self.timings_s[name] = time.monotonic() - started
+        done, of = self.told.get("done", 0), self.told.get("of", 0)
+        self.shown.show(f'<p class="note">{of} trials, {html.escape(self.told["text"])}</p>' if done == of > 0 else "")
 
     def say(self, text: str) -> None:
-        """Name what begins."""
-        self.tell(text=text)
+        """Name what begins, where the cell itself shows nothing of it."""
+        if self.pipe:
+            self.tell(text=text)
 
     def bar(self, done: int, of: int, text: str) -> None:
         """How many of the trials are done, and what is under way."""
         self.tell(done=done, of=of, text=text)
-        if done == of:
-            self.shown.show(f'<p class="note">{of} trials, {html.escape(text)}</p>')
-            self.shown = Display()
-            return
-        self.shown.show(f'<progress max="{of}" value="{done}"></progress> {done} of {of} · {html.escape(text)}')
+
+    def awaits(self, what: str) -> None:
+        """What is being waited for at this moment; empty: nothing any more."""
+        self.begin_cell()
+        if what != self.told.get("awaits", ""):
+            self.tell(**self.told | {"awaits": what})
 
     def tell(self, **what: str | int) -> None:
+        """Show it: to the command that runs the notebook, else below the running cell."""
+        self.begin_cell()
+        self.told = what
         if self.pipe:
             with contextlib.suppress(OSError):  # nobody reads any more: no reason to stop
                 print(json.dumps(what), file=self.pipe, flush=True)
+        else:
+            self.shown.show(f'<p class="note">{html.escape(" · ".join(in_words(what)))}</p>')
+
+    def begin_cell(self) -> None:
+        """Each execution of a cell has a display of its own: the one of the execution before may be gone."""
+        shell = get_ipython()
+        if shell and shell.execution_count != self.cell:
+            self.told, self.shown, self.cell = {}, Display(), shell.execution_count
+
+
+def in_words(told: dict[str, Any]) -> list[str]:
+    """The parts of a line that says what is under way."""
+    done, of = told.get("done", 0), told.get("of", 0)
+    filled = round(24 * done / of) if of else 0
+    bar = f"{'█' * filled}{'░' * (24 - filled)} {done}/{of}" if of else ""
+    awaits = f"waiting for {told['awaits']}" if told.get("awaits") else ""
+    return [part for part in (bar, told.get("text", ""), awaits) if part]
 
 
 class Terminal:
-    """scripts/evaluate's side: a line for each stage with the seconds so far, and one bar."""
+    """The command's side: a line for each stage with the seconds so far, and one that is drawn anew in its place."""
 
     def __init__(self, out: TextIO = sys.stderr) -> None:
         self.out = out
         self.live = out.isatty()
         self.started = time.monotonic()
-        self.bar_since = 0.0
-        self.open_bar = False
+        self.line_at = 0.0
+        self.after_drawn = ""  # what the cursor needs to leave a drawn line: a bar stays, a mere wait is erased
 
     def stage(self, text: str) -> None:
-        self.close_bar()
+        self.leave_drawn()
         self.line(text)
 
-    def bar(self, done: int, of: int, text: str) -> None:
+    def error(self, error: Exception, status: int) -> int:
+        self.leave_drawn()
+        print(f"error: {error}", file=sys.stderr)
+        return status
+
+    def draw(self, told: dict[str, Any]) -> None:
         """Redrawn in place on a terminal; elsewhere a line every ten seconds."""
         now = time.monotonic()
-        drawn = f"{'█' * round(24 * done / of)}{'░' * (24 - round(24 * done / of))} {done}/{of}  {text}"
+        drawn = f"{now - self.started:6.1f} s  {'  '.join(in_words(told))}"
         if self.live:
-            print(f"\r{now - self.started:6.1f} s  {drawn[:100]:<100}", end="", file=self.out, flush=True)
-            self.open_bar = True
-        elif done == of or now - self.bar_since > 10:
-            self.bar_since = now
-            self.line(drawn)
+            width = shutil.get_terminal_size().columns - 1
+            print(f"{ERASE}{drawn[:width]}", end="", file=self.out, flush=True)
+            self.after_drawn = "\n" if "of" in told else ERASE
+        elif told.get("done") == told.get("of") or now - self.line_at > 10:
+            self.line_at = now
+            print(drawn, file=self.out, flush=True)
 
-    def close_bar(self) -> None:
-        if self.open_bar:
-            print(file=self.out)
-        self.open_bar = False
+    def leave_drawn(self) -> None:
+        print(self.after_drawn, end="", file=self.out)
+        self.after_drawn = ""
 
     def line(self, text: str) -> None:
         print(f"{time.monotonic() - self.started:6.1f} s  {text}", file=self.out, flush=True)
@@ -105,7 +139,7 @@ class Terminal:
         """Show what the notebook tells, until an empty line."""
         for line in iter(pipe.readline, "\n"):
             told = json.loads(line)
-            if "of" in told:
-                self.bar(told["done"], told["of"], told["text"])
+            if "of" in told or "awaits" in told:
+                self.draw(told)
             else:
                 self.stage(told["text"])

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -40,6 +41,16 @@ PHASES = (
     "restarted",
     "served",
 )
+# What is waited for until a phase is reached, for who looks on.
+AWAITED = {
+    "published": "git-sync to notice and publish the commit",
+    "requested": "the restart to be asked for",
+    "scheduled": "the new pods to be placed",
+    "git_sync_running": "git-sync to start in the new pods",
+    "app_running": "nginx to start in the new pods",
+    "ready": "the new pods to be Ready",
+    "restarted": "the old pods to be let go",
+}
 TIMEOUTS_IN_A_ROW = 3  # after which the rest would only tell the same again
 
 
@@ -77,6 +88,12 @@ class Trial:
         }[self.kind]
         return tuple(phase for phase in PHASES if phase not in absent | self.unmeasured)
 
+    def _repr_html_(self) -> str:
+        """What one more trial shows in Jupyter."""
+        reached = [phase for phase in self.phases[1:] if phase in self.instants]
+        took = ", ".join(f"{phase.replace('_', ' ')} {self.instants[phase] - self.began:.2f} s" for phase in reached)
+        return f'<p class="note">{escape(f"{self.kind} {self.number}, {self.outcome}. After it: {took}")}</p>'
+
     def latency_s(self, start: str, end: str) -> float:
         """Infinite where a timeout came first; NaN where it was not measured, or the trial failed."""
         if not {start, end} <= set(self.phases) or not (self.outcome == "ok" or self.timed_out):
@@ -110,7 +127,7 @@ class Trials:
         self.done: list[Trial] = []
 
     def run(self) -> list[Trial]:
-        """All of them in the planned order; three timeouts in a row end it."""
+        """One set, in the planned order; three timeouts in a row end it. A second set takes the first one's place."""
         self.done = []
         longest_s = min(self.settings.period_s, self.settings.timeout_s)
         todo = plan(self.settings.commits, self.settings.seed, longest_s)
@@ -118,7 +135,6 @@ class Trials:
         for number, (kind, offset_s) in enumerate(todo, 1):
             self.progress.bar(number - 1, len(todo), f"{kind} under way; {last}")
             trial = self.push(number, offset_s) if kind == PUSH else self.restart(number, kind, offset_s)
-            self.done.append(trial)
             last = f"last: {kind} {trial.instants.get('restarted', math.inf) - trial.began:.2f} s"
             if trial.outcome != "ok":
                 last = f"last: {kind} {trial.outcome}"
@@ -128,18 +144,21 @@ class Trials:
         return self.done
 
     def push(self, number: int = 0, offset_s: float = 0.0) -> Trial:
-        """Push a commit and watch it reach every pod."""
-        trial = Trial(number, PUSH, offset_s, unmeasured=set() if self.git_log.path else {"polled"})
+        """One trial more: push a commit and watch it reach every pod."""
+        unmeasured = set() if self.git_log.path else {"polled"}
+        trial = Trial(number or len(self.done) + 1, PUSH, offset_s, unmeasured=unmeasured)
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-        trial.commit = self.repository.commit(f"Trial {number} of the evaluation, {stamp}\n")
+        trial.commit = self.repository.commit(f"Trial {trial.number} of the evaluation, {stamp}\n")
         pause(offset_s)
         rollout, position = self.begin("app", trial.commit)
         try:
             trial.instants["pushed"] = self.repository.push(trial.commit)
         except GitError as error:
             trial.outcome = f"failed: git push: {error}"
-            return trial
-        return self.follow(trial, rollout, position)
+        else:
+            self.follow(trial, rollout, position)
+        self.done.append(trial)
+        return trial
 
     def restart(self, number: int, kind: str, offset_s: float = 0.0) -> Trial:
         """Restart as `kubectl rollout restart` does, by a time in the template's annotations."""
@@ -150,7 +169,9 @@ class Trials:
         annotations = {"kubectl.kubernetes.io/restartedAt": datetime.now(UTC).isoformat()}
         path = f"/apis/apps/v1/namespaces/{self.settings.namespace}/deployments/{app}"
         self.cluster.patch(path, {"spec": {"template": {"metadata": {"annotations": annotations}}}})
-        return self.follow(trial, rollout, position)
+        self.follow(trial, rollout, position)
+        self.done.append(trial)
+        return trial
 
     def begin(self, app: str, commit: str) -> tuple[Rollout, int]:
         """What is there before, and from which event on to look."""
@@ -160,7 +181,7 @@ class Trials:
             old = {str(pod["metadata"]["name"]) for pod in pods_of(self.recorder, app)}
             return Rollout(app, deployment["spec"]["template"], old, commit), len(self.recorder.events)
 
-    def follow(self, trial: Trial, rollout: Rollout, position: int) -> Trial:
+    def follow(self, trial: Trial, rollout: Rollout, position: int) -> None:
         """Wait for one phase after the other; then for quiet, so that the next trial starts from the same state."""
 
         def reached(phase: str) -> bool:
@@ -169,6 +190,7 @@ class Trials:
             position += len(events)
             for event in events:
                 rollout.see(event)
+            self.progress.awaits(awaited(trial, rollout))
             return phase in rollout.instants
 
         def wait_until(phase: str) -> None:
@@ -179,8 +201,10 @@ class Trials:
         try:
             wait_until("ready")
             if trial.commit:
+                self.progress.awaits("every pod to answer with the commit")
                 trial.instants["served"] = self.served(trial.commit, list(rollout.pods))
             wait_until("restarted")
+            self.progress.awaits("the Service to leave the old pods alone")
             self.wait_until_settled(rollout.app)
         except TimedOut as error:
             trial.outcome = f"timed out: {error}"
@@ -192,7 +216,7 @@ class Trials:
             trial.instants |= {"polled": polled} if polled is not None else {}
         if trial.outcome == "ok":
             trial.outcome = order_of_phases(trial.instants)
-        return trial
+        self.progress.awaits("")
 
     def served(self, commit: str, pods: Sequence[str]) -> float:
         """When each of these pods, asked through the API server, had answered with the commit."""
@@ -217,6 +241,12 @@ class Trials:
 
         words = partial(described, self.recorder, app)
         self.recorder.wait_for(f"deployment/{app} settled", quiet, self.settings.timeout_s, words)
+
+
+def awaited(trial: Trial, rollout: Rollout) -> str:
+    """The first phase that was not reached yet, in words."""
+    to_come = [phase for phase in trial.phases if phase in AWAITED and phase not in rollout.instants]
+    return AWAITED[to_come[0]] if to_come else ""
 
 
 def pause(seconds: float) -> None:
