@@ -43,7 +43,7 @@ def parse(instant: float, line: str, body: str = "") -> Response | None:
 
 
 class Load:
-    """A pod with git-sync's image, for its curl, and a thread that reads its log."""
+    """A pod with git-sync's image, for its curl, and a thread that reads its log, for as long as a `with` lasts."""
 
     def __init__(self, cluster: Cluster, recorder: Recorder, settings: Settings, rate: int = RATE) -> None:
         self.cluster = cluster
@@ -54,6 +54,13 @@ class Load:
         self.responses: list[Response] = []
         self.stopped = threading.Event()
         self.reader = threading.Thread(target=self.read, name="load", daemon=True)
+
+    def __enter__(self) -> Load:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def start(self, like: Object | None = None) -> None:
         """Create the pod, by default like the poller's, and wait for its first response."""

@@ -71,8 +71,10 @@ class Answer:
 
     def after_cell(self, findings: Findings, result: ExecutionResult) -> None:
         error = result.error_in_exec or result.error_before_exec
-        if error and not isinstance(error, EvaluationFailed):
-            findings.error = f"{type(error).__name__}: {error}".splitlines()[0]
+        if isinstance(error, EvaluationFailed):
+            return
+        findings.error = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ") if error else ""
+        if error:  # a cell that succeeds after it, in Jupyter, takes it back: someone went on
             findings.write()
             self.fill(findings)
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ class Account:
 
     def __init__(self, credentials: Credentials) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="git-to-pod-"))  # 0700
+        # Not left behind by a run that was interrupted before it could close it, nor by a process that ends.
+        self.close = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         self.environment |= {
             "GIT_CONFIG_GLOBAL": os.devnull,  # no credential helper of the user's may answer in our place
@@ -73,9 +76,6 @@ class Account:
         if done.returncode:
             raise GitError(last_words(done.stderr))
         return done.stdout
-
-    def close(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @contextmanager

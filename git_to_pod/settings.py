@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -148,6 +149,19 @@ def resolve(given: Parameters) -> Settings:
     )
 
 
+def parameters_cell(given: Parameters) -> str:
+    """The notebook's cell of this tag with these values, as papermill and its reader want it."""
+    lines = [
+        f"{f.name}: {type(f.default).__name__} = {literal(getattr(given, f.name))}  # {f.metadata['help']}"
+        for f in fields(Parameters)
+    ]
+    return "\n".join(lines)
+
+
+def literal(value: str | int | bool) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
 def settings_from(names: Mapping[str, Any]) -> Settings:
     """The notebook's way in: pick the parameters out of its global names."""
     return resolve(Parameters(**{f.name: names[f.name] for f in fields(Parameters)}))
@@ -192,7 +206,7 @@ def url(text: str, option: str) -> str:
     if not text:
         raise InputError(
             f"{option} is missing: with --context give the URL of a private repository, https:// or ssh:// "
-            "(scripts/evaluate, without it, deploys a git host for the run)"
+            "(scripts/evaluate and scripts/notebook, without it, deploy a git host for the run)"
         )
     parts = urlsplit(text)
     if parts.scheme not in ("https", "ssh") or not parts.hostname or len(parts.path) < 2:

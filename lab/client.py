@@ -93,7 +93,10 @@ def running(images: Path | None = None, report: Callable[[str], None] = print, g
     try:
         yield find()
     finally:
+        killed = supervisor.poll() is not None
         _end(supervisor)
+        if killed:
+            down()  # it could not clean up after itself
 
 
 def down() -> bool:
