@@ -45,3 +45,15 @@ def evaluate(*options: str, timeout_s: float = 420) -> Run:
 def a_short_run() -> Run:
     """Two commits, once for the whole session."""
     return evaluate("--commits", "2")
+
+
+def started_with(variable: str) -> list[str]:
+    """The processes that still run with this in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if variable.encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_text())
+        except OSError:  # it has ended meanwhile
+            continue
+    return found

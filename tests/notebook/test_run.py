@@ -13,7 +13,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from one_run import NAMESPACE, ROOT, Run, evaluate
+from one_run import NAMESPACE, ROOT, Run, evaluate, started_with
 
 from git_to_pod.cluster import Cluster
 from git_to_pod.findings import CONSTRAINTS, REQUIREMENTS
@@ -134,18 +134,6 @@ def test_a_signal_removes_everything_that_was_started(cluster: Cluster, number: 
     assert f"ended by {number.name}" in rest
     assert not namespace_exists(cluster)
     assert not started_with(f"GIT_TO_POD_TEST={tmp_path}")
-
-
-def started_with(variable: str) -> list[str]:
-    """The processes that still run with this in their environment."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if variable.encode() in (process / "environ").read_bytes().split(b"\0"):
-                found.append((process / "cmdline").read_text())
-        except OSError:  # it has ended meanwhile
-            continue
-    return found
 
 
 def bad_input(said: str, *options: str) -> None:
