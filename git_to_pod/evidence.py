@@ -37,8 +37,9 @@ class Evidence:
         number = list(EXPERIMENTS).index(name) + 1
         return self.progress.stage(name, f"experiment {number} of {len(EXPERIMENTS)}: {EXPERIMENTS[name]}")
 
-    def add(self, name: str, rows: Sequence[Any], **extra: object) -> None:
-        """Take in an experiment's rows, which are dataclasses or dictionaries."""
+    def add(self, name: str, rows: Sequence[Any], finding: str, **extra: object) -> None:
+        """Take in an experiment's rows, which are dataclasses or dictionaries, and what they come to in a sentence."""
+        self.extra["findings"] = self.extra.get("findings", {}) | {name: finding}
         self.rows[name] = [row if isinstance(row, dict) else asdict(row) for row in rows]
         self.add_extra(**{key: plain(value) for key, value in extra.items()})
 

@@ -131,6 +131,13 @@ def reloader(lab: Lab) -> tuple[float, int]:
     return ticks / 100, sum(map(int, memory)) * 1024
 
 
+def finding(fans: list[Fan]) -> str:
+    """The title, computed."""
+    last = fans[-1]
+    told = f"One commit reaches {last.deployments} Deployments' templates in {last.last_patched_s:.1f} s"
+    return f"{told} ({last.simulated})"
+
+
 def shown(fans: list[Fan]) -> str:
     """The table, as HTML."""
     rows = [
@@ -143,6 +150,4 @@ def shown(fans: list[Fan]) -> str:
         }
         for f in fans
     ]
-    last = fans[-1]
-    title = f"One commit reaches {last.deployments} Deployments' templates in {last.last_patched_s:.1f} s"
-    return html_table(rows, f"{title} ({last.simulated})")
+    return html_table(rows, finding(fans))

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from html import escape
 from pathlib import Path
 
 from git_to_pod.access import Access, pod_reading
@@ -265,7 +264,8 @@ def finding(rows: Sequence[Row]) -> str:
     """What the table says, in one sentence."""
     hosts = len({(row.server, row.authentication) for row in rows})
     held = sum(row.held for row in rows)
-    return f"{held} of {len(rows)} tries on {hosts} kinds of git host and account ended as they must"
+    words = f"{held} of {len(rows)} tries on {hosts} kinds of git host and account ended as they must"
+    return "; ".join([words, *conclusions(rows)])
 
 
 def shown(rows: Sequence[Row]) -> str:
@@ -284,10 +284,10 @@ def shown(rows: Sequence[Row]) -> str:
         }
         for row in rows
     ]
-    return html_table(cells, finding(rows)) + f"<p>{escape(conclusion(rows))}</p>"
+    return html_table(cells, finding(rows))
 
 
-def conclusion(rows: Sequence[Row]) -> str:
+def conclusions(rows: Sequence[Row]) -> list[str]:
     """What a user has to know, drawn from the rows that say so."""
     found = {(row.server, row.tried): row.found for row in rows}
     said = {row.tried: row.said for row in rows}
@@ -297,11 +297,11 @@ def conclusion(rows: Sequence[Row]) -> str:
     away = [server for (server, tried), outcome in found.items() if "as the poller" in tried and outcome == "no way in"]
     parts = []
     if older:
-        parts.append(f"A pod cannot get a commit that is no longer a branch's newest from {', '.join(older)}.")
+        parts.append(f"a pod cannot get a commit that is no longer a branch's newest from {', '.join(older)}")
     if away:
-        parts.append(f"Credentials do not follow a redirect to another host or port ({', '.join(away)}).")
+        parts.append(f"credentials do not follow a redirect to another host or port ({', '.join(away)})")
     if "git-lfs" in said.get("file in Git LFS", ""):
-        parts.append("Git LFS is not supported: pods serve the pointer in place of the file.")
+        parts.append("Git LFS is not supported: pods serve the pointer in place of the file")
     if found.get((rows[0].server, "submodule on a host that cannot be reached")) == "no such host":
-        parts.append("A submodule that cannot be fetched keeps the whole commit from the pods.")
-    return " ".join(parts)
+        parts.append("a submodule that cannot be fetched keeps the whole commit from the pods")
+    return parts

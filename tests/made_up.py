@@ -89,7 +89,7 @@ def made_up_names(folder: Path) -> dict[str, Any]:
     evidence = Evidence(replace(SETTINGS, output=folder), Progress())
     found = {"faults": broken, "providers": hosts, "alternatives": ways, "restart": restarts, "scale": scale.rows}
     for name in EXPERIMENTS:
-        evidence.add(name, found.get(name, []))
+        evidence.add(name, found.get(name, []), "made up for a test")
     evidence.add_extra(recommendation=verdict.recommendation(evidence, scale.models["fan_out_s_per_deployment"]))
     return {
         "HTML": HTML, "evidence": evidence, "ways": ways, "not_tried": ["nothing: made up"],

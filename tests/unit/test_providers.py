@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from git_to_pod.providers import REFUSALS, SERVED, Row, conclusion, finding, kind_of, shortened, shown, wrong
+from git_to_pod.providers import REFUSALS, SERVED, Row, conclusions, finding, kind_of, shortened, shown, wrong
 from git_to_pod.settings import Credentials
 
 READER = Credentials(
@@ -47,13 +47,15 @@ def test_a_wrong_host_key_is_of_the_same_hosts() -> None:
 
 def test_the_finding_counts_what_ended_as_it_must() -> None:
     let_in = replace(READ, tried="wrong password", expected="no way in", held=False)
-    assert finding([READ, OLDER, let_in]) == "2 of 3 tries on 2 kinds of git host and account ended as they must"
+    assert finding([READ, let_in, OLDER]).startswith(
+        "2 of 3 tries on 2 kinds of git host and account ended as they must; "
+    )
     assert "no: expected “no way in”" in shown([READ, let_in])
 
 
 def test_the_conclusion_says_only_what_was_found() -> None:
-    assert conclusion([READ]) == ""
-    assert "from old host" in conclusion([READ, OLDER])
+    assert conclusions([READ]) == []
+    assert "from old host" in conclusions([READ, OLDER])[0]
 
 
 def test_what_needed_no_pod_has_no_time() -> None:

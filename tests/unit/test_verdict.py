@@ -103,7 +103,7 @@ def test_the_best_of_each_line_is_marked() -> None:
 def test_what_an_experiment_found_is_kept_beside_the_first_summary(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text('{"answer": "yes", "timings_s": {"trials": 1}}')
     found = evidence(tmp_path)
-    found.add("faults", [{"name": "git host down", "held": True}])
+    found.add("faults", [{"name": "git host down", "held": True}], "1 of 1 held")
     assert found.summary["answer"] == "yes"
     assert found.summary["faults"] == [{"name": "git host down", "held": True}]
     assert found.summary["timings_s"]["trials"] == 1
