@@ -17,10 +17,20 @@ from git_to_pod.deploy import check_cluster
 from git_to_pod.progress import Terminal
 from git_to_pod.repository import GitError, open_repository
 from git_to_pod.rights import check_administrator
-from git_to_pod.settings import ROOT, InputError, Parameters, Settings, check_values, resolve, running_lab
+from git_to_pod.settings import (
+    ROOT,
+    InputError,
+    Parameters,
+    Settings,
+    check_values,
+    credentials_in_environment,
+    resolve,
+    running_lab,
+)
 
 EVALUATION = ROOT / "notebooks" / "evaluation.ipynb"
 ALTERNATIVES = ROOT / "notebooks" / "alternatives.ipynb"
+OF_A_REPOSITORY = ("push_url", "credentials", "push_credentials", "username", "push_username")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -144,9 +154,9 @@ def git_host_for(given: Parameters, terminal: Terminal) -> Iterator[Parameters]:
         return
     from git_to_pod.cluster_git import git_host  # only here: with a repository nobody needs what it needs
 
-    named = [name for name in ("push_url", "credentials", "push_credentials") if getattr(given, name)]
-    if named:
-        raise InputError(f"--{named[0].replace('_', '-')} without --repository: name the repository that it is for")
+    named = [f"--{name.replace('_', '-')}" for name in OF_A_REPOSITORY if getattr(given, name)]
+    if named := [*named, *credentials_in_environment()]:
+        raise InputError(f"{named[0]} without --repository: name the repository that it is for")
     terminal.stage("no --repository: deploying a private git host to the cluster, for this run only")
     with git_host(given) as complete:
         yield complete

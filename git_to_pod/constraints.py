@@ -68,7 +68,8 @@ def private(settings: Settings) -> Check:
     nobody = Credentials(ca_crt=settings.reader.ca_crt, known_hosts=settings.reader.known_hosts)
     with account(nobody) as stranger:
         said = refused(stranger, "clone", "--quiet", settings.reader_url, "cloned")
-    return refusal(said, "A clone without credentials", settings.reader_url)
+    counts = bool(said) and REFUSED in explained(said, settings.reader_url, "")
+    return refusal(counts, said, "A clone without credentials", settings.reader_url)
 
 
 def read_only(settings: Settings, repository: Repository) -> Check:
@@ -77,9 +78,10 @@ def read_only(settings: Settings, repository: Repository) -> Check:
         target = "HEAD:refs/heads/git-to-pod-evaluation-denied"
         push = ("-C", str(repository.clone), "push", "--quiet", settings.reader_url, target)
         said = refused(reader, *push)
+        let_in = not refused(reader, "ls-remote", settings.reader_url)  # so it was the push that was refused
     if not said:  # it was let through: leave nothing behind
         repository.account.git("push", "--quiet", settings.push_url, f":{target.partition(':')[2]}")
-    return refusal(said, "A push with the cluster's credentials", settings.reader_url)
+    return refusal(bool(said) and let_in, said, "A push with the cluster's credentials", settings.reader_url)
 
 
 def refused(who: Account, *arguments: str) -> str:
@@ -91,10 +93,9 @@ def refused(who: Account, *arguments: str) -> str:
     return ""
 
 
-def refusal(said: str, what: str, url: str) -> Check:
+def refusal(holds: bool, said: str, what: str, url: str) -> Check:
     """Only the host's refusal counts: an unreachable host proves nothing."""
     rows = [{"tried": f"{what}: {url}", "found": said or "it was let through"}]
-    holds = bool(said) and REFUSED in explained(said, url, "")
     return Check(holds, f"{what} is refused by the git host." if holds else f"{what} was not refused.", rows)
 
 

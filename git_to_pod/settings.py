@@ -223,18 +223,28 @@ def existing(path: str, option: str) -> Path | None:
     return Path(path).absolute() if path else None
 
 
+def credentials_in_environment() -> list[str]:
+    """The names of those that are set."""
+    name = r"GIT_TO_POD_(PUSH_)?(PASSWORD|CA_CRT|SSH_PRIVATEKEY|KNOWN_HOSTS)"
+    return [variable for variable in os.environ if re.fullmatch(name, variable)]
+
+
 def load_credentials(folder: str, username: str, prefix: str, target: str, option: str) -> Credentials:
-    """An account from the files of a folder; GIT_TO_POD_[PUSH_]PASSWORD in the environment goes over the file."""
+    """An account from the files of a folder; GIT_TO_POD_[PUSH_]PASSWORD and so on in the environment go over them."""
     if folder and not Path(folder).is_dir():
         raise InputError(f"{option} {folder}: no such folder")
 
     def read(name: str) -> str:
+        told = os.environ.get(f"GIT_TO_POD_{prefix}{re.sub('[-.]', '_', name).upper()}", "")
         path = Path(folder, name)
-        return path.read_text() if folder and path.is_file() else ""
+        text = told or (path.read_text() if folder and path.is_file() else "")
+        return (
+            text and text.rstrip("\r\n") + "\n"
+        )  # keys need the end of their last line, which the environment often loses
 
     found = Credentials(
         username=username or read("username").strip(),
-        password=os.environ.get(f"GIT_TO_POD_{prefix}PASSWORD", "") or read("password").rstrip("\n"),
+        password=read("password").rstrip("\n"),
         ca_crt=read("ca.crt"),
         ssh_privatekey=read("ssh-privatekey"),
         known_hosts=read("known_hosts"),

@@ -79,6 +79,33 @@ def test_the_environment_goes_over_the_file(given: Parameters, monkeypatch: pyte
     assert settings.writer.password == "hunter2"
 
 
+def test_a_key_may_come_from_the_environment_without_its_last_line_end(
+    given: Parameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TO_POD_SSH_PRIVATEKEY", "a key")
+    monkeypatch.setenv("GIT_TO_POD_KNOWN_HOSTS", "a host")
+    monkeypatch.setenv("GIT_TO_POD_PUSH_SSH_PRIVATEKEY", "another key\n")
+    monkeypatch.setenv("GIT_TO_POD_PUSH_KNOWN_HOSTS", "a host\n")
+    settings = resolve(replace(given, repository="ssh://git@git.example.test/a.git"))
+    assert (settings.reader.ssh_privatekey, settings.writer.ssh_privatekey) == ("a key\n", "another key\n")
+    assert settings.reader.known_hosts == settings.writer.known_hosts == "a host\n"
+
+
+@pytest.mark.parametrize("option", ["--push-url", "--credentials", "--push-username"])
+def test_what_belongs_to_a_repository_needs_one(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--context", "mine", option, "x"]) == 2
+    assert f"{option} without --repository: name the repository" in capsys.readouterr().err
+
+
+def test_so_does_a_password_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GIT_TO_POD_PUSH_PASSWORD", "hunter2")
+    assert main(["--context", "mine"]) == 2
+    assert "GIT_TO_POD_PUSH_PASSWORD without --repository" in (said := capsys.readouterr().err)
+    assert "hunter2" not in said
+
+
 def test_secrets_are_not_in_a_representation(given: Parameters) -> None:
     assert "hunter2" not in repr(resolve(given))
     assert "hunter2" not in repr(Credentials(password="hunter2"))

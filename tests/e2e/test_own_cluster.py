@@ -1,0 +1,222 @@
+"""The lab's API as a cluster of the user's own: the rights that README.md names are enough, and root is not needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from git_to_pod.cluster import Cluster, wait_for
+from git_to_pod.deploy import remove
+from git_to_pod.inventory import all_objects
+from git_to_pod.rights import GIT_HOST, RIGHTS, RUN
+
+ROOT = Path(__file__).parent.parent.parent
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+CONTEXT = "mine"
+OWN = ("git-to-pod", "git-to-pod-git")  # the namespaces that a run may make
+ALWAYS_CHANGING = {"Event", "Lease"}
+
+
+@dataclass(frozen=True)
+class User:
+    """Someone with a kubeconfig, and with a home that nobody else uses."""
+
+    admin: Cluster
+    home: Path
+
+    def command(self, *options: str) -> list[str]:
+        """scripts/evaluate without root: in a user namespace where this user is nobody, and has no capability."""
+        nobody = ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--kill-child", "--fork"]
+        evaluate = [sys.executable, "-m", "git_to_pod.evaluate", "--context", CONTEXT, "--commits", "1"]
+        return [*nobody, *evaluate, "--kubeconfig", str(self.home / "config"), *options]
+
+    def environment(self, **more: str) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_TO_POD", "KUBE"))}
+        return kept | {"HOME": str(self.home), "XDG_CACHE_HOME": str(self.home / "cache")} | more
+
+    def evaluate(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command("--output", str(self.home / "report"), *options),
+            cwd=ROOT, env=self.environment(**environment), capture_output=True, text=True, timeout=400,
+        )  # fmt: skip
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return dict(json.loads((self.home / "report" / "summary.json").read_text()))
+
+    def namespaces(self) -> set[str]:
+        return {str(item["metadata"]["name"]) for item in self.admin.items("/api/v1/namespaces")}
+
+    def elsewhere(self) -> dict[str, dict[str, Any]]:
+        """Every object outside the run's own namespaces, but for what the cluster itself writes to it."""
+        found = [item for name in self.namespaces() - set(OWN) for item in all_objects(self.admin, name)]
+        found += [
+            item for kind in ("clusterroles", "clusterrolebindings") for item in self.admin.items(f"{RBAC}/{kind}")
+        ]
+        for item in found:
+            item.pop("status", None)
+            for written in ("resourceVersion", "managedFields"):
+                item["metadata"].pop(written, None)
+        return {item["metadata"]["uid"]: item for item in found if item.get("kind") not in ALWAYS_CHANGING}
+
+
+@pytest.fixture(scope="module")
+def user(lab: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
+    """A service account that is granted what README.md says, and nothing else."""
+    admin, home = Cluster(lab["context"], Path(lab["kubeconfig"])), tmp_path_factory.mktemp("home")
+    admin.kubectl("apply", f"--filename={RIGHTS}")
+    admin.kubectl("create", "namespace", "users")
+    admin.kubectl("create", "serviceaccount", "--namespace=users", "me")
+    for role in (RUN, GIT_HOST):
+        admin.kubectl("create", "clusterrolebinding", role, f"--clusterrole={role}", "--serviceaccount=users:me")
+    config = yaml.safe_load(Path(lab["kubeconfig"]).read_text())
+    config["users"] = [{"name": "me", "user": {"token": admin.kubectl("create", "token", "--namespace=users", "me")}}]
+    config["contexts"] = [{"name": CONTEXT, "context": {"cluster": config["clusters"][0]["name"], "user": "me"}}]
+    (home / "config").write_text(yaml.safe_dump(config))
+    for account in ("git_credentials", "push_credentials"):
+        shutil.copytree(lab[account], home / account)
+    yield User(admin, home)
+    for role in (RUN, GIT_HOST):
+        admin.delete(f"{RBAC}/clusterrolebindings/{role}")
+        admin.delete(f"{RBAC}/clusterroles/{role}")
+    admin.delete("/api/v1/namespaces/users")
+
+
+@pytest.fixture
+def https(user: User, lab: dict[str, Any]) -> list[str]:
+    """The options for a repository of the user's own over HTTPS, but for the accounts."""
+    return ["--repository", lab["repository"], "--push-url", lab["push_url"]]
+
+
+def accounts(user: User) -> list[str]:
+    return [
+        "--credentials", str(user.home / "git_credentials"), "--push-credentials", str(user.home / "push_credentials"),
+    ]  # fmt: skip
+
+
+def holds(user: User, done: subprocess.CompletedProcess[str]) -> bool:
+    assert done.returncode == 0, done.stderr
+    passed = {name: found["pass"] for name, found in user.summary["requirements"].items()}
+    return bool(user.summary["holds"]) and passed == dict.fromkeys(("R1", "R2", "R3", "R4"), True)
+
+
+def test_over_https_with_accounts_in_files(user: User, https: list[str]) -> None:
+    before = user.elsewhere()
+    done = user.evaluate(*https, *accounts(user))
+    assert holds(user, done)
+    assert user.elsewhere() == before
+    assert not user.namespaces() & set(OWN)
+    left = [path.read_text() for path in (user.home / "report").iterdir()] + [done.stdout, done.stderr]
+    for account in ("git_credentials", "push_credentials"):
+        password = (user.home / account / "password").read_text()
+        assert not any(password in text for text in left)
+
+
+def test_over_https_with_passwords_in_the_environment(user: User, https: list[str]) -> None:
+    reader, writer = user.home / "git_credentials", user.home / "push_credentials"
+    authority = user.home / "authority"
+    authority.mkdir()
+    shutil.copy(reader / "ca.crt", authority)
+    names = ["--username", (reader / "username").read_text(), "--push-username", (writer / "username").read_text()]
+    passwords = {
+        "GIT_TO_POD_PASSWORD": (reader / "password").read_text(),
+        "GIT_TO_POD_PUSH_PASSWORD": (writer / "password").read_text(),
+    }
+    folders = ["--credentials", str(authority), "--push-credentials", str(authority)]
+    assert holds(user, user.evaluate(*https, *folders, *names, **passwords))
+
+
+def test_over_ssh_with_the_pushing_key_in_the_environment_and_kept(user: User, lab: dict[str, Any]) -> None:
+    options = ["--repository", lab["ssh_repository"], "--push-url", lab["ssh_push_url"], "--keep"]
+    reader, writer = user.home / "git_credentials", user.home / "push_credentials"
+    key = {"GIT_TO_POD_PUSH_SSH_PRIVATEKEY": (writer / "ssh-privatekey").read_text()}
+    try:
+        assert holds(user, user.evaluate(*options, "--credentials", str(reader), **key))
+        assert user.namespaces() & set(OWN) == {"git-to-pod"}
+        pods = user.admin.items("/api/v1/namespaces/git-to-pod/pods", labelSelector="app=app")
+        assert len(pods) == 2
+    finally:
+        remove(user.admin, "git-to-pod", 60)
+
+
+def test_without_a_repository_a_git_host_is_deployed_and_removed(user: User) -> None:
+    before = user.elsewhere()
+    done = user.evaluate()
+    assert holds(user, done)
+    assert user.summary["kubernetes"]["git_host"] == "in this cluster"
+    assert user.summary["constraints"]["private"]["pass"] is True
+    assert user.summary["constraints"]["read_only"]["pass"] is True
+    assert user.elsewhere() == before
+    assert not user.namespaces() & set(OWN)
+
+
+def test_an_interrupted_run_removes_the_git_host_too(user: User) -> None:
+    running = subprocess.Popen(
+        user.command("--output", str(user.home / "interrupted")),
+        cwd=ROOT, env=user.environment(), text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        wait_for("both namespaces", lambda: set(OWN) <= user.namespaces(), 120, pause_s=0.2)
+        evaluation = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()[0]
+        os.kill(int(evaluation), signal.SIGTERM)
+        assert running.wait(90) == 128 + signal.SIGTERM, running.communicate()[1]
+    finally:
+        running.kill()
+        running.communicate()
+    assert not user.namespaces() & set(OWN)
+    assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"port-forward" in path.read_bytes()]
+
+
+MISSING = {
+    "to make a namespace": ("namespaces", "create", "create namespaces (for namespace git-to-pod)"),
+    "to grant": ("roles", "create", "create rolebindings.rbac.authorization.k8s.io; create roles.rbac"),
+    "what is granted to Reloader": ("deployments", "update", "update deployments.apps"),
+    "to ask pods": ("pods/proxy", "get", "get pods/proxy"),
+    "to see the namespace": ("namespaces", "get", "get namespaces git-to-pod"),
+}
+
+
+@pytest.mark.parametrize(("resource", "verb", "said"), MISSING.values(), ids=MISSING.keys())
+def test_a_missing_right_is_named_before_anything_is_applied(
+    user: User, https: list[str], resource: str, verb: str, said: str
+) -> None:
+    path = f"{RBAC}/clusterroles/{RUN}"
+    whole = user.admin.get(path)["rules"]
+    rules = [
+        rule | {"verbs": [v for v in rule["verbs"] if v != verb]} if resource in rule["resources"] else rule
+        for rule in whole
+    ]
+    before = user.namespaces()
+    user.admin.patch(path, {"rules": [rule for rule in rules if rule["verbs"]]})
+    try:
+        done = user.evaluate(*https, *accounts(user))
+    finally:
+        user.admin.patch(path, {"rules": whole})
+    assert done.returncode == 2
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith(f"error: --context {CONTEXT}: this user may not ")
+    assert said in error
+    assert user.namespaces() == before
+
+
+def test_a_namespace_of_somebody_elses_is_left_alone(user: User, https: list[str]) -> None:
+    user.admin.kubectl("create", "namespace", "git-to-pod")
+    try:
+        done = user.evaluate(*https, *accounts(user))
+        assert done.returncode == 2
+        assert "was not made by an evaluation" in done.stderr
+        assert "git-to-pod" in user.namespaces()
+    finally:
+        user.admin.delete("/api/v1/namespaces/git-to-pod")
+        wait_for("its removal", lambda: "git-to-pod" not in user.namespaces(), 60)
