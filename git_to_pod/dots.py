@@ -44,7 +44,8 @@ def draw_line(ax: Axes, level: float, label: str, samples: Sequence[float], colo
     if math.isfinite(found.low) and math.isfinite(found.high):
         ax.plot([found.low, found.high], [level - 0.28] * 2, color=theme.INK, lw=2.5)
     timeouts = f", {found.timeouts} timed out" if found.timeouts else ""
-    ax.text(0, level + 0.36, f"{label}: {median_of(found.median)}{timeouts}", va="bottom", color=theme.INK)
+    words = f"{label}: {median_of(found.median)}{timeouts}"
+    ax.text(0, level + 0.36, words, va="bottom", size=9.5, in_layout=False)
 
 
 def median_of(value: float) -> str:

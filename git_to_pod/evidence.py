@@ -22,6 +22,11 @@ EXPERIMENTS = {
 }
 
 
+def section(name: str) -> str:
+    """The id of the section that an experiment has on the page."""
+    return EXPERIMENTS[name].capitalize().replace(" ", "-")
+
+
 @dataclass
 class Evidence:
     """Filled experiment by experiment, and written after each, so that a run that breaks off leaves what it found."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from git_to_pod import restart, verdict
 from git_to_pod.dots import dots
-from git_to_pod.evidence import EXPERIMENTS, Evidence, Row
+from git_to_pod.evidence import EXPERIMENTS, Evidence, Row, section
 from git_to_pod.report import Answer, measured_on, stand_ins_banner, tile
 from git_to_pod.theme import Chart
 
@@ -29,23 +29,23 @@ def recommendation_html(evidence: Evidence) -> str:
     first, *others = evidence.extra.get("recommendation", ["There is no recommendation."])
     if evidence.error:
         first, others = f"The run broke off. {evidence.error}", []
-    listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in others)
+    listed = f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in others)}</ul>" if others else ""
     rows = evidence.rows.get("alternatives", [])
     picture = ways(rows).small() if rows else ""
     tiles = "".join(tile_of(name, evidence.rows.get(name, [])) for name in EXPERIMENTS)
     kubernetes, in_lab = evidence.summary.get("kubernetes", {}), bool(evidence.settings.lab)
     return (
         f'{stand_ins_banner(evidence.stand_ins)}<p class="headline">{escape(first)}</p>'
-        f'<ul class="verdicts">{tiles}</ul><div class="key"><ul>{listed}</ul><div>{picture}</div></div>'
+        f'<ul class="verdicts">{tiles}</ul><div class="key">{listed}<div>{picture}</div></div>'
         f"{measured_on(kubernetes, evidence.images, in_lab)}"
     )
 
 
 def tile_of(name: str, rows: Rows) -> str:
     """What an experiment came to, and a link to its section."""
-    anchor = EXPERIMENTS[name].capitalize().replace(" ", "-")
     what, words = TILES[name]
-    return tile(anchor, *words(rows), what) if rows else tile(anchor, None, "not tried", what)
+    holds, verdict = words(rows) if rows else (None, "not tried")
+    return tile(section(name), holds, verdict, what)
 
 
 def held(rows: Rows) -> tuple[bool, str]:

@@ -264,10 +264,10 @@ def html_table(rows: Sequence[dict[str, str]], caption: str = "", label: str = "
     if not rows:
         return ""
     head = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in rows[0])
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    title = f'<p class="caption">{escape(caption)}</p>' if caption else ""  # not in the table: it would scroll too
     return (
-        f'<div class="table" tabindex="0" role="group" aria-label="{escape(caption or label)}">'
-        f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(map(html_row, rows))}</tbody></table></div>"
+        f'{title}<div class="table" tabindex="0" role="group" aria-label="{escape(caption or label)}">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(map(html_row, rows))}</tbody></table></div>"
     )
 
 

@@ -87,7 +87,7 @@ def timeline(findings: Findings) -> Chart:
         for line, trial in enumerate(pushes):
             for start, end, _, colour in segments_of(trial):
                 begin, length = trial.instants[start] - trial.began, trial.instants[end] - trial.instants[start]
-                ax.broken_barh([(begin, length)], (line - 0.38, 0.76), color=colour, lw=0)
+                ax.broken_barh([(begin, length)], (line - 0.38, 0.76), fc=colour, ec=theme.PAPER, lw=0.6)
         for _, _, label, colour in SEGMENTS:
             ax.broken_barh([(0, 0)], (0, 0), color=colour, label=label)
         ax.set(xlabel="seconds since the push", xlim=(0, None), ylim=(-0.7, len(pushes) - 0.3))
@@ -134,7 +134,7 @@ def run_order(findings: Findings) -> Chart:
             known = [(x, y) for x, y in points if math.isfinite(y)]
             late = [x for x, y in points if math.isinf(y)]
             ax.scatter(
-                [x for x, _ in known], [y for _, y in known], s=26, color=colour, marker=marker, lw=0, label=label
+                [x for x, _ in known], [y for _, y in known], s=34, color=colour, marker=marker, lw=0, label=label
             )
             ax.scatter(
                 late,
@@ -208,11 +208,12 @@ def draw_close_up(ax: Axes, trial: Trial, responses: Sequence[Response]) -> None
         at = [r.instant - trial.began for r in near if (r.commit == trial.commit) == chosen]
         ax.scatter(at, [level] * len(at), s=14, color=colour, lw=0, label=label)
     lines = (("requested", "restart asked for"), ("ready", "new pods ready"), ("restarted", "all restarted"))
+    behind = {"facecolor": theme.PAPER, "lw": 0, "pad": 0.5}  # the lines that a label crosses
     for level, (phase, label) in enumerate(lines):
         at_s = trial.instants[phase] - trial.began
         ax.axvline(at_s, color=theme.MUTED, lw=1, ls=":")
         align = "left" if phase == "requested" else "right"  # at heights of their own: the last two lie close together
-        ax.text(at_s, 1.45 + 0.5 * level, f" {label} ", ha=align, va="bottom", size=9, color=theme.MUTED)
+        ax.text(at_s, 1.45 + 0.5 * level, f" {label} ", ha=align, va="bottom", size=9, color=theme.MUTED, bbox=behind)
     ax.set(ylim=(-0.6, 3.1), xlabel=f"seconds since the push of {trial.commit[:7]}")
     ax.set_yticks([0, 1], ["old commit", "new commit"])
     ax.grid(axis="y", visible=False)

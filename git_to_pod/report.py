@@ -179,7 +179,7 @@ def recommendation(findings: Findings) -> str:
 
 def measured_on(kubernetes: dict[str, str], images: Sequence[dict[str, str]], in_lab: bool) -> str:
     """One line; the tables at the end of the page say more."""
-    where = "one real Kubernetes node, cut off from outside," if in_lab else "an existing cluster"
+    where = "a real cluster of one machine, cut off from outside," if in_lab else "an existing cluster"
     text = f"Measured on {date.today():%-d %B %Y} on {where} with {kubernetes.get('cpus', '?')} CPUs"
     ran = [f"{short(image['ref'])} ({SOURCES.get(image['source'], image['source'])})" for image in images]
     programs = names([f"Kubernetes {kubernetes.get('version', '?')}", *ran])

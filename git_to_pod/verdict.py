@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
-from git_to_pod.evidence import Evidence, Row
+from git_to_pod.evidence import EXPERIMENTS, Evidence, Row, section
 from git_to_pod.findings import html_table, names
 from git_to_pod.model import Line
 
 DEPLOYED = "one poller, pinned pods, Reloader"
 PATIENCE_S = 60.0  # within which the last Deployment should be told of a commit
-SOURCES = {"alternatives": "What else would do the job", "faults": "What breaks", "scale": "What it costs"}
 
 
 def seconds(figure: dict[str, Any]) -> str:
@@ -154,12 +153,12 @@ def change(evidence: Evidence, best: Row) -> str:
 
 
 def table(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """A line for each criterion: every way's figure, the best of them marked, and the section it is from."""
+    """A line for each criterion: every way's figure, the best of them marked."""
     found = []
     for name, (cell, less) in CRITERIA.items():
         least = min((less(row) for row in rows), default=0.0)
         cells = {row["name"]: cell(row) + (" ✓" if less(row) == least else "") for row in rows}
-        found.append({"criterion": name, **cells, "from": SOURCES["alternatives"]})
+        found.append({"criterion": name, **cells})
     return found
 
 
@@ -170,4 +169,8 @@ def shown(evidence: Evidence) -> str:
     held = f"{sum(row['held'] for row in faults)} of {len(faults)} faults held" if faults else "faults were not tried"
     title = f"The criteria: each figure measured in this run, the best of a line marked; {held}"
     listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in evidence.extra.get("recommendation", []))
-    return f"<h3>Findings</h3>{html_table(table(rows), title)}<h3>Recommendation</h3><ol class='decide'>{listed}</ol>"
+    sources = ", ".join(f'<a href="#{section(name)}">{text}</a>' for name, text in EXPERIMENTS.items())
+    return (
+        f"<h3>Findings</h3>{html_table(table(rows), title)}<p>Where the figures are from: {sources}.</p>"
+        f'<h3>Recommendation</h3><ol class="decide">{listed}</ol>'
+    )

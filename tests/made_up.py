@@ -73,7 +73,7 @@ def made_up_names(folder: Path) -> dict[str, Any]:
         way(alternatives.FLUX.name, 4.1, content_limit_bytes=1 << 20),
     ]
     broken = [
-        faults.Row(f.name, held=number % 9 > 0, commits_lost=number % 9 == 0, requests={"sent": 640, "failed": 0},
+        faults.Row(f.name, held=number % 9 > 0, commits_lost=int(number % 9 == 0), requests={"sent": 640, "failed": 0},
                    recovery_s=CHANCE.uniform(1, 9), rollouts=1, note="")
         for number, f in enumerate(FAULTS)
     ]  # fmt: skip
