@@ -174,13 +174,25 @@ class Cluster:
     def watch(self, path: str, see: Callable[[float, str, Object], None], stopped: threading.Event) -> None:
         """List, then watch for ever: `see(instant, ADDED|MODIFIED|DELETED, object)` for each; returns when stopped."""
         version = ""
+        there: dict[str, Object] = {}
+
+        def tell(instant: float, change: str, item: Object) -> None:
+            uid = item["metadata"]["uid"]
+            there.pop(uid, None) if change == "DELETED" else there.update({uid: item})
+            see(instant, change, item)
+
         while not stopped.is_set():
             try:
                 if not version:
                     listed = self.get(path)
-                    version = listed["metadata"]["resourceVersion"]
+                    version, uids = (
+                        listed["metadata"]["resourceVersion"],
+                        {i["metadata"]["uid"] for i in listed["items"]},
+                    )
+                    for item in [item for uid, item in there.items() if uid not in uids]:
+                        tell(time.monotonic(), "DELETED", item)  # while nobody watched
                     for item in listed["items"]:
-                        see(time.monotonic(), "ADDED", item)
+                        tell(time.monotonic(), "ADDED", item)
                 query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": str(WATCH_S)}
                 for instant, line in self.lines(path, WATCH_S + 10, allowWatchBookmarks="true", **query):
                     if stopped.is_set():
@@ -191,7 +203,7 @@ class Cluster:
                         break
                     version = event["object"]["metadata"]["resourceVersion"]
                     if event["type"] != "BOOKMARK":
-                        see(instant, event["type"], event["object"])
+                        tell(instant, event["type"], event["object"])
             except ApiError:
                 version = ""
                 stopped.wait(0.2)

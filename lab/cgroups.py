@@ -6,6 +6,7 @@ from pathlib import Path
 from lab.errors import ELSEWHERE, LabError
 
 NAME = "git-to-pod-lab"  # as cgroupRoot in config/kubelet.yaml
+CONTROLLERS = {"cpu", "cpuset", "hugetlb", "memory", "pids"}  # that the kubelet asks for, where the host has them
 
 
 def hierarchies() -> list[Path]:
@@ -21,11 +22,21 @@ def create() -> None:
         raise LabError(f"no cgroup hierarchy is mounted; the kubelet needs one in /sys/fs/cgroup: mount it {ELSEWHERE}")
     try:
         for hierarchy in found:
+            _hand_down(hierarchy)
             (hierarchy / NAME).mkdir(exist_ok=True)
     except OSError as error:
         raise LabError(
-            f"cgroup {hierarchy / NAME} cannot be made ({error.strerror}): run as root {ELSEWHERE}"
+            f"cgroup {hierarchy / NAME} cannot be made ({error.strerror}): run as root, not in a container {ELSEWHERE}"
         ) from error
+
+
+def _hand_down(hierarchy: Path) -> None:
+    """cgroup v2: a cgroup has the controllers that the one above hands down, and the host's may not do so by itself."""
+    handed_down = hierarchy / "cgroup.subtree_control"
+    if handed_down.exists():
+        there = set((hierarchy / "cgroup.controllers").read_text().split())
+        if missing := (there & CONTROLLERS) - set(handed_down.read_text().split()):
+            handed_down.write_text(" ".join(f"+{controller}" for controller in sorted(missing)))
 
 
 def remove(timeout_s: float = 10) -> None:

@@ -34,3 +34,8 @@ def test_a_target_is_said_to_be_met_or_missed(target: dict[str, object]) -> None
     verdict = "met" if target["met"] else "**missed**"
     row = f"| {target['text']} | {target['value']:.2f} | {target['limit']:.2f} | {verdict} |"
     assert row in (ROOT / "SOLUTION.md").read_text()
+
+
+@pytest.mark.parametrize("sentence", [*SUMMARY.get("recommendation", []), *SUMMARY.get("findings", {}).values()])
+def test_what_the_experiments_came_to_is_quoted(sentence: str) -> None:
+    assert " ".join(sentence.split()) in " ".join((ROOT / "SOLUTION.md").read_text().split())
