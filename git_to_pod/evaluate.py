@@ -88,7 +88,8 @@ def gather_evidence(given: Parameters, settings: Settings, terminal: Terminal) -
 
 def run_notebook(given: Parameters, notebook: Path, executed: Path, terminal: Terminal) -> str:
     """papermill in a process of its own, so that a signal ends it and its kernel; its last words if it failed."""
-    with tempfile.TemporaryDirectory(prefix="git-to-pod-") as folder, (Path(folder) / "log").open("w+") as log:
+    own = tempfile.TemporaryDirectory(prefix="git-to-pod-", ignore_cleanup_errors=True)
+    with own as folder, (Path(folder) / "log").open("w+") as log:
         pipe = Path(folder) / "progress"
         os.mkfifo(pipe)
         command = [sys.executable, "-m", "papermill", str(notebook), str(executed), "--no-progress-bar"]
@@ -99,7 +100,7 @@ def run_notebook(given: Parameters, notebook: Path, executed: Path, terminal: Te
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=os.environ | {PIPE: str(pipe)},
+                env=os.environ | {PIPE: str(pipe), "TMPDIR": folder},  # its credentials go with it, however it ends
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for this process, which then ends that one

@@ -92,7 +92,7 @@ def jupyterlab(notebook: Path, browser: bool) -> Iterator[tuple[subprocess.Popen
         command += [] if browser else ["--no-browser"]
         command += ["--allow-root"] if os.geteuid() == 0 else []
         environment = {"JUPYTER_TOKEN": "", "JUPYTER_TOKEN_FILE": str(token), "JUPYTER_RUNTIME_DIR": str(folder)}
-        environment |= {SESSION: "1", "PYTHONPATH": str(ROOT)}
+        environment |= {SESSION: "1", "PYTHONPATH": str(ROOT), "TMPDIR": name}  # kernels' credentials go with it
         with log.open("wb") as out:
             process = subprocess.Popen(
                 command,

@@ -180,7 +180,9 @@ def recommendation(findings: Findings) -> str:
 def measured_on(kubernetes: dict[str, str], images: Sequence[dict[str, str]], in_lab: bool) -> str:
     """One line; the tables at the end of the page say more."""
     where = "a real cluster of one machine, cut off from outside," if in_lab else "an existing cluster"
-    text = f"Measured on {date.today():%-d %B %Y} on {where} with {kubernetes.get('cpus', '?')} CPUs"
+    cpus = f" with {kubernetes['cpus']} CPUs" if "cpus" in kubernetes else ""  # not every user may see them
+    host = ", the git host in it deployed for this run" if "git_host" in kubernetes else ""
+    text = f"Measured on {date.today():%-d %B %Y} on {where}{cpus}{host}"
     ran = [f"{short(image['ref'])} ({SOURCES.get(image['source'], image['source'])})" for image in images]
     programs = names([f"Kubernetes {kubernetes.get('version', '?')}", *ran])
     return f'<p class="note">{escape(f"{text}: {programs}.")}</p>'

@@ -211,12 +211,21 @@ class Trials:
         trial.instants |= rollout.instants
         trial.pods = {name: reached["ready"] for name, reached in rollout.pods.items() if "ready" in reached}
         trial.old_pods, trial.rollouts = rollout.old, rollout.rollouts
-        if trial.commit and self.git_log.path:
-            polled = self.git_log.polled(trial.instants["pushed"], trial.instants.get("published", math.inf))
-            trial.instants |= {"polled": polled} if polled is not None else {}
+        if trial.commit:
+            trial.instants |= self.arrival(trial.instants)
         if trial.outcome == "ok":
             trial.outcome = order_of_phases(trial.instants)
         self.progress.awaits("")
+
+    def arrival(self, instants: dict[str, float]) -> dict[str, float]:
+        """When the git host had the commit, and when it was asked for it.
+
+        Hosts end a push some time after others can see it. What was published before counts from its publication.
+        """
+        returned, published = instants["pushed"], instants.get("published", math.inf)
+        polled = self.git_log.polled(returned, published)
+        found = {"pushed": min(returned, published)}
+        return found if polled is None else found | {"polled": min(polled, published)}
 
     def served(self, commit: str, pods: Sequence[str]) -> float:
         """When each of these pods, asked through the API server, had answered with the commit."""

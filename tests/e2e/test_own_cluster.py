@@ -43,7 +43,16 @@ class User:
 
     def environment(self, **more: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_TO_POD", "KUBE"))}
-        return kept | {"HOME": str(self.home), "XDG_CACHE_HOME": str(self.home / "cache")} | more
+        return (
+            kept
+            | {"HOME": str(self.home), "XDG_CACHE_HOME": str(self.home / "cache"), "TMPDIR": str(self.temporary)}
+            | more
+        )
+
+    @property
+    def temporary(self) -> Path:
+        """Where its processes put credentials, each for as long as it needs them."""
+        return self.home / "tmp"
 
     def evaluate(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -84,6 +93,7 @@ def user(lab: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Itera
     config["users"] = [{"name": "me", "user": {"token": admin.kubectl("create", "token", "--namespace=users", "me")}}]
     config["contexts"] = [{"name": CONTEXT, "context": {"cluster": config["clusters"][0]["name"], "user": "me"}}]
     (home / "config").write_text(yaml.safe_dump(config))
+    (home / "tmp").mkdir()
     for account in ("git_credentials", "push_credentials"):
         shutil.copytree(lab[account], home / account)
     yield User(admin, home)
@@ -107,6 +117,7 @@ def accounts(user: User) -> list[str]:
 
 def holds(user: User, done: subprocess.CompletedProcess[str]) -> bool:
     assert done.returncode == 0, done.stderr
+    assert not list(user.temporary.iterdir())
     passed = {name: found["pass"] for name, found in user.summary["requirements"].items()}
     return bool(user.summary["holds"]) and passed == dict.fromkeys(("R1", "R2", "R3", "R4"), True)
 
@@ -175,6 +186,7 @@ def test_an_interrupted_run_removes_the_git_host_too(user: User) -> None:
         running.kill()
         running.communicate()
     assert not user.namespaces() & set(OWN)
+    assert not list(user.temporary.iterdir())
     assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"port-forward" in path.read_bytes()]
 
 

