@@ -47,13 +47,13 @@ def a_short_run() -> Run:
     return evaluate("--commits", "2")
 
 
-def started_with(variable: str) -> list[str]:
-    """The processes that still run with this in their environment."""
-    found = []
+def started_with(variable: str) -> dict[int, str]:
+    """The processes that still run with this in their environment: what each was called with."""
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if variable.encode() in (process / "environ").read_bytes().split(b"\0"):
-                found.append((process / "cmdline").read_text())
+                found[int(process.name)] = (process / "cmdline").read_text()
         except OSError:  # it has ended meanwhile
             continue
     return found
