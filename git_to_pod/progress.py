@@ -17,6 +17,7 @@ from IPython import get_ipython
 from IPython.display import HTML, DisplayHandle
 
 PIPE = "GIT_TO_POD_PROGRESS"  # scripts/evaluate reads the notebook's progress from this named pipe
+WIDTH = 12  # of the bar: 80 columns hold the wait too
 ERASE = "\r\x1b[2K"  # what the terminal's cursor stands in
 
 
@@ -91,8 +92,8 @@ class Progress:
 def in_words(told: dict[str, Any]) -> list[str]:
     """The parts of a line that says what is under way."""
     done, of = told.get("done", 0), told.get("of", 0)
-    filled = round(24 * done / of) if of else 0
-    bar = f"{'█' * filled}{'░' * (24 - filled)} {done}/{of}" if of else ""
+    filled = round(WIDTH * done / of) if of else 0
+    bar = f"{'█' * filled}{'░' * (WIDTH - filled)} {done}/{of}" if of else ""
     awaits = f"waiting for {told['awaits']}" if told.get("awaits") else ""
     return [part for part in (bar, told.get("text", ""), awaits) if part]
 

@@ -43,13 +43,13 @@ PHASES = (
 )
 # What is waited for until a phase is reached, for who looks on.
 AWAITED = {
-    "published": "git-sync to notice and publish the commit",
+    "published": "git-sync to publish the commit",
     "requested": "the restart to be asked for",
-    "scheduled": "the new pods to be placed",
-    "git_sync_running": "git-sync to start in the new pods",
-    "app_running": "nginx to start in the new pods",
-    "ready": "the new pods to be Ready",
-    "restarted": "the old pods to be let go",
+    "scheduled": "new pods to be placed",
+    "git_sync_running": "git-sync in the new pods",
+    "app_running": "nginx in the new pods",
+    "ready": "new pods to be Ready",
+    "restarted": "old pods to be let go",
 }
 TIMEOUTS_IN_A_ROW = 3  # after which the rest would only tell the same again
 
@@ -131,13 +131,13 @@ class Trials:
         self.done = []
         longest_s = min(self.settings.period_s, self.settings.timeout_s)
         todo = plan(self.settings.commits, self.settings.seed, longest_s)
-        last = "the first begins"
+        last = "the first"
         for number, (kind, offset_s) in enumerate(todo, 1):
-            self.progress.bar(number - 1, len(todo), f"{kind} under way; {last}")
+            self.progress.bar(number - 1, len(todo), f"{kind}; {last}")
             trial = self.push(number, offset_s) if kind == PUSH else self.restart(number, kind, offset_s)
-            last = f"last: {kind} {trial.instants.get('restarted', math.inf) - trial.began:.2f} s"
+            last = f"last {trial.instants.get('restarted', math.inf) - trial.began:.2f} s"
             if trial.outcome != "ok":
-                last = f"last: {kind} {trial.outcome}"
+                last = f"last {kind} {trial.outcome}"
             if len(self.done) >= TIMEOUTS_IN_A_ROW and all(t.timed_out for t in self.done[-TIMEOUTS_IN_A_ROW:]):
                 break
         self.progress.bar(len(todo), len(todo), "all done" if len(self.done) == len(todo) else f"broken off; {last}")
@@ -190,7 +190,8 @@ class Trials:
             position += len(events)
             for event in events:
                 rollout.see(event)
-            self.progress.awaits(awaited(trial, rollout))
+            if phase not in rollout.instants:
+                self.progress.awaits(awaited(trial, rollout))
             return phase in rollout.instants
 
         def wait_until(phase: str) -> None:
@@ -201,10 +202,10 @@ class Trials:
         try:
             wait_until("ready")
             if trial.commit:
-                self.progress.awaits("every pod to answer with the commit")
+                self.progress.awaits("all pods to serve the commit")
                 trial.instants["served"] = self.served(trial.commit, list(rollout.pods))
             wait_until("restarted")
-            self.progress.awaits("the Service to leave the old pods alone")
+            self.progress.awaits("the Service to forget the old pods")
             self.wait_until_settled(rollout.app)
         except TimedOut as error:
             trial.outcome = f"timed out: {error}"
