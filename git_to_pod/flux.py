@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import yaml
 
-from git_to_pod.cluster import Cluster, Object, wait_for
+from git_to_pod.cluster import ApiError, Cluster, Object, wait_for
 from git_to_pod.deploy import ALTERNATIVES, MANIFESTS, MARK
 from git_to_pod.observe import Event
 from git_to_pod.plain import WORKTREE, plain_deployment
@@ -55,7 +55,19 @@ def definitions(cluster: Cluster) -> Iterator[None]:
         yield
     finally:
         for plural, group in KINDS.values():
+            release(cluster, plural, group)
             cluster.delete(f"{DEFINITIONS}/{plural}.{group}")
+
+
+def release(cluster: Cluster, plural: str, group: str) -> None:
+    """Delete the objects of a kind. Its controller is gone by now, so nobody else would take its finalizers away."""
+    if cluster.find(f"/apis/{group}/v1/{plural}") is None:
+        return
+    for item in cluster.items(f"/apis/{group}/v1/{plural}"):
+        path = f"/apis/{group}/v1/namespaces/{item['metadata']['namespace']}/{plural}/{item['metadata']['name']}"
+        cluster.delete(path)  # first, because from then on no finalizer can be added
+        with suppress(ApiError):  # it had none
+            cluster.patch(path, {"metadata": {"finalizers": None}})
 
 
 def served(cluster: Cluster, kind: str) -> bool:

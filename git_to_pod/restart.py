@@ -89,6 +89,7 @@ def init_container(pod: POD) -> None:
     git_sync = pod["containers"].pop(0)
     script = f'/git-sync "$@" & until {CONTENT}; do sleep 0.02; done'
     git_sync["command"] = ["sh", "-c", script, "sh"]
+    git_sync.pop("lifecycle")
     pod["initContainers"] = [git_sync]
 
 
