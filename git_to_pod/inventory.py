@@ -82,8 +82,8 @@ def rights(cluster: Cluster, namespace: str) -> list[Right]:
 
 
 def accounts(binding: Object, namespace: str) -> list[str]:
-    subjects = binding.get("subjects") or []
-    return [s["name"] for s in subjects if s["kind"] == "ServiceAccount" and s.get("namespace") == namespace]
+    subjects, own = binding.get("subjects") or [], binding["metadata"].get("namespace")
+    return [s["name"] for s in subjects if s["kind"] == "ServiceAccount" and s.get("namespace", own) == namespace]
 
 
 def right(account: str, rule: dict[str, Any], everywhere: bool) -> Right:
