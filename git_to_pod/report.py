@@ -142,7 +142,7 @@ def verdict_row(findings: Findings) -> str:
     for name in REQUIREMENTS:
         check = findings.requirements.get(name)
         holds = bool(check and check.holds)
-        anchor, word = name if check else "Does-it-work", "holds" if holds else "does not hold"
+        anchor, word = name if check else "Does-it-work?", "holds" if holds else "does not hold"
         tiles.append(tile(anchor, holds, f"{name} {word}", SHORT[name]))
     tried = [findings.constraints[name].holds for name in CONSTRAINTS if name in findings.constraints]
     held, of = sum(bool(holds) for holds in tried), len(CONSTRAINTS)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
+from one_run import ROOT
 from samples import SETTINGS, a_run
 
 from git_to_pod import plots
+from git_to_pod.export import contents, read
 from git_to_pod.findings import Check, EvaluationFailed, Findings, finite
 from git_to_pod.report import answer_html, recommendation, verdict
 from git_to_pod.trials import PLAIN, PUSH, RESTART, Trial, latencies, plan, row
@@ -139,6 +142,13 @@ def test_a_run_that_broke_off_says_no_and_why() -> None:
     assert findings.answer.startswith("no: the run broke off: TimedOut")
     assert not findings.holds
     assert "No: the run broke off" in answer_html(findings)
+
+
+def test_each_verdict_of_a_run_that_broke_off_leads_to_a_section() -> None:
+    sections = contents(read(ROOT / "notebooks" / "evaluation.ipynb"))
+    links = re.findall('href="#([^"]*)"', answer_html(Findings(SETTINGS, error="TimedOut")))
+    assert len(links) == 5
+    assert set(links) <= {title.replace(" ", "-") for title in sections}
 
 
 def test_json_has_no_infinity() -> None:
