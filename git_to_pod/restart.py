@@ -71,6 +71,18 @@ def nginx_waits(pod: POD) -> None:
     containers(pod)["nginx"]["lifecycle"]["postStart"] = wait_until(f"{CONTENT} && [ -s /tmp/nginx.pid ]")
 
 
+def probe_waits(pod: POD) -> None:
+    """A probe that waits by itself succeeds at once, and the kubelet then asks the readiness probe at once."""
+    without_hooks(pod)
+    script = f"until {CONTENT} && [ -s /tmp/nginx.pid ]; do sleep 0.02; done"
+    containers(pod)["nginx"]["startupProbe"] = {
+        "exec": {"command": ["sh", "-c", script]},
+        "periodSeconds": 1,
+        "timeoutSeconds": 10,
+        "failureThreshold": 360,
+    }
+
+
 def native_sidecar(pod: POD) -> None:
     without_hooks(pod)
     git_sync = pod["containers"].pop(0)
@@ -98,6 +110,7 @@ WAYS: dict[str, tuple[str, Callable[[POD], None]]] = {
     "git-sync waits": ("git-sync first; its postStart waits for content, only then nginx is started", git_sync_waits),
     "git-sync last, waits": ("nginx first; git-sync's postStart waits for content", git_sync_last_waits),
     "nginx waits": ("git-sync first; nginx's postStart waits for content and for nginx to listen", nginx_waits),
+    "startup probe waits": ("both start at once; a startup probe of nginx's that ends when there is content", probe_waits),
     "nobody waits": ("both start at once; the readiness probe decides, once a second", without_hooks),
     "native sidecar": ("git-sync as a sidecar with a startup probe, once a second", native_sidecar),
     "init container": ("git-sync syncs once before nginx is started, and ends", init_container),
