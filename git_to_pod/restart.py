@@ -110,7 +110,7 @@ WAYS: dict[str, tuple[str, Callable[[POD], None]]] = {
     "git-sync waits": ("git-sync first; its postStart waits for content, only then nginx is started", git_sync_waits),
     "git-sync last, waits": ("nginx first; git-sync's postStart waits for content", git_sync_last_waits),
     "nginx waits": ("git-sync first; nginx's postStart waits for content and for nginx to listen", nginx_waits),
-    "startup probe waits": ("both start at once; a startup probe of nginx's that ends when there is content", probe_waits),
+    "startup probe waits": ("both start at once; a startup probe ends when there is content", probe_waits),
     "nobody waits": ("both start at once; the readiness probe decides, once a second", without_hooks),
     "native sidecar": ("git-sync as a sidecar with a startup probe, once a second", native_sidecar),
     "init container": ("git-sync syncs once before nginx is started, and ends", init_container),
