@@ -34,8 +34,10 @@ def git_host(given: Parameters) -> Iterator[Parameters]:
     """Deploy it and yield the parameters that name it; it goes again, unless the run's namespace is kept too."""
     cluster = reach(given.context, existing(given.kubeconfig, "--kubeconfig"))
     namespace = f"{given.namespace}-git"
+    check_rights(cluster, given.namespace)  # what the run itself needs too, before anything is applied for it
     check_rights(cluster, given.namespace, (RUN, GIT_HOST), work_in=namespace)
-    check_namespace(cluster, namespace)
+    for own in (given.namespace, namespace):
+        check_namespace(cluster, own)
     host = f"{NAME}.{namespace}.svc"
     folder = Path(tempfile.mkdtemp(prefix="git-to-pod-"))  # 0700: the accounts' passwords are in it
     try:

@@ -222,13 +222,29 @@ def test_a_missing_right_is_named_before_anything_is_applied(
     assert user.namespaces() == before
 
 
-def test_a_namespace_of_somebody_elses_is_left_alone(user: User, https: list[str]) -> None:
-    user.admin.kubectl("create", "namespace", "git-to-pod")
+@pytest.mark.parametrize("namespace", OWN)
+def test_a_namespace_of_somebody_elses_is_left_alone(user: User, namespace: str) -> None:
+    user.admin.kubectl("create", "namespace", namespace)
     try:
-        done = user.evaluate(*https, *accounts(user))
+        done = user.evaluate()
         assert done.returncode == 2
-        assert "was not made by an evaluation" in done.stderr
-        assert "git-to-pod" in user.namespaces()
+        assert f"--namespace {namespace}: exists and was not made by an evaluation" in done.stderr
+        assert user.namespaces() & set(OWN) == {namespace}
     finally:
-        user.admin.delete("/api/v1/namespaces/git-to-pod")
-        wait_for("its removal", lambda: "git-to-pod" not in user.namespaces(), 60)
+        user.admin.delete(f"/api/v1/namespaces/{namespace}")
+        wait_for("its removal", lambda: namespace not in user.namespaces(), 60)
+
+
+def test_without_the_git_hosts_rights_they_are_named_before_it_is_deployed(user: User) -> None:
+    binding = user.admin.get(f"{RBAC}/clusterrolebindings/{GIT_HOST}")
+    user.admin.delete(f"{RBAC}/clusterrolebindings/{GIT_HOST}")
+    try:
+        done = user.evaluate()
+    finally:
+        binding["metadata"] = {"name": GIT_HOST}
+        user.admin.call("POST", f"{RBAC}/clusterrolebindings", binding)
+    assert done.returncode == 2
+    assert (
+        "this user may not delete, get namespaces git-to-pod-git; get pods; create, get pods/portforward" in done.stderr
+    )
+    assert not user.namespaces() & set(OWN)
