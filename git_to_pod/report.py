@@ -140,13 +140,13 @@ def verdict_row(findings: Findings) -> str:
     """One tile for each requirement, one for the constraints, one for the load, each a link to its evidence."""
     tiles = []
     for name in REQUIREMENTS:
-        check = findings.requirements.get(name)
-        holds = bool(check and check.holds)
-        anchor, word = name if check else "Does-it-work?", "holds" if holds else "does not hold"
-        tiles.append(tile(anchor, holds, f"{name} {word}", SHORT[name]))
+        if check := findings.requirements.get(name):
+            tiles.append(tile(name, check.holds, f"{name} {'holds' if check.holds else 'does not hold'}", SHORT[name]))
+        else:
+            tiles.append(tile("Does-it-work?", None, f"{name} not tried", SHORT[name]))
     tried = [findings.constraints[name].holds for name in CONSTRAINTS if name in findings.constraints]
     held, of = sum(bool(holds) for holds in tried), len(CONSTRAINTS)
-    state = False if False in tried or not tried else (True if held == of else None)
+    state = False if False in tried else (True if held == of else None)
     tiles.append(tile("The-constraints", state, f"{held} of {of} hold", "constraints"))
     if sent := len(findings.responses):
         failed = len(findings.failed_requests)
@@ -179,9 +179,11 @@ def recommendation(findings: Findings) -> str:
 
 def measured_on(kubernetes: dict[str, str], images: Sequence[dict[str, str]], in_lab: bool) -> str:
     """One line; the tables at the end of the page say more."""
+    if not kubernetes:
+        return ""  # the run broke off before it looked
     where = "a real cluster of one machine, cut off from outside," if in_lab else "an existing cluster"
     cpus = f" with {kubernetes['cpus']} CPUs" if "cpus" in kubernetes else ""  # not every user may see them
-    host = ", the git host in it deployed for this run" if "git_host" in kubernetes else ""
+    host = ", a git server in it deployed for this run" if "git_host" in kubernetes else ""
     text = f"Measured on {date.today():%-d %B %Y} on {where}{cpus}{host}"
     ran = [f"{short(image['ref'])} ({SOURCES.get(image['source'], image['source'])})" for image in images]
     programs = names([f"Kubernetes {kubernetes.get('version', '?')}", *ran])
