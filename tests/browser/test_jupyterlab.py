@@ -58,7 +58,7 @@ class JupyterLab:
             saved = nbformat.read(self.notebook, as_version=4)
             if condition(saved):
                 return saved
-        raise AssertionError(f"not after {RUN_S} s; errors so far: {errors(saved)}")
+        raise AssertionError(f"not after {RUN_S} s; errors so far: {errors(saved)}; its end: {saved.cells[-1]}")
 
     def run_all(self) -> NotebookNode:
         """Every cell has been run by it, or one has failed."""
@@ -120,14 +120,16 @@ def test_the_pictures_can_be_seen(jupyterlab: JupyterLab) -> None:
 
 
 def test_one_more_trial_is_in_the_pictures(jupyterlab: JupyterLab) -> None:
-    page = jupyterlab.page
-    page.locator(".jp-CodeCell").last.locator(".cm-content").click()
-    page.keyboard.press("Escape")
-    page.keyboard.press("b")
-    page.keyboard.press("Enter")
+    page, cells = jupyterlab.page, jupyterlab.page.locator(".jp-CodeCell")
+    before = cells.count()
+    cells.last.locator(".cm-content").click()
+    page.locator('.jp-NotebookPanel-toolbar [data-command="notebook:insert-cell-below"]').click()
+    cells.nth(before).locator(".cm-content").click()
     page.keyboard.type("trials.push()")
     page.keyboard.press("Control+Enter")
-    page.get_by_text("push 4, ok. After it: ").wait_for(timeout=1000 * RUN_S)
+    last = jupyterlab.saved_when(lambda saved: bool(saved.cells[-1].execution_count)).cells[-1]
+    assert last.source == "trials.push()"
+    assert "push 4, ok. After it: " in last.outputs[-1]["data"]["text/html"], last.outputs
     jupyterlab.run_cell("plots.ecdf(findings)")
     page.get_by_text("n = 2 pushes and 1 restarts").wait_for()
 
