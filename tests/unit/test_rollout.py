@@ -92,3 +92,4 @@ def test_phases_in_order_pass() -> None:
 
 def test_a_negative_phase_fails_the_trial_and_says_which() -> None:
     assert order_of_phases({"polled": 1.5, "published": 1.2}) == "failed: published 0.300 s before polled"
+    assert order_of_phases({"published": 1.501, "requested": 1.5}) == "ok"  # two streams, heard in two threads
