@@ -113,7 +113,7 @@ FAULTS = (
     Fault("200 MB in one commit", push=lambda b: b.push("200 MB", big_mb=200), undo=push_one, limit_s=120),
     Fault("API server down for 20 s", lambda b: b.component("stop", "kube-apiserver"),
           undo=lambda b: b.component("start", "kube-apiserver"), lasts_s=20, limit_s=180,
-          note="kube-proxy and Reloader wait longer after each failed try, client-go up to a minute, before they ask again"),
+          note="client-go in kube-proxy and Reloader waits longer after each failed try, up to a minute"),
     Fault("Reloader down", lambda b: b.scale("reloader", 0),
           push=then(push_one, lambda b: b.wait_published()), undo=lambda b: b.scale("reloader", 1),
           lasts_s=2, blocks=True),
