@@ -180,8 +180,15 @@ def pollers(recorder: Recorder, pods: int, period_s: float, files: int) -> Objec
     git_sync["volumeMounts"] = [mount for mount in git_sync["volumeMounts"] if mount["name"] not in unwanted]
     git_sync["args"] = [argument for argument in git_sync["args"] if "exechook" not in argument]
     git_sync["env"] = [{"name": "GITSYNC_REF", "value": BRANCH}, {"name": "GITSYNC_PERIOD", "value": f"{period_s}s"}]
+    request_little(pod)
     git_sync["env"].append({"name": "FILES", "value": str(files)})  # new pods for a new repository
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": POLLERS}, "spec": spec}
+
+
+def request_little(pod: Object) -> None:
+    """So many pods would ask for more than one small node has; what they use is what is measured."""
+    for container in pod["containers"]:
+        container["resources"]["requests"] = {"cpu": "1m", "memory": "1Mi"}
 
 
 def wait_settled(recorder: Recorder, app: str, pods: int, timeout_s: float) -> None:
@@ -217,7 +224,7 @@ def measure_restarts(cluster: Cluster, recorder: Recorder, settings: Settings, p
     """The app, restarted with more and more replicas."""
     name, path = "scale-app", f"/apis/apps/v1/namespaces/{settings.namespace}/deployments"
     patient, found = replace(settings, timeout_s=3 * settings.timeout_s), []
-    restart.put(cluster, recorder, settings, name, lambda pod: None)
+    restart.put(cluster, recorder, settings, name, request_little)
     for number, replicas in enumerate(REPLICAS):
         progress.bar(number, len(REPLICAS), f"restarting {replicas} replicas")
         cluster.patch(f"{path}/{name}", {"spec": {"replicas": replicas}})
