@@ -1,4 +1,4 @@
-"""What the tests share: one lab for the session, and the choice of its images."""
+"""What the tests share: one lab for the session, the choice of its images, and one short run on it."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lab import LabError, client
+from tests.one_run import Run, evaluate
 
 UPSTREAM_IMAGES = "GIT_TO_POD_UPSTREAM_IMAGES"  # a folder with archives of the upstream git-sync and Reloader
 
@@ -31,6 +32,12 @@ def lab(pytestconfig: pytest.Config) -> Iterator[dict[str, Any]]:
 
     with client.running(Path(folder) if folder else None, report, gitea=True) as running:
         yield asdict(running)
+
+
+@pytest.fixture(scope="session")
+def short_run(lab: dict[str, Any]) -> Run:  # it must be up
+    """Two commits, for the tests of the notebook and of the page."""
+    return evaluate("--commits", "2")
 
 
 def pytest_report_header() -> str:

@@ -12,8 +12,8 @@ from typing import Any
 import nbformat
 from IPython.display import HTML
 from nbformat import NotebookNode
-from one_run import ROOT
-from samples import SETTINGS
+from tests.one_run import ROOT
+from tests.samples import SETTINGS
 
 from git_to_pod import alternatives, export, faults, providers, restart, verdict
 from git_to_pod.evidence import EXPERIMENTS, Evidence

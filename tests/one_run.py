@@ -1,8 +1,7 @@
-"""One short evaluation on the lab, shared by the tests of the notebook and of the page."""
+"""An evaluation on the lab, as a command of its own."""
 
 from __future__ import annotations
 
-import functools
 import json
 import subprocess
 import sys
@@ -39,12 +38,6 @@ def evaluate(*options: str, timeout_s: float = 420) -> Run:
     command = [sys.executable, "-m", "git_to_pod.evaluate", "--namespace", NAMESPACE, "--output", str(folder), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False)
     return Run(folder, done.returncode, done.stdout, done.stderr)
-
-
-@functools.cache
-def a_short_run() -> Run:
-    """Two commits, once for the whole session."""
-    return evaluate("--commits", "2")
 
 
 def started_with(variable: str) -> dict[int, str]:

@@ -1,22 +1,15 @@
-"""The run that the tests look at, and the browser that they look with."""
+"""The browser that the tests look with."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from one_run import Run, a_short_run
 from playwright.sync_api import Browser, sync_playwright
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
-
-
-@pytest.fixture(scope="session")
-def short_run(lab: dict[str, Any]) -> Run:  # it must be up
-    return a_short_run()
 
 
 @pytest.fixture(scope="session")

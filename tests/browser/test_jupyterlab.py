@@ -14,7 +14,7 @@ from typing import Any
 import nbformat
 import pytest
 from nbformat import NotebookNode
-from one_run import ROOT, started_with
+from tests.one_run import ROOT, started_with
 from playwright.sync_api import Browser, Page
 
 from git_to_pod.cluster import Cluster

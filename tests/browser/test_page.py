@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from made_up import second_page
-from one_run import Run
+from tests.made_up import second_page
+from tests.one_run import Run
 from playwright.sync_api import Browser, Page, Request
 
 DESKTOP, PHONE = (1280, 900), (390, 844)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kubectl import NAMESPACE, Kubectl, manifest
+from tests.contract.kubectl import NAMESPACE, Kubectl, manifest
 
 from git_to_pod.repository import Account
 from git_to_pod.settings import Credentials

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Branch, image_of
-from kubectl import Kubectl, manifest
+from tests.contract.conftest import Branch, image_of
+from tests.contract.kubectl import Kubectl, manifest
 
 # Notes when, for which commit and where it runs; fails while there is a file /tmp/refuse.
 HOOK = """#!/bin/sh

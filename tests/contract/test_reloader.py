@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import image_of
-from kubectl import MANIFESTS, NAMESPACE, Kubectl, manifest
+from tests.contract.conftest import image_of
+from tests.contract.kubectl import MANIFESTS, NAMESPACE, Kubectl, manifest
 
 STAMP = "second STAKATER_GIT_COMMIT_CONFIGMAP"
 READER = {"name": "commit", "valueFrom": {"configMapKeyRef": {"name": "git-commit", "key": "commit"}}}

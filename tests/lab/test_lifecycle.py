@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from traces import traces, until
+from tests.lab.traces import traces, until
 
 from lab import LabError, build, client, images, oci, paths
 from lab.tools import Runner

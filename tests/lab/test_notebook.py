@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from one_run import ROOT, started_with
-from traces import traces, until
+from tests.one_run import ROOT, started_with
+from tests.lab.traces import traces, until
 
 from lab import paths
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from one_run import ROOT
+from tests.one_run import ROOT
 
 from git_to_pod.cluster import Cluster
 from git_to_pod.settings import Parameters

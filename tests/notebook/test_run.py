@@ -13,7 +13,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from one_run import NAMESPACE, ROOT, Run, evaluate, started_with
+from tests.one_run import NAMESPACE, ROOT, Run, evaluate, started_with
 
 from git_to_pod.cluster import Cluster
 from git_to_pod.findings import CONSTRAINTS, REQUIREMENTS

@@ -8,7 +8,7 @@ import nbformat
 import papermill
 import pytest
 from nbformat import NotebookNode
-from one_run import ROOT
+from tests.one_run import ROOT
 
 from git_to_pod.settings import Parameters, parameters_cell
 

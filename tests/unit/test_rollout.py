@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from samples import deployment, pod, published
+from tests.samples import deployment, pod, published
 
 from git_to_pod.observe import Event
 from git_to_pod.rollout import Rollout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from samples import SETTINGS
+from tests.samples import SETTINGS
 
 from git_to_pod.observe import Recorder
 from git_to_pod.trials import Trials

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samples import SETTINGS
+from tests.samples import SETTINGS
 
 from git_to_pod.evidence import Evidence
 from git_to_pod.model import Line, fit
