@@ -139,7 +139,7 @@ def cluster_for(given: Parameters, images: Path | None, terminal: Terminal, full
 
         terminal.stage("starting the lab: one Kubernetes node and a git host")
         try:
-            with lab.running(images, terminal.stage, gitea=full):
+            with lab.running(images, terminal.stage, extras=full):
                 yield
                 terminal.stage("stopping the lab")
         except lab.LabError as error:

@@ -11,28 +11,30 @@ from dataclasses import dataclass
 
 from git_to_pod.cluster import Cluster, Object, wait_for
 from git_to_pod.findings import html_table
-from git_to_pod.observe import Recorder
+from git_to_pod.observe import Recorder, is_complete
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from lab import Lab
 
 SIZES = (1, 50, 200, 500)
 LABEL = {"git-to-pod/fan-out": "true"}
+NODE = "simulated"
 CONFIG_MAP = "fan-out"  # so that the app itself stays out of it
 WRITES = re.compile(r'^apiserver_request_total\{.*verb="(?:POST|PUT|PATCH|APPLY|DELETE)".*\} (\d+)', re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Fan:
-    """One publication followed by so many Deployments without pods: what Reloader does does not depend on pods."""
+    """One publication followed by so many Deployments, whose pods are simulated."""
 
     experiment: str
     deployments: int
     last_patched_s: float
+    last_restarted_s: float  # its rollout complete
     api_writes: int  # by everyone, Kubernetes' own controllers included
     reloader_cpu_s: float
     reloader_memory_bytes: int
-    simulated: str = "Deployments with 0 replicas"
+    simulated: str
 
 
 def run_fan_out(cluster: Cluster, recorder: Recorder, settings: Settings, lab: Lab, progress: Progress) -> list[Fan]:
@@ -40,10 +42,12 @@ def run_fan_out(cluster: Cluster, recorder: Recorder, settings: Settings, lab: L
     config_maps = f"/api/v1/namespaces/{settings.namespace}/configmaps"
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CONFIG_MAP}, "data": {"commit": "none"}}
     cluster.apply(config_maps, body)
+    if lab.simulated_nodes:
+        cluster.apply("/api/v1/nodes", node(lab))
     found, there = [], 0
     for number, size in enumerate(SIZES):
         progress.bar(number, len(SIZES), f"one commit, {size} Deployments")
-        create(cluster, recorder, settings, range(there, size))
+        create(cluster, recorder, settings, lab, range(there, size))
         there = size
         quiet(cluster, settings)
         found.append(publish(cluster, recorder, settings, lab, size))
@@ -51,25 +55,38 @@ def run_fan_out(cluster: Cluster, recorder: Recorder, settings: Settings, lab: L
     path = f"/apis/apps/v1/namespaces/{settings.namespace}/deployments"
     cluster.call("DELETE", path, query={"labelSelector": "git-to-pod/fan-out"})
     cluster.delete(f"{config_maps}/{CONFIG_MAP}")
+    wait_for("their pods gone", lambda: not recorder.all("Pod", **LABEL), 10 * settings.timeout_s, pause_s=1)
+    cluster.delete(f"/api/v1/nodes/{NODE}")
     return found
 
 
-def create(cluster: Cluster, recorder: Recorder, settings: Settings, numbers: range) -> None:
+def node(lab: Lab) -> Object:
+    """One whose kubelet is KWOK; only pods that ask for it get there."""
+    taint = {"key": NODE, "effect": "NoSchedule"}
+    room = {"cpu": "1000", "memory": "1000Gi", "pods": "10000"}
+    metadata = {"name": NODE, "labels": lab.simulated_nodes}
+    status = {"allocatable": room, "capacity": room}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"taints": [taint]}, "status": status}
+
+
+def create(cluster: Cluster, recorder: Recorder, settings: Settings, lab: Lab, numbers: range) -> None:
     app = recorder.get("Deployment", "app")
     assert app, "the app is deployed first"
     path = f"/apis/apps/v1/namespaces/{settings.namespace}/deployments"
 
     def one(number: int) -> Object:
-        return cluster.call("POST", path, deployment(app, f"fan-{number}"))
+        return cluster.call("POST", path, deployment(app, f"fan-{number}", lab))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(one, numbers))
 
 
-def deployment(app: Object, name: str) -> Object:
-    """The app's, with no replicas, following a ConfigMap of its own."""
-    spec = copy.deepcopy(app["spec"]) | {"replicas": 0, "selector": {"matchLabels": {"app": name}}}
-    spec["template"]["metadata"] = {"labels": {"app": name}}
+def deployment(app: Object, name: str, lab: Lab) -> Object:
+    """The app's, with one simulated pod or none, following a ConfigMap of its own."""
+    replicas = 1 if lab.simulated_nodes else 0
+    spec = copy.deepcopy(app["spec"]) | {"replicas": replicas, "selector": {"matchLabels": {"app": name}}}
+    spec["template"]["metadata"] = {"labels": {"app": name} | LABEL}
+    spec["template"]["spec"] |= {"nodeSelector": lab.simulated_nodes, "tolerations": [{"operator": "Exists"}]}
     metadata = {
         "name": name,
         "labels": LABEL,
@@ -87,7 +104,7 @@ def quiet(cluster: Cluster, settings: Settings) -> None:
         before, last = last, writes(cluster)
         return last - before <= 6
 
-    wait_for("a cluster at rest", at_rest, 3 * settings.timeout_s, lambda: f"{last} writes so far", pause_s=2)
+    wait_for("a cluster at rest", at_rest, 10 * settings.timeout_s, lambda: f"{last} writes so far", pause_s=2)
 
 
 def publish(cluster: Cluster, recorder: Recorder, settings: Settings, lab: Lab, size: int) -> Fan:
@@ -98,22 +115,29 @@ def publish(cluster: Cluster, recorder: Recorder, settings: Settings, lab: Lab, 
     path = f"/api/v1/namespaces/{settings.namespace}/configmaps/{CONFIG_MAP}"
     cluster.patch(path, {"data": {"commit": secrets.token_hex(20)}})
     patched: dict[str, float] = {}
+    restarted: dict[str, float] = {}
 
-    def all_patched() -> bool:
+    def all_restarted() -> bool:
         nonlocal position
         events = recorder.events[position:]
         position += len(events)
-        ours = [event for event in events if event.kind == "Deployment" and event.name in before]
-        for event in ours:
+        for event in events:
+            if event.kind != "Deployment" or event.name not in before:
+                continue
             if event.object["spec"]["template"] != before[event.name]:
                 patched.setdefault(event.name, event.instant)
-        return len(patched) == size
+                if is_complete(event.object):
+                    restarted.setdefault(event.name, event.instant)
+        return len(restarted) == size
 
-    words = lambda: f"{len(patched)} of {size} patched"  # noqa: E731
-    recorder.wait_for(f"{size} templates patched", all_patched, 3 * settings.timeout_s, words)
+    words = lambda: f"{len(patched)} of {size} patched, {len(restarted)} restarted"  # noqa: E731
+    recorder.wait_for(f"{size} Deployments restarted", all_restarted, 10 * settings.timeout_s, words)
     quiet(cluster, settings)
     cpu_after_s, memory = reloader(lab)
-    return Fan("fan-out", size, max(patched.values()) - started, writes(cluster) - written, cpu_after_s - cpu_s, memory)
+    simulated = "one pod each, on a node simulated by KWOK" if lab.simulated_nodes else "Deployments with 0 replicas"
+    last_patched_s, last_restarted_s = (max(instants.values()) - started for instants in (patched, restarted))
+    api_writes = writes(cluster) - written
+    return Fan("fan-out", size, last_patched_s, last_restarted_s, api_writes, cpu_after_s - cpu_s, memory, simulated)
 
 
 def writes(cluster: Cluster) -> int:
@@ -134,8 +158,8 @@ def reloader(lab: Lab) -> tuple[float, int]:
 def finding(fans: list[Fan]) -> str:
     """The title, computed."""
     last = fans[-1]
-    told = f"One commit reaches {last.deployments} Deployments' templates in {last.last_patched_s:.1f} s"
-    return f"{told} ({last.simulated})"
+    told = f"one commit reaches the last of {last.deployments} Deployments after {last.last_patched_s:.1f} s and the "
+    return f"{told}last is restarted after {last.last_restarted_s:.1f} s ({last.simulated})"
 
 
 def shown(fans: list[Fan]) -> str:
@@ -144,6 +168,7 @@ def shown(fans: list[Fan]) -> str:
         {
             "Deployments": str(f.deployments),
             "last template patched after": f"{f.last_patched_s:.2f} s",
+            "last restarted after": f"{f.last_restarted_s:.2f} s",
             "API writes": f"{f.api_writes:,}",
             "Reloader, CPU seconds": f"{f.reloader_cpu_s:.2f}",
             "Reloader, memory at most": f"{f.reloader_memory_bytes / 2**20:.0f} MiB",

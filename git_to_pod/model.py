@@ -24,7 +24,10 @@ class Line:
 
 
 def fit(points: Sequence[tuple[float, float]], resamples: int = 1000, seed: int = 1) -> Line:
-    """Least squares; the interval holds the middle 95 % of the slopes of resampled points."""
+    """Least squares, through the origin where the line would start below it: nothing costs less than nothing.
+
+    The interval holds the middle 95 % of the slopes of resampled points.
+    """
     intercept, slope = least_squares(points)
     chance = random.Random(seed)
     drawn = (chance.choices(points, k=len(points)) for _ in range(resamples))
@@ -37,8 +40,11 @@ def fit(points: Sequence[tuple[float, float]], resamples: int = 1000, seed: int 
 
 
 def least_squares(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Intercept, which is not negative, and slope."""
     n = len(points)
     mean_x, mean_y = sum(x for x, _ in points) / n, sum(y for _, y in points) / n
     across = sum((x - mean_x) ** 2 for x, _ in points)
     slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / across if across else 0.0
+    if mean_y < slope * mean_x:
+        return 0.0, sum(x * y for x, y in points) / sum(x * x for x, _ in points)
     return mean_y - slope * mean_x, slope

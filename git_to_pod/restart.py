@@ -51,19 +51,15 @@ def containers(pod: POD) -> dict[str, dict[str, Any]]:
 
 
 def without_hooks(pod: POD) -> None:
-    """Both containers start at once; nginx is Ready when a probe finds content."""
+    """Both containers start at once, git-sync first; nginx is Ready when a probe finds content."""
+    pod["containers"].sort(key=lambda container: str(container["name"]))
     for container in pod["containers"]:
         container.get("lifecycle", {}).pop("postStart", None)
 
 
-def git_sync_waits(pod: POD) -> None:
+def git_sync_first(pod: POD) -> None:
     without_hooks(pod)
     containers(pod)["git-sync"]["lifecycle"] = {"postStart": wait_until(CONTENT)}
-
-
-def git_sync_last_waits(pod: POD) -> None:
-    git_sync_waits(pod)
-    pod["containers"].reverse()
 
 
 def nginx_waits(pod: POD) -> None:
@@ -106,9 +102,8 @@ def init_container(pod: POD) -> None:
 
 
 WAYS: dict[str, tuple[str, Callable[[POD], None]]] = {
-    DEPLOYED: ("manifests/app-deployment.yaml", lambda pod: None),
-    "git-sync waits": ("git-sync first; its postStart waits for content, only then nginx is started", git_sync_waits),
-    "git-sync last, waits": ("nginx first; git-sync's postStart waits for content", git_sync_last_waits),
+    DEPLOYED: ("nginx first; git-sync's postStart waits for content", lambda pod: None),
+    "git-sync first, waits": ("git-sync's postStart waits for content, only then nginx is started", git_sync_first),
     "nginx waits": ("git-sync first; nginx's postStart waits for content and for nginx to listen", nginx_waits),
     "startup probe waits": ("both start at once; a startup probe ends when there is content", probe_waits),
     "nobody waits": ("both start at once; the readiness probe decides, once a second", without_hooks),

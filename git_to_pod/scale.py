@@ -96,8 +96,8 @@ class Counters:
     """What has been used up so far."""
 
     time_s: float
-    host_cpu_s: float
-    node_cpu_s: float
+    host_cpu_s: dict[str, float]  # by process
+    node_cpu_s: dict[str, float]
     traffic_bytes: int
 
 
@@ -143,8 +143,8 @@ def measure_polls(
                 period_s,
                 files,
                 polls / took,
-                (after.host_cpu_s - before.host_cpu_s) / took,
-                (after.node_cpu_s - before.node_cpu_s) / took,
+                used(before.host_cpu_s, after.host_cpu_s) / took,
+                used(before.node_cpu_s, after.node_cpu_s) / took,
                 (after.traffic_bytes - before.traffic_bytes) / took,
             )
         )
@@ -200,12 +200,15 @@ def wait_settled(recorder: Recorder, app: str, pods: int, timeout_s: float) -> N
 
 def counters(lab: Lab) -> Counters:
     """From the kernel's own figures: every process of the git host, and git-sync with what it started."""
-    names = {"git-host": None, "node": "git-sync"}
-    cpu = {place: sum(cpu_seconds(lab, place, only).values()) for place, only in names.items()}
     lines = lab.run_in("git-host", "cat", "/proc/net/dev").stdout.splitlines()
     fields = [line.split(":")[1].split() for line in lines if ":" in line and not line.strip().startswith("lo:")]
     traffic = sum(int(field[0]) + int(field[8]) for field in fields)
-    return Counters(time.monotonic(), cpu["git-host"], cpu["node"], traffic)
+    return Counters(time.monotonic(), cpu_seconds(lab, "git-host"), cpu_seconds(lab, "node", "git-sync"), traffic)
+
+
+def used(before: dict[str, float], after: dict[str, float]) -> float:
+    """CPU seconds of the processes that are still there: one that has ended took its counter with it."""
+    return sum(seconds - before.get(process, 0.0) for process, seconds in after.items())
 
 
 def cpu_seconds(lab: Lab, place: str, only: str | None = None) -> dict[str, float]:

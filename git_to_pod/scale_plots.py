@@ -59,13 +59,16 @@ def fan_out(scale: Scale) -> Chart:
 
     def draw(canvas: Canvas, narrow: bool) -> None:
         left, right = canvas.subplots(2, 1) if narrow else canvas.subplots(1, 2)
-        with_model(left, [(f.deployments, f.last_patched_s) for f in scale.fans], fans, theme.CHAIN_1, "")
+        with_model(left, [(f.deployments, f.last_patched_s) for f in scale.fans], fans, theme.CHAIN_1, "told")
+        sizes, ends = [f.deployments for f in scale.fans], [f.last_restarted_s for f in scale.fans]
+        left.scatter(sizes, ends, s=26, fc="none", ec=theme.CHAIN_1, label="restarted")
+        left.legend(frameon=False, loc="upper left")
         left.set(xlim=(0, None), ylim=(0, None), xlabel="Deployments that follow one commit", ylabel="s to the last")
         with_model(right, [(r.pods, r.restart_s) for r in scale.restarts], restarts, theme.RESTART_1, "")
         right.set(xlim=(0, None), ylim=(0, None), xlabel="replicas of one app", ylabel="s to restart all")
 
     title = f"Each further Deployment is told {1000 * fans.slope:.0f} ms later; each further replica on this machine "
     title += f"adds {1000 * restarts.slope:.0f} ms to a restart"
-    note = f"n = {fans.n} sizes and {restarts.n} restarts; the Deployments on the left have no pods (simulated). "
+    note = f"n = {fans.n} sizes and {restarts.n} restarts; on the left: {scale.fans[0].simulated}. "
     note += "Band: the slope's 95% interval."
     return Chart(title, note, f"{title}. {note}", draw, height=280, narrow_height=480)

@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
+from git_to_pod.alternatives import BURST, GAP_S
 from git_to_pod.evidence import EXPERIMENTS, Evidence, Row, section
 from git_to_pod.findings import html_table, names
 from git_to_pod.model import Line
+from git_to_pod.sizes import sizes
 
 DEPLOYED = "one poller, pinned pods, Reloader"
 PATIENCE_S = 60.0  # within which the last Deployment should be told of a commit
@@ -69,13 +71,13 @@ FAULTS: dict[str, Callable[[Row], bool]] = {
     "lets the published commit go back": lambda r: any(r["went_backwards"].values()),
     "changes files under a running app": lambda r: not r["files_changed_before_restart"].startswith("0 "),
     "drops requests": lambda r: r["requests"]["failed"] > 0,
-    "does not take content over its limit": lambda r: bool(r["content_limit_bytes"]),
+    "takes no content over {content_limit_bytes:,} bytes": lambda r: bool(r["content_limit_bytes"]),
     "did not restart in time": lambda r: not math.isfinite(r["push_to_restarted_s"]["median"]),
 }
 
 
 def faults_of(row: Row) -> list[str]:
-    return [words for words, has in FAULTS.items() if has(row)]
+    return [words.format_map(row) for words, has in FAULTS.items() if has(row)]
 
 
 def recommended(rows: Sequence[Row]) -> Row | None:
@@ -105,8 +107,10 @@ def recommendation(evidence: Evidence, fan_out: Line | None = None) -> list[str]
 
 
 def use(best: Row) -> str:
+    deployed = best["name"] == DEPLOYED
+    what = "git-sync and Reloader, with one poller and pinned pods," if deployed else f"“{best['name']}”"
     return (
-        f"Use {best['name']}, for files that an application reads at its start: a push is on all replicas after "
+        f"Use {what} for files that an application reads at its start: a push is on all replicas after "
         f"{seconds(best['push_to_restarted_s'])}, {best['requests']['failed']} of {best['requests']['sent']:,} "
         "requests failed meanwhile, and no published commit went back or was lost."
     )
@@ -131,16 +135,13 @@ def settings() -> str:
 
 
 def instead(best: Row, rows: Sequence[Row]) -> str:
-    """What speaks for and against each of the others, in figures."""
+    """At what size each of the others costs less, and what speaks against it."""
+    others = [row for row in rows if row is not best]
+    cheaper = {line["way"]: line["costs less"] for line in sizes([best, *others])}
     said = []
-    for row in rows:
-        if row is best:
-            continue
-        better = [name for name, (_, less) in CRITERIA.items() if less(row) < less(best)]
-        figures = [f"{name}: {CRITERIA[name][0](row)}, not {CRITERIA[name][0](best)}" for name in better[:3]]
-        against = faults_of(row)
-        words = f"{row['name']} is better in {'; '.join(figures)}" if figures else f"{row['name']} is better in nothing"
-        said.append(f"{words}, but {names(against)}" if against else words)
+    for row in others:
+        words = f"“{row['name']}” costs less {cheaper.get(row['name'], 'at a size that was not looked at')}"
+        said.append(f"{words}, but {names(against)}" if (against := faults_of(row)) else words)
     return f"Of the others, {'; '.join(said)}." if said else "Nothing else was tried."
 
 
@@ -148,8 +149,9 @@ def change(evidence: Evidence, best: Row) -> str:
     """What would turn the answer."""
     broken = [row["name"] for row in evidence.rows.get("faults", []) if not row["held"]]
     bursts = max(best["rollouts_per_burst"].values())
-    words = f"The answer changes if pushes come faster than restarts (a burst of fast pushes made {bursts})"
-    return words + (f", or if one of these must not happen: {names(broken)}." if broken else ".")
+    words = "The answer changes if pushes come faster than restarts and each restart counts "
+    words += f"({BURST} pushes {GAP_S} s apart made up to {bursts})"
+    return words + (f", or if what it does not mend by itself must not happen: {names(broken)}." if broken else ".")
 
 
 def table(rows: Sequence[Row]) -> list[dict[str, str]]:

@@ -16,7 +16,8 @@ def parser() -> argparse.ArgumentParser:
     for verb, text in (("up", "start the lab"), ("images", "list each image with its source and digest")):
         one = verbs.add_parser(verb, help=text)
         one.add_argument("--images", type=Path, metavar="DIR", help="OCI or docker archives to use (*.tar)")
-    verbs.choices["up"].add_argument("--gitea", action="store_true", help="Gitea too, as a second git host")
+    extras = "also Gitea, a second git host, and KWOK, which simulates nodes"
+    verbs.choices["up"].add_argument("--extras", action="store_true", help=extras)
     verbs.add_parser("down", help="end the lab and leave a clean machine")
     verbs.add_parser("status", help="say whether a lab runs, and where")
     verbs.add_parser("kubeconfig", help="print the path of the lab's kubeconfig")
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    client.up(arguments.images, print, owned=False, gitea=arguments.gitea)
+    client.up(arguments.images, print, owned=False, extras=arguments.extras)
     print(f"kubectl --kubeconfig {client.find().kubeconfig} get pods --all-namespaces")
     return 0
 

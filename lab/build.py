@@ -81,14 +81,15 @@ MODULES = (
     GoModule("toxiproxy", {"toxiproxy": "github.com/Shopify/toxiproxy/v2/cmd/server"}),
     GoModule("standins", {name: f"./cmd/{name}" for name in ("git-sync", "reloader", "pause")}),
 )  # fmt: skip
-# Only for those who ask for it. Left out: two importers of other hosts' projects, which nothing here uses and whose own
-# modules the module proxy does not have.
+# Only for those who ask for them. Left out of Gitea: two importers of other hosts' projects, which nothing here uses
+# and whose own modules the module proxy does not have.
 GITEA = AlteredModule(
     "gitea", {"gitea": "gitea.dev"},
     {"main.Version": "1.27.3"},
     without=("services/migrations/gitea_downloader.go", "services/migrations/gitlab.go"),
     data=("options", "public", "templates"),
 )  # fmt: skip
+KWOK = GoModule("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"})
 
 
 @dataclass(frozen=True)
@@ -153,9 +154,9 @@ def build(runner: Runner) -> Built:
             raise
 
 
-def build_gitea(runner: Runner) -> Path:
-    """The folder with Gitea's program and what it reads from disk; takes a few minutes, once."""
-    return _build_module(GITEA, runner)
+def build_extras(runner: Runner) -> tuple[Path, Path]:
+    """The folders with Gitea, what it reads from disk included, and with KWOK; takes a few minutes, once."""
+    return _build_module(GITEA, runner), _build_module(KWOK, runner)
 
 
 def _folder(module: GoModule) -> Path:

@@ -34,9 +34,9 @@ class Lab:
     proxy_api: str  # Toxiproxy's own, reached from this machine only
     git_passwords: str  # the accounts that the git host knows over HTTPS, read at every request
     git_log: str  # the git host's access log; its format is in config/git/nginx.conf
-    gitea: dict[
-        str, str
-    ]  # Gitea's repository, push_url, ssh_repository, ssh_push_url, token; empty where not asked for
+    # Gitea's repository, push_url, ssh_repository, ssh_push_url, token; and below: both empty without the extras
+    gitea: dict[str, str]
+    simulated_nodes: dict[str, str]  # the label of nodes whose kubelet is KWOK
     images: list[dict[str, str]]
     timings_s: dict[str, float]
     node_pid: int
@@ -60,14 +60,14 @@ def find() -> Lab:
     return Lab(**{field.name: state[field.name] for field in fields(Lab)})
 
 
-def up(images: Path | None, report: Callable[[str], None], owned: bool, gitea: bool = False) -> subprocess.Popen[str]:
-    """Start a lab, with Gitea beside the git host if asked; return its supervisor when it is up.
+def up(images: Path | None, report: Callable[[str], None], owned: bool, extras: bool = False) -> subprocess.Popen[str]:
+    """Start a lab, if asked with the extras of the second notebook; return its supervisor when it is up.
 
     An owned lab ends when this process does, however it ends.
     """
     supervisor = subprocess.Popen(
         [sys.executable, "-m", "lab.supervisor", *(["--owned"] if owned else []),
-         *(["--gitea"] if gitea else []), *([f"--images={images.resolve()}"] if images else [])],
+         *(["--extras"] if extras else []), *([f"--images={images.resolve()}"] if images else [])],
         cwd=PROJECT, text=True, start_new_session=True,
         stdin=subprocess.PIPE if owned else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=_errors_file(),
     )  # fmt: skip
@@ -87,9 +87,9 @@ def up(images: Path | None, report: Callable[[str], None], owned: bool, gitea: b
 
 
 @contextlib.contextmanager
-def running(images: Path | None = None, report: Callable[[str], None] = print, gitea: bool = False) -> Iterator[Lab]:
+def running(images: Path | None = None, report: Callable[[str], None] = print, extras: bool = False) -> Iterator[Lab]:
     """A lab for as long as the block lasts: `with running() as lab: ...`."""
-    supervisor = up(images, report, owned=True, gitea=gitea)
+    supervisor = up(images, report, owned=True, extras=extras)
     try:
         yield find()
     finally:

@@ -17,7 +17,7 @@ import time
 from multiprocessing.connection import Listener
 from pathlib import Path
 
-from lab import build, cgroups, gitea, githost, images, network, node, pki, store
+from lab import build, cgroups, gitea, githost, images, kwok, network, node, pki, store
 from lab.errors import LabError
 from lab.namespace import Namespace
 from lab.paths import CACHE, LOCK, LOGS, RUN, STATE
@@ -30,9 +30,9 @@ CONTROL = RUN / "control"  # a socket that takes (verb, component name)
 class Supervisor:
     """One lab, from its build to its end."""
 
-    def __init__(self, archives: Path | None, with_gitea: bool) -> None:
+    def __init__(self, archives: Path | None, with_extras: bool) -> None:
         self._archives = archives
-        self._with_gitea = with_gitea
+        self._with_extras = with_extras
         self._began = time.monotonic()
         self._spaces: list[Namespace] = []
         self._processes: dict[str, Process] = {}
@@ -43,7 +43,7 @@ class Supervisor:
         build.check_host()
         runner = Runner(self._report)
         built = build.build(runner)
-        gitea_built = build.build_gitea(runner) if self._with_gitea else None
+        extras = build.build_extras(runner) if self._with_extras else None
         resolved = images.resolve(built, self._archives, runner)
         imported = store.prepare(built, resolved, self._report)
         build_s = time.monotonic() - self._began
@@ -65,8 +65,9 @@ class Supervisor:
         self._processes.update(kubernetes.processes)
         ready_s = time.monotonic() - started
         self._report(f"node Ready, {len(resolved)} images imported, after {ready_s:.1f} s")
-        if gitea_built:
-            self._processes["gitea"] = gitea.start(git_space, gitea_built)
+        if extras:
+            self._processes["gitea"] = gitea.start(git_space, extras[0])
+            self._processes["kwok"] = kwok.start(node_space, extras[1])
         kubernetes.wait_dns()
         timings = {"build": build_s, "node_ready": ready_s, "lab_up": time.monotonic() - started}
         self._write_state(resolved, {name: round(seconds, 3) for name, seconds in timings.items()})
@@ -129,7 +130,8 @@ class Supervisor:
             "proxy_api": githost.PROXY_API,
             "git_passwords": str(githost.PASSWORDS),
             "git_log": str(githost.ACCESS_LOG),
-            "gitea": gitea.STATE if self._with_gitea else {},
+            "gitea": gitea.STATE if self._with_extras else {},
+            "simulated_nodes": kwok.LABEL if self._with_extras else {},
             "images": [image.public() for image in resolved],
             "timings_s": timings_s,
             "node_pid": self._spaces[0].pid,
@@ -153,7 +155,7 @@ def main() -> int:
     """Run a lab from its start to its end. Exit status 0, 1 (failed; the last line printed says why)."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=Path)
-    parser.add_argument("--gitea", action="store_true")
+    parser.add_argument("--extras", action="store_true")
     parser.add_argument("--owned", action="store_true")
     arguments = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -169,7 +171,7 @@ def main() -> int:
         lock.flush()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, _interrupted)
-        supervisor = Supervisor(arguments.images, arguments.gitea)
+        supervisor = Supervisor(arguments.images, arguments.extras)
         try:
             supervisor.start()
             os.close(1)  # tells whoever waits that the lab is up

@@ -30,7 +30,7 @@ def lab(pytestconfig: pytest.Config) -> Iterator[dict[str, Any]]:
         with capture.global_and_fixture_disabled():
             print(f"\n{line}", end="", flush=True)
 
-    with client.running(Path(folder) if folder else None, report, gitea=True) as running:
+    with client.running(Path(folder) if folder else None, report, extras=True) as running:
         yield asdict(running)
 
 

@@ -12,8 +12,6 @@ from typing import Any
 import nbformat
 from IPython.display import HTML
 from nbformat import NotebookNode
-from tests.one_run import ROOT
-from tests.samples import SETTINGS
 
 from git_to_pod import alternatives, export, faults, providers, restart, verdict
 from git_to_pod.evidence import EXPERIMENTS, Evidence
@@ -23,6 +21,8 @@ from git_to_pod.faults_list import FAULTS
 from git_to_pod.progress import Progress
 from git_to_pod.scale import POINTS, REPLICAS, Poll, Restart, Scale
 from git_to_pod.statistics import figure
+from tests.one_run import ROOT
+from tests.samples import SETTINGS
 
 NOTEBOOK = ROOT / "notebooks" / "alternatives.ipynb"
 CHANCE = random.Random(1)
@@ -61,7 +61,8 @@ def made_up_scale() -> Scale:
         for pods, period, files, _ in POINTS
     ]
     restarts = [Restart("restart", pods, 2 + 0.11 * pods + CHANCE.random()) for pods in REPLICAS for _ in range(2)]
-    return Scale(polls, restarts, [Fan("fan-out", n, 0.4 + 0.02 * n, 9 * n, 0.01 * n, 30 << 20) for n in SIZES])
+    fans = [Fan("fan-out", n, 0.2 * n, 0.3 * n, 15 * n, 0.01 * n, 30 << 20, "made up") for n in SIZES]
+    return Scale(polls, restarts, fans)
 
 
 def made_up_names(folder: Path) -> dict[str, Any]:

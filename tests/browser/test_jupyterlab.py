@@ -14,10 +14,10 @@ from typing import Any
 import nbformat
 import pytest
 from nbformat import NotebookNode
-from tests.one_run import ROOT, started_with
 from playwright.sync_api import Browser, Page
 
 from git_to_pod.cluster import Cluster
+from tests.one_run import ROOT, started_with
 
 NAMESPACE = "git-to-pod-jupyterlab"
 RUN_S = 240

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Request
+
 from tests.made_up import second_page
 from tests.one_run import Run
-from playwright.sync_api import Browser, Page, Request
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
 

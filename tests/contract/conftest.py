@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.kubectl import NAMESPACE, Kubectl, manifest
 
 from git_to_pod.repository import Account
 from git_to_pod.settings import Credentials
+from tests.contract.kubectl import NAMESPACE, Kubectl, manifest
 
 TESTED = pytest.StashKey[list[str]]()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.contract.conftest import Branch, image_of
 from tests.contract.kubectl import Kubectl, manifest
 
@@ -68,7 +69,7 @@ def pods(kubectl: Kubectl, lab: dict[str, Any], branch: Branch, tmp_path_factory
 def pod(name: str, file: str, environment: dict[str, str]) -> dict[str, Any]:
     """The git-sync container of a manifest's pod template, alone and without access to the API."""
     spec = manifest(file)["spec"]["template"]["spec"]
-    container = spec["containers"][0]
+    container = next(one for one in spec["containers"] if one["name"] == "git-sync")
     spec |= {"containers": [container], "serviceAccountName": "default", "terminationGracePeriodSeconds": 2}
     spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] != "api-access"]
     container["volumeMounts"] = [mount for mount in container["volumeMounts"] if mount["name"] != "api-access"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tests.contract.conftest import image_of
 from tests.contract.kubectl import MANIFESTS, NAMESPACE, Kubectl, manifest
 

@@ -51,5 +51,5 @@ def test_every_host_is_read_from_and_refuses(rows: list[Row], settings: Settings
 def test_a_full_git_service_is_among_them(rows: list[Row]) -> None:
     ways = {row.authentication for row in rows if row.server.startswith("Gitea")}
     if not ways:
-        pytest.skip("the lab that is up was started without Gitea (scripts/lab up --gitea)")
+        pytest.skip("the lab that is up was started without Gitea (scripts/lab up --extras)")
     assert ways == {"password", "token", "deploy key"}

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.lab.traces import traces, until
 
 from lab import LabError, build, client, images, oci, paths
 from lab.tools import Runner
+from tests.lab.traces import traces, until
 
 ROOT = Path(__file__).parent.parent.parent
 UP = [sys.executable, "-m", "lab", "up"]

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.one_run import ROOT, started_with
-from tests.lab.traces import traces, until
 
 from lab import paths
+from tests.lab.traces import traces, until
+from tests.one_run import ROOT, started_with
 
 pytestmark = pytest.mark.usefixtures("no_lab")
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.one_run import ROOT
 
 from git_to_pod.cluster import Cluster
 from git_to_pod.settings import Parameters
+from tests.one_run import ROOT
 
 NAMESPACE = "git-to-pod-papermill"
 README = (ROOT / "README.md").read_text()

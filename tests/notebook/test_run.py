@@ -13,11 +13,11 @@ from typing import Any
 
 import nbformat
 import pytest
-from tests.one_run import NAMESPACE, ROOT, Run, evaluate, started_with
 
 from git_to_pod.cluster import Cluster
 from git_to_pod.findings import CONSTRAINTS, REQUIREMENTS
 from git_to_pod.trials import PUSH, plan
+from tests.one_run import NAMESPACE, ROOT, Run, evaluate, started_with
 
 
 @pytest.fixture

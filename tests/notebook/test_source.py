@@ -8,9 +8,9 @@ import nbformat
 import papermill
 import pytest
 from nbformat import NotebookNode
-from tests.one_run import ROOT
 
 from git_to_pod.settings import Parameters, parameters_cell
+from tests.one_run import ROOT
 
 PATH = ROOT / "notebooks" / "evaluation.ipynb"
 

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from tests.one_run import ROOT
 
 from git_to_pod.plots import SEGMENTS
 from git_to_pod.theme import NAMES
+from tests.one_run import ROOT
 
 STYLE = (ROOT / "git_to_pod" / "templates" / "report" / "style.css").read_text()
 COLOURS = {name: values for name, *values in re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", STYLE)}

@@ -9,14 +9,14 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.one_run import ROOT
-from tests.samples import SETTINGS, a_run
 
 from git_to_pod import plots
 from git_to_pod.export import contents, read
 from git_to_pod.findings import Check, EvaluationFailed, Findings, finite
 from git_to_pod.report import answer_html, recommendation, verdict
 from git_to_pod.trials import PLAIN, PUSH, RESTART, Trial, latencies, plan, row
+from tests.one_run import ROOT
+from tests.samples import SETTINGS, a_run
 
 LATENCIES = {
     "push_to_polled",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 
 import pytest
-from tests.samples import deployment, pod
 
 from git_to_pod.cluster import TimedOut, wait_for
 from git_to_pod.deploy import settled
 from git_to_pod.observe import Event, Recorder, described, is_complete, serving
+from tests.samples import deployment, pod
 
 
 class Clock:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from tests.samples import deployment, pod, published
-
 from git_to_pod.observe import Event
 from git_to_pod.rollout import Rollout
 from git_to_pod.trials import order_of_phases
+from tests.samples import deployment, pod, published
 
-BOTH = ("git-sync", "nginx")
+BOTH = ("nginx", "git-sync")
 A_RESTART = [
     published(1.0, "new"),
     deployment(1.1, "new"),
     pod(1.2, "app-3"),
     pod(1.3, "app-4"),
-    pod(1.7, "app-3", running=("git-sync",)),
+    pod(1.7, "app-3", running=("nginx",)),
     pod(1.8, "app-4", running=BOTH),
     pod(1.9, "app-3", running=BOTH, ready=True),
     pod(2.0, "app-4", running=BOTH, ready=True),
@@ -40,8 +39,8 @@ def test_each_phase_is_reached_with_the_last_pod_that_reaches_it() -> None:
         "published": 1.0,
         "requested": 1.1,
         "scheduled": 1.3,
-        "git_sync_running": 1.8,
-        "app_running": 1.9,
+        "app_running": 1.8,
+        "git_sync_running": 1.9,
         "ready": 2.0,
         "restarted": 2.3,
     }

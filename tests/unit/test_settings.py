@@ -131,6 +131,7 @@ def test_the_lab_that_is_up_fills_what_was_left_empty(tmp_path: Path, monkeypatc
         git_passwords=str(tmp_path / "passwords"),
         git_log=str(tmp_path / "access.log"),
         gitea={},
+        simulated_nodes={},
         images=[],
         timings_s={},
         node_pid=0,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from tests.samples import SETTINGS
 
 from git_to_pod.observe import Recorder
 from git_to_pod.trials import Trials
+from tests.samples import SETTINGS
 
 NOTHING = cast(Any, None)
 
