@@ -17,7 +17,6 @@ from git_to_pod.repository import GitError, Repository, open_repository
 from git_to_pod.settings import Settings
 from git_to_pod.trials import Trial, Trials, pause, served_commit
 
-RATE = 20  # requests a second to each rival's app: four of them share one machine
 BIG = "big.bin"
 BIG_BYTES = 2 * 2**20
 
@@ -93,7 +92,7 @@ class Rival:
         self.wait_served(commit)
 
     def start_load(self, like: Object) -> None:
-        self.load = Load(self.cluster, self.recorder, self.settings, RATE)
+        self.load = Load(self.cluster, self.recorder, self.settings)
         self.load.start(like)
 
     def commit(self, text: str) -> str:

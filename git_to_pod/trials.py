@@ -51,6 +51,7 @@ AWAITED = {
     "ready": "new pods to be Ready",
     "restarted": "old pods to be let go",
 }
+RELIST_S = 1.0  # the kubelet's period, which a pod that starts is at the mercy of
 RECEIPT_S = 0.01  # kinds are watched in threads of their own: what is heard closer together has no order
 TIMEOUTS_IN_A_ROW = 3  # after which the rest would only tell the same again
 
@@ -105,12 +106,12 @@ class Trial:
 
 
 def plan(commits: int, seed: int, period_s: float) -> list[tuple[str, float]]:
-    """Pushes and both baselines in one shuffled order. A push waits first, uniformly over one poll period, so that
-    pushes do not fall into step with the polls; the baselines have no poll to fall into step with."""
+    """Pushes and both baselines in one shuffled order. Each waits first, so that it does not fall into step: a push
+    uniformly over one poll period, a restart over the second after which the kubelet looks at its pods again."""
     chance = random.Random(seed)
     kinds = [PUSH, RESTART, PLAIN] * commits
     chance.shuffle(kinds)
-    return [(kind, chance.uniform(0, period_s) if kind == PUSH else 0.0) for kind in kinds]
+    return [(kind, chance.uniform(0, period_s if kind == PUSH else RELIST_S)) for kind in kinds]
 
 
 class Trials:

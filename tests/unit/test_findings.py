@@ -158,7 +158,8 @@ def test_json_has_no_infinity() -> None:
 def test_the_order_is_seeded_and_offsets_are_within_one_period() -> None:
     assert plan(20, 1, 0.5) == plan(20, 1, 0.5) != plan(20, 2, 0.5)
     assert sorted(kind for kind, _ in plan(3, 1, 1.0)) == sorted([PUSH, RESTART, PLAIN] * 3)
-    assert all(0 <= offset <= 0.5 for _, offset in plan(20, 1, 0.5))
+    offsets = {kind: [offset for found, offset in plan(20, 1, 0.5) if found == kind] for kind in (PUSH, RESTART, PLAIN)}
+    assert [round(max(found) + 0.05, 1) for found in offsets.values()] == [0.5, 1.0, 1.0]
 
 
 def test_a_timeout_is_infinite_and_what_was_not_measured_is_not() -> None:
