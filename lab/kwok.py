@@ -15,5 +15,5 @@ def start(space: Namespace, built: Path) -> Process:
     """Start KWOK on the node; it takes up a node with LABEL as soon as there is one."""
     os.link(built / "kwok", node.DISK / "kwok")
     ((key, value),) = LABEL.items()
-    arguments = ["/var/lib/kwok", "--kubeconfig=/etc/lab/pki/admin.kubeconfig", "--cidr=198.18.32.0/20"]
+    arguments = ["/var/lib/kwok", "--config=/etc/lab/kwok.yaml", "--kubeconfig=/etc/lab/pki/admin.kubeconfig"]
     return Process(space, Component("kwok", [*arguments, f"--manage-nodes-with-label-selector={key}={value}"]), LOGS)
