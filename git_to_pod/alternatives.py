@@ -19,7 +19,7 @@ from git_to_pod.progress import Progress
 from git_to_pod.rival import BIG_BYTES, Kind, Rival
 from git_to_pod.settings import Settings
 from git_to_pod.statistics import Figure, figure
-from git_to_pod.trials import pause, served_commit
+from git_to_pod.trials import overtaken, pause, served_commit
 
 PUSHES, BURST, GAP_S, IDLE_S = 8, 12, 0.7, 25.0
 REPLICAS = (2, 6)
@@ -202,8 +202,7 @@ def header(rival: Rival) -> list[str]:
 def seen_by_visitors(rival: Rival) -> tuple[list[float], int]:
     """For each push how long visitors got the old or the new commit; how often before any new pod was Ready."""
     mixed, early = [], 0
-    ends = [trial.instants.get("pushed", math.inf) for trial in rival.done[1:]] + [math.inf]
-    for trial, end in zip(rival.done, ends, strict=True):
+    for trial, end in zip(rival.done, [*map(overtaken, rival.done[1:]), math.inf], strict=True):
         seen = mixed_commits(rival.responses, trial.commit, trial.began, end) if "pushed" in trial.instants else None
         mixed.append(seen.seconds if seen else math.nan)
         early += bool(seen and trial.pods and seen.started < min(trial.pods.values()))

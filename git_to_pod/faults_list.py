@@ -126,7 +126,7 @@ FAULTS = (
     Fault("clone corrupted on disk, in the poller and in one pod", damage_clones),
     Fault("content volume full", shrink_volume, push=lambda b: b.push("8 MB", big_mb=8),
           undo=grow_volume, lasts_s=6, blocks=True),
-    Fault("git-commit deleted, then a push", delete_git_commit, undo=lambda b: b.apply(), lasts_s=6, blocks=True),
-    Fault("git-commit deleted, and no push", delete_git_commit, push=nothing,
-          undo=lambda b: b.apply(), lasts_s=2, limit_s=15),
+    Fault("git-commit deleted, then a push", delete_git_commit),
+    Fault("git-commit deleted, and no push", delete_git_commit, push=nothing, lasts_s=2, limit_s=15,
+          note="comes back with the next push, or when git-poller is restarted"),
 )  # fmt: skip

@@ -283,10 +283,15 @@ def order_of_phases(instants: dict[str, float]) -> str:
 def measure_mixed_commits(trials: Sequence[Trial], responses: Sequence[Response]) -> None:
     """Fill in, for each push, how long the Service's visitors were served two commits."""
     pushes = [trial for trial in trials if trial.kind == PUSH and "pushed" in trial.instants]
-    ends = [trial.instants["pushed"] for trial in pushes[1:]] + [math.inf]
-    for trial, end in zip(pushes, ends, strict=True):
+    for trial, end in zip(pushes, [*map(overtaken, pushes[1:]), math.inf], strict=True):
         mixed = mixed_commits(responses, trial.commit, trial.instants["pushed"], end)
         trial.mixed_s = mixed.seconds if mixed else math.nan
+
+
+def overtaken(push: Trial) -> float:
+    """From when on visitors may get its commit: Services are told of new pods later than the pods are Ready, so what
+    the push before it brought may not have been seen when it began."""
+    return push.instants.get("requested", push.instants.get("pushed", math.inf))
 
 
 LATENCIES = {
