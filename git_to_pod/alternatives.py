@@ -129,7 +129,7 @@ def idle_cost(cluster: Cluster, rivals: Sequence[Rival], progress: Progress) -> 
     """Cores and memory of what keeps the app up to date, while nothing is pushed: all at the same time."""
     pause(12)  # the kubelet's figures are up to ten seconds old
     before = {rival.kind.key: cost.sample(cluster, rival.settings) for rival in rivals}
-    progress.tell(stage="idle", text=f"what each costs while nothing happens: {IDLE_S:.0f} s")
+    progress.say(f"what each costs while nothing happens: {IDLE_S:.0f} s")
     pause(IDLE_S)
     found = {}
     for rival in rivals:
@@ -157,13 +157,13 @@ def row_of(cluster: Cluster, rival: Rival, idle: tuple[float, int], progress: Pr
     pushed = list(rival.done)
     rollouts, backwards = {}, {}
     for replicas in REPLICAS:
-        progress.tell(stage="burst", text=f"{BURST} pushes {GAP_S} s apart, {replicas} replicas: {name}")
+        progress.say(f"{BURST} pushes {GAP_S} s apart, {replicas} replicas: {name}")
         rival.scale("app", replicas)
         rollouts[str(replicas)], backwards[str(replicas)] = rival.burst(BURST, GAP_S)
     rival.scale("app", REPLICAS[0])
-    progress.tell(stage="missed", text=f"a push while {rival.kind.controller} is away: {name}")
+    progress.say(f"a push while {rival.kind.controller} is away: {name}")
     recovers = rival.misses_a_change()
-    progress.tell(stage="big", text=f"a file of {BIG_BYTES >> 20} MiB: {name}")
+    progress.say(f"a file of {BIG_BYTES >> 20} MiB: {name}")
     limit = None if rival.takes_big_content() else limit_of(cluster, rival)
     samples = [trial.latency_s("pushed", "restarted") for trial in pushed]
     mixed, early = seen_by_visitors(rival)

@@ -138,7 +138,7 @@ class Cluster:
         return self.call("PATCH", path, body, content_type="application/merge-patch+json")
 
     def apply(self, path: str, body: Object) -> Object:
-        """Create the object, or replace one of that name."""
+        """Create the object, or merge it into one of that name."""
         existing = self.find(f"{path}/{body['metadata']['name']}")
         if existing is None:
             return self.call("POST", path, body)

@@ -16,7 +16,6 @@ from git_to_pod.cluster import ApiError, Cluster, TimedOut, Unreachable, connect
 from git_to_pod.deploy import check_cluster
 from git_to_pod.progress import Terminal
 from git_to_pod.repository import GitError, open_repository
-from git_to_pod.rights import check_administrator
 from git_to_pod.settings import (
     ROOT,
     InputError,
@@ -105,13 +104,15 @@ def ready(
     check_values(given)  # before anything is started for it
     if images and (given.context or not images.is_dir()):
         raise InputError(f"--images {images}: expected a folder, for the embedded lab only (without --context)")
+    if full and given.context:
+        raise InputError(
+            f"--context {given.context}: the second notebook breaks and counts things in the embedded lab only"
+        )
     with cluster_for(given, images, terminal, full), git_host_for(given, terminal) as given:
         settings = resolve(given)
         terminal.stage("checking the cluster and the repository")
         cluster = connect(settings)
         check_cluster(cluster, settings)
-        if full:
-            check_administrator(cluster)
         open_repository(settings).close()
         make_folder(settings.output)
         yield replace(given, output=str(settings.output)), settings, cluster
@@ -131,7 +132,10 @@ def cluster_for(given: Parameters, images: Path | None, terminal: Terminal, full
     """The cluster that was named, the lab that is up, or a lab for this run."""
     if given.context:
         yield
-    elif running_lab():
+    elif found := running_lab():
+        if images or (full and not found.simulated_nodes):
+            what = f"--images {images}" if images else "the second notebook"
+            raise InputError(f"{what}: the lab that is up was started otherwise; end it first (scripts/lab down)")
         terminal.stage("using the lab that is up")
         yield
     else:

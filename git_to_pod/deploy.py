@@ -25,6 +25,7 @@ MANIFESTS = ROOT / "manifests"
 ALTERNATIVES = ROOT / "notebooks" / "alternatives"
 MANIFESTS_NAMESPACE = "git-to-pod"
 REMOVAL_S = 60.0
+BESIDE = ("faults", "deployed", "polling", "patching", "flux")  # what the second notebook's namespaces end in
 
 
 def check_cluster(cluster: Cluster, settings: Settings) -> None:
@@ -137,15 +138,19 @@ def secret_files(repository: str, reader: Credentials) -> dict[str, str]:
 
 
 def wait_until_deployed(recorder: Recorder, settings: Settings, commit: str) -> None:
-    """All three Deployments are up, the commit is published, and nothing moves any more."""
+    """All three Deployments are up, the commit is published and restarted for, and nothing moves any more."""
     deployments = ("git-poller", "reloader", "app")
 
     def published() -> str:
         found = (recorder.get("ConfigMap", "git-commit") or {}).get("data", {})
         return str(found.get("commit", "nothing"))
 
+    def stamped() -> bool:
+        """Reloader has seen the commit: else it may still be about to restart the app for it."""
+        return "STAKATER_GIT_COMMIT_CONFIGMAP" in str(recorder.get("Deployment", "app"))
+
     def up() -> bool:
-        deployed = all(is_complete(recorder.get("Deployment", name)) for name in deployments)
+        deployed = stamped() and all(is_complete(recorder.get("Deployment", name)) for name in deployments)
         return deployed and published() == commit and settled(recorder, "app", settings.replicas)
 
     def last_seen() -> str:
@@ -168,7 +173,7 @@ def namespaces_beside(cluster: Cluster, namespace: str) -> list[str]:
     """Those that a run's experiments made beside its own."""
     found = cluster.items("/api/v1/namespaces", labelSelector=MARK)
     names = [str(item["metadata"]["name"]) for item in found]
-    return [name for name in names if name.startswith(f"{namespace}-")]
+    return [name for name in names if name.removeprefix(f"{namespace}-") in BESIDE]
 
 
 def ask_to_remove(cluster: Cluster, namespace: str) -> bool:

@@ -113,7 +113,7 @@ def run_notebook(given: Parameters, notebook: Path, executed: Path, terminal: Te
                 pipe.write_text("\n")  # an empty line ends the reading
                 reader.join(5)
         log.seek(0)
-        return log.read()[-2000:] if failed else ""
+        return (log.read().strip()[-2000:] or f"papermill ended with {process.returncode}") if failed else ""
 
 
 def complete_summary(settings: Settings, executed: Path, said: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def export(executed: Path) -> Path:
-    """Write evaluation.html beside evaluation.ipynb."""
+    """Write the page beside an executed notebook."""
     notebook = read(executed)
     notebook.cells = [cell for cell in notebook.cells if not inserted_by_papermill(cell)]
     exporter = HTMLExporter(  # type: ignore[no-untyped-call]

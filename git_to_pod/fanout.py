@@ -45,18 +45,20 @@ def run_fan_out(cluster: Cluster, recorder: Recorder, settings: Settings, lab: L
     if lab.simulated_nodes:
         cluster.apply("/api/v1/nodes", node(lab))
     found, there = [], 0
-    for number, size in enumerate(SIZES):
-        progress.bar(number, len(SIZES), f"one commit, {size} Deployments")
-        create(cluster, recorder, settings, lab, range(there, size))
-        there = size
-        quiet(cluster, settings)
-        found.append(publish(cluster, recorder, settings, lab, size))
-    progress.bar(len(SIZES), len(SIZES), "fan-out measured")
-    path = f"/apis/apps/v1/namespaces/{settings.namespace}/deployments"
-    cluster.call("DELETE", path, query={"labelSelector": "git-to-pod/fan-out"})
-    cluster.delete(f"{config_maps}/{CONFIG_MAP}")
-    wait_for("their pods gone", lambda: not recorder.all("Pod", **LABEL), 10 * settings.timeout_s, pause_s=1)
-    cluster.delete(f"/api/v1/nodes/{NODE}")
+    try:
+        for number, size in enumerate(SIZES):
+            progress.bar(number, len(SIZES), f"one commit, {size} Deployments")
+            create(cluster, recorder, settings, lab, range(there, size))
+            there = size
+            quiet(cluster, settings)
+            found.append(publish(cluster, recorder, settings, lab, size))
+        progress.bar(len(SIZES), len(SIZES), "fan-out measured")
+    finally:
+        path = f"/apis/apps/v1/namespaces/{settings.namespace}/deployments"
+        cluster.call("DELETE", path, query={"labelSelector": "git-to-pod/fan-out"})
+        cluster.delete(f"{config_maps}/{CONFIG_MAP}")
+        wait_for("their pods gone", lambda: not recorder.all("Pod", **LABEL), 10 * settings.timeout_s, pause_s=1)
+        cluster.delete(f"/api/v1/nodes/{NODE}")
     return found
 
 
@@ -97,7 +99,7 @@ def deployment(app: Object, name: str, lab: Lab) -> Object:
 
 def quiet(cluster: Cluster, settings: Settings) -> None:
     """Until the API server is written to no more than a cluster at rest writes: nodes' and leases' heartbeats."""
-    last = writes(cluster)
+    last = 0  # so that the first look is no answer yet
 
     def at_rest() -> bool:
         nonlocal last
@@ -108,7 +110,7 @@ def quiet(cluster: Cluster, settings: Settings) -> None:
 
 
 def publish(cluster: Cluster, recorder: Recorder, settings: Settings, lab: Lab, size: int) -> Fan:
-    """Change the ConfigMap as the poller's hook does, and wait for the last template."""
+    """Change the ConfigMap's data, as a new commit does, and wait for the last restart."""
     before = {item["metadata"]["name"]: item["spec"]["template"] for item in recorder.all("Deployment", **LABEL)}
     written, cpu_s = writes(cluster), reloader(lab)[0]
     position, started = len(recorder.events), time.monotonic()

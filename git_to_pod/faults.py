@@ -1,7 +1,5 @@
 """Faults: each is injected across a push, undone, and judged by what the Service's visitors were served meanwhile."""
 
-# dashes as a reader expects them in print
-
 from __future__ import annotations
 
 import math

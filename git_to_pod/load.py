@@ -57,7 +57,11 @@ class Load:
         self.reader = threading.Thread(target=self.read, name="load", daemon=True)
 
     def __enter__(self) -> Load:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,12 +96,14 @@ class Load:
                         self.responses.append(response)
                     body = "" if response else f"{body}{text}\n"
             except (ApiError, Unreachable):
-                self.stopped.wait(0.2)  # the API server is away: its log is still there when it is back
+                pass  # the API server is away: the log is still there when it is back
+            self.stopped.wait(0.2)
 
     def stop(self) -> list[Response]:
         self.stopped.set()
         self.cluster.delete(f"{self.path}/{POD}", gracePeriodSeconds="0")
-        self.reader.join(timeout=10)
+        if self.reader.ident:  # it was started
+            self.reader.join(timeout=10)
         if self.reader.is_alive():
             raise TimedOut("the load's log did not end 10 s after its pod was deleted")
         return self.responses

@@ -20,7 +20,6 @@ def plain_deployment(app: Object) -> Object:
     spec["template"]["metadata"].pop("annotations", None)
     pod = spec["template"]["spec"]
     pod["containers"] = [c for c in pod["containers"] if c["name"] == "nginx"]
-    pod["containers"][0]["lifecycle"].pop("postStart", None)  # there is nothing to wait for
     mounts = pod["containers"][0]["volumeMounts"]
     for mount in mounts:
         if mount["name"] == "git":

@@ -45,7 +45,7 @@ def restarted(change: Trial) -> Check:
         return Check(False, f"No complete restart followed commit {change.commit[:8]}: {change.outcome}.", new)
     seconds = change.latency_s("pushed", "restarted")
     evidence = f"All {len(new)} pods were replaced {seconds:.2f} s after the push of {change.commit[:8]}; before it "
-    replaced = not change.old_pods & set(change.pods)
+    replaced = len(change.pods) == len(change.old_pods) > 0
     return Check(replaced, f"{evidence}there were {', '.join(sorted(change.old_pods))}.", new)
 
 

@@ -35,14 +35,6 @@ def check_rights(cluster: Cluster, namespace: str, roles: tuple[str, ...] = (RUN
         )
 
 
-def check_administrator(cluster: Cluster) -> None:
-    """The second notebook installs other tools to compare with, and counts rights in the whole cluster."""
-    if not is_allowed(cluster, {"verb": "*", "group": "*", "resource": "*"}):
-        raise InputError(
-            f"the second notebook needs every right on the cluster, and this user of {cluster.context} has not"
-        )
-
-
 def rights_of(role: str, namespace: str, work_in: str) -> Iterator[Right]:
     """Each right of a role by itself, for a run in this namespace."""
     documents = {each["metadata"]["name"]: each for each in yaml.safe_load_all(RIGHTS.read_text())}

@@ -164,7 +164,7 @@ class Rival:
         return True
 
     def takes_big_content(self) -> bool:
-        """Whether a commit with a file over 1 MiB is deployed; the file is taken away again."""
+        """Whether a commit with a file over 1 MiB is deployed."""
         (self.repository.clone / BIG).write_bytes(secrets.token_bytes(BIG_BYTES))
         self.repository.account.git("add", BIG, folder=self.repository.clone)
         commit = self.push("big")
@@ -173,10 +173,6 @@ class Rival:
         except TimedOut:
             return False
         return True
-
-    def drop_big_content(self) -> None:
-        self.repository.account.git("rm", "--quiet", "--force", BIG, folder=self.repository.clone)
-        self.wait_served(self.push("small again"))
 
     def close(self) -> None:
         """Take in what the load saw, and leave nothing behind: no namespace, no branch, no clone."""

@@ -1,7 +1,5 @@
 """The verdict: every criterion with its measured figure and where it comes from, then what follows from them."""
 
-# signs as a reader expects them in print
-
 from __future__ import annotations
 
 import math
@@ -11,6 +9,7 @@ from typing import Any
 
 from git_to_pod.alternatives import BURST, GAP_S
 from git_to_pod.evidence import EXPERIMENTS, Evidence, Row, section
+from git_to_pod.fanout import SIZES
 from git_to_pod.findings import html_table, names
 from git_to_pod.model import Line
 from git_to_pod.sizes import sizes
@@ -121,8 +120,8 @@ def size(fan_out: Line | None) -> str:
         return "Up to what size was not measured in this run."
     return (
         f"Use it up to about {reach(fan_out):,} Deployments that follow one repository: the last of so many is told "
-        f"{PATIENCE_S:.0f} s after a commit (measured up to 500); the number of pods costs the git host nothing but "
-        "their restarts."
+        f"{PATIENCE_S:.0f} s after a commit (measured up to {SIZES[-1]}); the number of pods costs the git host "
+        "nothing but their restarts."
     )
 
 

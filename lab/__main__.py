@@ -1,6 +1,7 @@
 """scripts/lab: bring the embedded lab up and down and look into it."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the lab is down", file=sys.stderr)
+        print("interrupted; a lab that was starting is down", file=sys.stderr)
         return 130
 
 
@@ -87,10 +88,8 @@ def _images(arguments: argparse.Namespace) -> int:
 
 
 def _exec(arguments: argparse.Namespace) -> int:
-    done = client.find().run_in(arguments.place, *arguments.command)
-    print(done.stdout, end="")
-    print(done.stderr, end="", file=sys.stderr)
-    return done.returncode
+    enter = client.find().enter(arguments.place)
+    os.execvp(enter[0], [*enter, *arguments.command])  # its terminal, its signals, its end
 
 
 def _component(arguments: argparse.Namespace) -> int:

@@ -44,9 +44,12 @@ class Lab:
 
     def run_in(self, place: str, *command: str, timeout_s: float = 30) -> subprocess.CompletedProcess[str]:
         """Run a command inside the `node` or the `git-host`."""
+        return subprocess.run([*self.enter(place), *command], capture_output=True, text=True, timeout=timeout_s)
+
+    def enter(self, place: str) -> list[str]:
+        """What a command line begins with that is to run in the `node` or the `git-host`."""
         pid = {"node": self.node_pid, "git-host": self.git_pid}[place]
-        enter = ["nsenter", f"--target={pid}", "--mount", "--pid", "--net", "--ipc", "--uts", "--"]
-        return subprocess.run([*enter, *command], capture_output=True, text=True, timeout=timeout_s)
+        return ["nsenter", f"--target={pid}", "--mount", "--pid", "--net", "--ipc", "--uts", "--"]
 
 
 def find() -> Lab:
@@ -122,11 +125,11 @@ def command(verb: str, component: str = "") -> None:
         with Client(str(RUN / "control")) as connection:
             connection.send((verb, component))
             answer = connection.recv()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ConnectionError) as error:
         if verb == "down":  # still starting, so it does not listen yet
             os.kill(int(LOCK.read_text()), 15)
             return
-        raise LabError("no lab is running: start it with scripts/lab up") from error
+        raise LabError("no lab is running: start it with scripts/lab up, clean up with scripts/lab down") from error
     if answer:
         raise LabError(answer)
 

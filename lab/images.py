@@ -1,7 +1,6 @@
 """Where each image comes from: an archive the user has, else a pull, else what the lab makes of packages."""
 
 import inspect
-import json
 import re
 import socket
 import tarfile
@@ -207,8 +206,3 @@ def _skopeo(built: Built, runner: Runner, title: str, source: str, target: Path,
 def listed(images: list[Image]) -> str:
     """A table for a person: reference, source, digest, note."""
     return "\n".join(f"{image.ref:<46} {image.source:<9} {image.digest[:19]}…  {image.note}" for image in images)
-
-
-def as_json(images: list[Image]) -> str:
-    """The same for a program, digests whole."""
-    return json.dumps([image.public() for image in images], indent=2)

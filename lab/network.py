@@ -19,7 +19,6 @@ GITEA_PORT, GITEA_SSH_PORT = 3000, 2222  # as in config/git/gitea.ini
 POD_NETWORK = "198.18.64.0/18"
 SERVICE_NETWORK = "198.18.128.0/18"
 API_SERVICE = "198.18.128.1"
-DNS_SERVICE = "198.18.128.10"
 HOST_LINKS = {"g2p-node": "198.18.0.1/30", "g2p-git": "198.18.0.5/30"}
 
 # Pods reach the git host and nothing else; the git host may answer but never open a connection into the node.

@@ -1,4 +1,4 @@
-"""The second page filled with made-up rows, so that it can be looked at without the 40 minutes that a run takes."""
+"""The second page filled with made-up rows, so that it can be looked at without the time that a run takes."""
 
 from __future__ import annotations
 

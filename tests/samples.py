@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from git_to_pod.findings import CONSTRAINTS, REQUIREMENTS, Check, Findings
-from git_to_pod.load import Response
+from git_to_pod.load import RATE, Response
 from git_to_pod.observe import Event
 from git_to_pod.settings import Credentials, Settings
 from git_to_pod.trials import PLAIN, PUSH, RESTART, Trial, plan
@@ -104,8 +104,8 @@ def a_run(folder: Path, commits: int = 20, seed: int = 7, stand_in: bool = False
         trials.append(trial)
         end = trial.instants["restarted"] + 0.05
         switch = trial.instants.get("ready", math.inf)
-        for i in range(int((end - began) * 50)):
-            instant = began + i / 50
+        for i in range(int((end - began) * RATE)):
+            instant = began + i / RATE
             mixing = abs(instant - switch) < 0.06 and chance.random() < 0.5
             new = kind == PUSH and (instant >= switch) != mixing
             responses.append(Response(instant, 200, trial.commit if new else commit, ""))

@@ -18,7 +18,7 @@ DESKTOP, PHONE = (1280, 900), (390, 844)
 
 @pytest.fixture(scope="session", params=["evaluation", "alternatives"])
 def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first page is a run's; the second, whose run takes 40 minutes, is made up."""
+    """The first page is a run's; the second, whose run takes half an hour, is made up."""
     if request.param == "evaluation":
         return request.getfixturevalue("short_run").page
     return second_page(tmp_path_factory.mktemp("made-up"))

@@ -1,23 +1,30 @@
-"""The notebook as it is in git: no outputs, one tagged and typed parameters cell, thin cells."""
+"""The notebooks as they are in git: no outputs, one tagged and typed parameters cell, thin cells."""
 
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
 from nbformat import NotebookNode
 
+from git_to_pod.findings import CONSTRAINTS, REQUIREMENTS
 from git_to_pod.settings import Parameters, parameters_cell
 from tests.one_run import ROOT
 
-PATH = ROOT / "notebooks" / "evaluation.ipynb"
+FOLDER = ROOT / "notebooks"
 
 
-@pytest.fixture(scope="module")
-def notebook() -> NotebookNode:
-    return nbformat.read(PATH, as_version=4)
+@pytest.fixture(params=["evaluation", "alternatives"])
+def path(request: pytest.FixtureRequest) -> Path:
+    return FOLDER / f"{request.param}.ipynb"
+
+
+@pytest.fixture
+def notebook(path: Path) -> NotebookNode:
+    return nbformat.read(path, as_version=4)
 
 
 def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
@@ -50,8 +57,8 @@ def test_each_parameter_is_typed_and_explained_as_on_the_command_line(notebook: 
     assert tagged(notebook, "parameters")[0].source == parameters_cell(Parameters())
 
 
-def test_papermill_shows_each_parameter_with_type_and_help() -> None:
-    shown = papermill.inspect_notebook(str(PATH))
+def test_papermill_shows_each_parameter_with_type_and_help(path: Path) -> None:
+    shown = papermill.inspect_notebook(str(path))
     assert list(shown) == [f.name for f in fields(Parameters)]
     for f in fields(Parameters):
         assert shown[f.name]["inferred_type_name"] == type(f.default).__name__
@@ -66,9 +73,8 @@ def test_cells_are_thin(notebook: NotebookNode) -> None:
             assert not any(line.startswith(("def ", "class ", "!", "%")) for line in lines), cell.source
 
 
-def test_each_requirement_and_constraint_is_looked_at(notebook: NotebookNode) -> None:
-    from git_to_pod.findings import CONSTRAINTS, REQUIREMENTS
-
-    source = "\n".join(cell.source for cell in notebook.cells)
+def test_each_requirement_and_constraint_is_looked_at() -> None:
+    cells = nbformat.read(FOLDER / "evaluation.ipynb", as_version=4).cells
+    source = "\n".join(cell.source for cell in cells)
     assert all(f'findings.require("{name}"' in source for name in REQUIREMENTS)
     assert all(f'findings.constrain("{name}"' in source for name in CONSTRAINTS)
