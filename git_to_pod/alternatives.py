@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from html import escape
 
 from git_to_pod import cost, flux
-from git_to_pod.cluster import Cluster
+from git_to_pod.cluster import Cluster, TimedOut, wait_for
 from git_to_pod.findings import html_table, in_words
 from git_to_pod.inventory import all_objects, applied, rights, where_seen
 from git_to_pod.load import mixed_commits
@@ -187,9 +187,12 @@ def row_of(cluster: Cluster, rival: Rival, idle: tuple[float, int], progress: Pr
     )
 
 
-def limit_of(cluster: Cluster, rival: Rival) -> int | None:
-    """What it says itself; else the file that it did not take."""
-    return flux.limit(cluster, rival.settings.namespace) if rival.kind is FLUX else BIG_BYTES
+def limit_of(cluster: Cluster, rival: Rival) -> int:
+    """What it says itself, as soon as it does; else the size of the file that it did not take."""
+    if rival.kind is FLUX:
+        with suppress(TimedOut):
+            return wait_for("Flux's complaint", lambda: flux.limit(cluster, rival.settings.namespace), 60)
+    return BIG_BYTES
 
 
 def header(rival: Rival) -> list[str]:
