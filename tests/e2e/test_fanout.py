@@ -1,0 +1,42 @@
+"""Many Deployments that follow one commit, on the lab's simulated node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from git_to_pod import fanout
+from git_to_pod.cluster import connect
+from git_to_pod.deploy import deploy, remove
+from git_to_pod.progress import Progress
+from git_to_pod.repository import open_repository
+from git_to_pod.settings import Parameters, resolve
+
+NAMESPACE = "git-to-pod-fan-out"
+
+
+def test_each_is_told_then_restarted_and_nothing_is_left(
+    lab: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not lab["simulated_nodes"]:
+        pytest.skip("the lab that is up was started without KWOK (scripts/lab up --extras)")
+    monkeypatch.setattr(fanout, "SIZES", (1, 3))
+    settings = resolve(Parameters(namespace=NAMESPACE, commits=1, output=str(tmp_path)))
+    assert settings.lab
+    cluster, repository = connect(settings), open_repository(settings)
+    try:
+        recorder = deploy(cluster, repository, settings)
+        fans = fanout.run_fan_out(cluster, recorder, settings, settings.lab, Progress())
+        assert [fan.deployments for fan in fans] == [1, 3]
+        for fan in fans:
+            assert 0 < fan.last_patched_s < fan.last_restarted_s
+            assert fan.api_writes > 5 * fan.deployments  # template, two ReplicaSets, pods, their status
+            assert fan.reloader_memory_bytes > 0
+        assert cluster.find(f"/api/v1/nodes/{fanout.NODE}") is None
+        left = cluster.items(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments", labelSelector="git-to-pod/fan-out")
+        assert left == []
+    finally:
+        remove(cluster, NAMESPACE, 60)
+        repository.close()
