@@ -173,7 +173,7 @@ def namespaces_beside(cluster: Cluster, namespace: str) -> list[str]:
     """Those that a run's experiments made beside its own."""
     found = cluster.items("/api/v1/namespaces", labelSelector=MARK)
     names = [str(item["metadata"]["name"]) for item in found]
-    return [name for name in names if name.removeprefix(f"{namespace}-") in BESIDE]
+    return [name for name in names if name in {f"{namespace}-{end}" for end in BESIDE}]
 
 
 def ask_to_remove(cluster: Cluster, namespace: str) -> bool:
