@@ -20,6 +20,7 @@ class Access:
     repository: str
     reader: Credentials
     ref: str
+    submodules: str = "off"  # as in manifests/git-source.yaml
 
 
 @contextmanager
@@ -43,7 +44,7 @@ def pod(template: Object, name: str, access: Access) -> Object:
     spec: dict[str, Any] = copy.deepcopy(template["spec"])
     git_sync = next(container for container in spec["containers"] if container["name"] == "git-sync")
     git_sync.pop("envFrom")
-    told = {"GITSYNC_REPO": access.repository, "GITSYNC_REF": access.ref}
+    told = {"GITSYNC_REPO": access.repository, "GITSYNC_REF": access.ref, "GITSYNC_SUBMODULES": access.submodules}
     told |= {key: value for key, value in git_access(access.repository, access.reader).items() if value}
     git_sync["env"] = [{"name": key, "value": value} for key, value in told.items()]
     for volume in spec["volumes"]:

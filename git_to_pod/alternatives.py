@@ -21,7 +21,7 @@ from git_to_pod.settings import Settings
 from git_to_pod.statistics import Figure, figure
 from git_to_pod.trials import overtaken, pause, served_commit
 
-PUSHES, BURST, GAP_S, IDLE_S = 8, 12, 0.7, 25.0
+PUSHES, BURST, GAP_S, IDLE_S = 16, 12, 0.7, 25.0
 REPLICAS = (2, 6)
 NOT_SYNCING = ("nginx", "curl")  # containers that every way needs alike
 
@@ -46,6 +46,9 @@ class Row:
     files_changed_before_restart: str  # in how many pushes
     requests: dict[str, int]
     samples_s: list[float]
+    # What push → restarted is made of.
+    push_to_requested_s: Figure
+    requested_to_restarted_s: Figure
 
 
 def commit_of_config_map(event: Event) -> str:
@@ -184,6 +187,8 @@ def row_of(cluster: Cluster, rival: Rival, idle: tuple[float, int], progress: Pr
         files_changed_before_restart=f"{early} of {len(pushed)}",
         requests={"sent": len(rival.responses), "failed": sum(r.failed for r in rival.responses)},
         samples_s=samples,
+        push_to_requested_s=figure([trial.latency_s("pushed", "requested") for trial in pushed]),
+        requested_to_restarted_s=figure([trial.latency_s("requested", "restarted") for trial in pushed]),
     )
 
 
@@ -228,6 +233,8 @@ def shown(rows: Sequence[Row], skipped: Sequence[str]) -> str:
     """The table as HTML: a column for each way, since there are more questions than ways."""
     questions: dict[str, Callable[[Row], str]] = {
         "push → all replicas restarted": lambda r: in_words(r.push_to_restarted_s),
+        "of it, until the restart is asked for": lambda r: in_words(r.push_to_requested_s),
+        "of it, the restart": lambda r: in_words(r.requested_to_restarted_s),
         f"rollouts for {BURST} fast pushes (2, 6 replicas)": lambda r: both(r.rollouts_per_burst),
         "published commit went back (2, 6 replicas)": lambda r: both(r.went_backwards),
         "a change while its controller is away": lambda r: "deployed after all" if r.recovers_missed_change else "lost",

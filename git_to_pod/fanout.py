@@ -54,8 +54,10 @@ def run_fan_out(cluster: Cluster, recorder: Recorder, settings: Settings, lab: L
             found.append(publish(cluster, recorder, settings, lab, size))
         progress.bar(len(SIZES), len(SIZES), "fan-out measured")
     finally:
-        path = f"/apis/apps/v1/namespaces/{settings.namespace}/deployments"
-        cluster.call("DELETE", path, query={"labelSelector": "git-to-pod/fan-out"})
+        # All three kinds, owners first: Kubernetes' garbage collector follows at 20 requests a second.
+        all_of_them = {"labelSelector": "git-to-pod/fan-out", "gracePeriodSeconds": "0"}
+        for group, kind in (("apis/apps/v1", "deployments"), ("apis/apps/v1", "replicasets"), ("api/v1", "pods")):
+            cluster.call("DELETE", f"/{group}/namespaces/{settings.namespace}/{kind}", query=all_of_them)
         cluster.delete(f"{config_maps}/{CONFIG_MAP}")
         wait_for("their pods gone", lambda: not recorder.all("Pod", **LABEL), 10 * settings.timeout_s, pause_s=1)
         cluster.delete(f"/api/v1/nodes/{NODE}")

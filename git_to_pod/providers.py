@@ -132,17 +132,19 @@ def wrong(reader: Credentials, authentication: str) -> dict[str, tuple[str, Cred
 def special(server: Server, content: Content, with_stand_in: bool) -> Iterator[Try]:
     """What repositories may hold beside files."""
 
-    def reading(branch: str) -> Access:
-        return Access(server.repository, server.reader, content.branches[branch])
+    def reading(branch: str, submodules: str = "off") -> Access:
+        return Access(server.repository, server.reader, content.branches[branch], submodules)
 
     of = content.branches
     yield Try(server, "file in Git LFS", SERVED, reading("lfs"), of["lfs"], content.file_in_lfs)
+    left, inside = "submodule, not asked for", "submodule, same host and account"
+    yield Try(server, left, SERVED, reading("submodule"), of["submodule"], content.file_in_submodule)
     if with_stand_in:
-        return  # it refuses submodules
-    inside = "submodule, same host and account"
-    yield Try(server, inside, SERVED, reading("submodule"), of["submodule"], content.file_in_submodule)
-    outside = "submodule on a host that cannot be reached"
-    yield Try(server, outside, "no such host", reading("submodule elsewhere"), of["submodule elsewhere"])
+        return  # it has no submodules
+    asked = reading("submodule", "recursive")
+    yield Try(server, inside, SERVED, asked, of["submodule"], content.file_in_submodule)
+    outside, asked = "submodule on a host that cannot be reached", reading("submodule elsewhere", "recursive")
+    yield Try(server, outside, "no such host", asked, of["submodule elsewhere"])
 
 
 def run_providers(
@@ -302,6 +304,8 @@ def conclusions(rows: Sequence[Row]) -> list[str]:
         parts.append(f"credentials do not follow a redirect to another host or port ({', '.join(away)})")
     if "git-lfs" in said.get("file in Git LFS", ""):
         parts.append("Git LFS is not supported: pods serve the pointer in place of the file")
+    if "HTTP 404" in said.get("submodule, not asked for", ""):
+        parts.append("submodules stay empty unless GITSYNC_SUBMODULES asks for them")
     if found.get((rows[0].server, "submodule on a host that cannot be reached")) == "no such host":
-        parts.append("a submodule that cannot be fetched keeps the whole commit from the pods")
+        parts.append("a submodule that is asked for and cannot be fetched keeps the whole commit from the pods")
     return parts

@@ -42,6 +42,7 @@ func parseOptions(arguments, environment []string) (options, error) {
 	o := options{
 		ref:              "HEAD",
 		period:           10 * time.Second,
+		submodules:       "recursive",
 		sshKeyFile:       "/etc/git-secret/ssh",
 		sshKnownHostFile: "/etc/git-secret/known_hosts",
 	}
@@ -59,7 +60,7 @@ func parseOptions(arguments, environment []string) (options, error) {
 	flags.DurationVar(&o.exechookBackoff, "exechook-backoff", 3*time.Second, "")
 	flags.StringVar(&o.httpBind, "http-bind", "", "")
 	flags.DurationVar(&o.staleTimeout, "stale-worktree-timeout", 0, "")
-	flags.StringVar(&o.submodules, "submodules", "recursive", "")
+	flags.StringVar(&o.submodules, "submodules", o.submodules, "")
 	err := flags.Parse(arguments)
 	if err == nil && flags.NArg() > 0 {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -84,6 +85,7 @@ func (o *options) readEnvironment(environment []string) error {
 		"GITSYNC_REF":                  &o.ref,
 		"GITSYNC_USERNAME":             &o.username,
 		"GITSYNC_PASSWORD_FILE":        &o.passwordFile,
+		"GITSYNC_SUBMODULES":           &o.submodules,
 		"GITSYNC_SSH_KEY_FILE":         &o.sshKeyFile,
 		"GITSYNC_SSH_KNOWN_HOSTS_FILE": &o.sshKnownHostFile,
 	}

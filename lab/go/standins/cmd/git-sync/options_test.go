@@ -11,7 +11,7 @@ var (
 		"--submodules=off", "--exechook-command=/hook", "--exechook-backoff=1s", "--http-bind=:8080"}
 	pollerEnvironment = []string{"PATH=/bin", "GITSYNC_ROOT=/git", "GITSYNC_REPO=https://git.example.test/content.git",
 		"GITSYNC_REF=main", "GITSYNC_PERIOD=10s", "GITSYNC_USERNAME=reader", "GITSYNC_PASSWORD_FILE=/password",
-		"GITSYNC_GIT_CONFIG=http.sslCAInfo:/ca.crt"}
+		"GITSYNC_GIT_CONFIG=http.sslCAInfo:/ca.crt", "GITSYNC_SUBMODULES=recursive"}
 )
 
 func with(list []string, more ...string) []string {
