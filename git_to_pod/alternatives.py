@@ -18,7 +18,7 @@ from git_to_pod.observe import Event, pods_of
 from git_to_pod.progress import Progress
 from git_to_pod.rival import BIG_BYTES, Kind, Rival
 from git_to_pod.settings import Settings
-from git_to_pod.statistics import Figure, figure
+from git_to_pod.statistics import Figure, difference, figure
 from git_to_pod.trials import overtaken, pause, served_commit
 
 PUSHES, BURST, GAP_S, IDLE_S = 16, 12, 0.7, 25.0
@@ -221,6 +221,9 @@ def finding(rows: Sequence[Row]) -> str:
     """The title, computed."""
     quickest = min(rows, key=lambda row: row.push_to_restarted_s.median)
     words = f"Quickest from push to restarted: {quickest.name}, {in_words(quickest.push_to_restarted_s)}"
+    behind = {row.name: difference(row.samples_s, quickest.samples_s) for row in rows if row is not quickest}
+    alike = [f"{name} ({low:+.2f} to {high:+.2f} s, 95% CI)" for name, (low, high) in behind.items() if low <= 0]
+    words += f", but not shown to be quicker than {', '.join(alike)}" if alike else ""
     back = [
         f"{row.name} ({sum(row.went_backwards.values())} times)" for row in rows if any(row.went_backwards.values())
     ]

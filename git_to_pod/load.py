@@ -47,10 +47,11 @@ def parse(instant: float, line: str, body: str = "") -> Response | None:
 class Load:
     """A pod with git-sync's image, for its curl, and a thread that reads its log, for as long as a `with` lasts."""
 
-    def __init__(self, cluster: Cluster, recorder: Recorder, settings: Settings) -> None:
+    def __init__(self, cluster: Cluster, recorder: Recorder, settings: Settings, rate: int = RATE) -> None:
         self.cluster = cluster
         self.recorder = recorder
         self.timeout_s = settings.timeout_s
+        self.rate = rate
         self.path = f"/api/v1/namespaces/{settings.namespace}/pods"
         self.responses: list[Response] = []
         self.stopped = threading.Event()
@@ -72,7 +73,7 @@ class Load:
         poller = like or self.recorder.get("Deployment", "git-poller")
         assert poller, "the poller is deployed first"
         self.cluster.delete(f"{self.path}/{POD}", gracePeriodSeconds="0")
-        self.cluster.call("POST", self.path, load_pod(poller["spec"]["template"]["spec"]))
+        self.cluster.call("POST", self.path, load_pod(poller["spec"]["template"]["spec"], self.rate))
 
         def running() -> bool:
             pod = self.recorder.get("Pod", POD)
@@ -109,11 +110,11 @@ class Load:
         return self.responses
 
 
-def load_pod(like: Object) -> Object:
+def load_pod(like: Object, rate: int) -> Object:
     """curl as PID 1: one process, so that its requests cost the node little."""
     source = like["containers"][0]
     url = f"http://app/{FILE}?[1-100000000]"
-    command = ["curl", "--silent", "--output", "/dev/stderr", "--rate", f"{RATE}/s", "--write-out", LINE]
+    command = ["curl", "--silent", "--output", "/dev/stderr", "--rate", f"{rate}/s", "--write-out", LINE]
     command += ["--header", "Connection: close", "--connect-timeout", "2", "--max-time", "5", url]
     return {
         "apiVersion": "v1",

@@ -101,6 +101,10 @@ def init_container(pod: POD) -> None:
     pod["initContainers"] = [git_sync]
 
 
+def with_submodules(pod: POD) -> None:
+    containers(pod)["git-sync"]["args"].append("--submodules=recursive")
+
+
 WAYS: dict[str, tuple[str, Callable[[POD], None]]] = {
     DEPLOYED: ("nginx first; git-sync's postStart waits for content", lambda pod: None),
     "git-sync first, waits": ("git-sync's postStart waits for content, only then nginx is started", git_sync_first),
@@ -108,6 +112,7 @@ WAYS: dict[str, tuple[str, Callable[[POD], None]]] = {
     "startup probe waits": ("both start at once; a startup probe ends when there is content", probe_waits),
     "nobody waits": ("both start at once; the readiness probe decides, once a second", without_hooks),
     "native sidecar": ("git-sync as a sidecar with a startup probe, once a second", native_sidecar),
+    "submodules asked for": ("as deployed, but with git-sync's default: it looks for submodules", with_submodules),
     "init container": ("git-sync syncs once before nginx is started, and ends", init_container),
 }
 

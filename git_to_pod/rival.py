@@ -19,6 +19,7 @@ from git_to_pod.trials import Trial, Trials, pause, served_commit
 
 BIG = "big.bin"
 BIG_BYTES = 2 * 2**20
+RATE = 10  # requests a second to each of them: all are asked at the same time
 
 
 def put_manifests(rival: Rival) -> None:
@@ -92,7 +93,7 @@ class Rival:
         self.wait_served(commit)
 
     def start_load(self, like: Object) -> None:
-        self.load = Load(self.cluster, self.recorder, self.settings)
+        self.load = Load(self.cluster, self.recorder, self.settings, RATE)
         self.load.start(like)
 
     def commit(self, text: str) -> str:

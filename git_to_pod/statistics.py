@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import random
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -33,6 +34,20 @@ def figure(samples: Iterable[float]) -> Figure:
 def median(ordered: list[float]) -> float:
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def difference(samples: Sequence[float], others: Sequence[float], draws: int = 2000) -> tuple[float, float]:
+    """The 95 % interval of how much greater the first median is, in seconds: the percentile bootstrap (Efron, 1979)."""
+    chance = random.Random(1)
+    a, b = ([s for s in some if not math.isnan(s)] for some in (samples, others))
+    if not a or not b:
+        return math.nan, math.nan
+    found = []
+    for _ in range(draws):
+        first, second = (median(sorted(chance.choices(some, k=len(some)))) for some in (a, b))
+        found.append(0.0 if first == second else first - second)  # as two timeouts are
+    found.sort()
+    return found[round(0.025 * draws)], found[round(0.975 * draws) - 1]
 
 
 def median_interval(ordered: list[float], confidence: float = 0.95) -> tuple[float, float]:

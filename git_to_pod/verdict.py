@@ -13,6 +13,7 @@ from git_to_pod.fanout import SIZES
 from git_to_pod.findings import html_table, names
 from git_to_pod.model import Line
 from git_to_pod.sizes import sizes
+from git_to_pod.statistics import difference
 
 DEPLOYED = "one poller, pinned pods, Reloader"
 PATIENCE_S = 60.0  # within which the last Deployment should be told of a commit
@@ -25,9 +26,10 @@ def seconds(figure: dict[str, Any]) -> str:
     return "timed out" if math.isinf(median) else f"{median:.2f} s"
 
 
+LATENCY = "push → all replicas restarted, median"
 # Each criterion: how its cell reads, and how little of it there is; less is better.
 CRITERIA: dict[str, tuple[Callable[[Row], str], Callable[[Row], float]]] = {
-    "push → all replicas restarted, median": (
+    LATENCY: (
         lambda r: seconds(r["push_to_restarted_s"]),
         lambda r: float(r["push_to_restarted_s"]["median"]),
     ),
@@ -157,10 +159,18 @@ def table(rows: Sequence[Row]) -> list[dict[str, str]]:
     """A line for each criterion: every way's figure, the best of them marked."""
     found = []
     for name, (cell, less) in CRITERIA.items():
-        least = min((less(row) for row in rows), default=0.0)
-        cells = {row["name"]: cell(row) + (" ✓" if less(row) == least else "") for row in rows}
+        best = min(rows, key=less, default={})
+        cells = {row["name"]: cell(row) + (" ✓" if as_good(name, row, best) else "") for row in rows}
         found.append({"criterion": name, **cells})
     return found
+
+
+def as_good(criterion: str, row: Row, best: Row) -> bool:
+    """Medians that are not shown to differ count as equal."""
+    if criterion == LATENCY:
+        return difference(row["samples_s"], best["samples_s"])[0] <= 0
+    _, less = CRITERIA[criterion]
+    return less(row) == less(best)
 
 
 def shown(evidence: Evidence) -> str:
@@ -168,7 +178,7 @@ def shown(evidence: Evidence) -> str:
     rows = evidence.rows.get("alternatives", [])
     faults = evidence.rows.get("faults", [])
     held = f"{sum(row['held'] for row in faults)} of {len(faults)} faults held" if faults else "faults were not tried"
-    title = f"The criteria: each figure measured in this run, the best of a line marked; {held}"
+    title = f"The criteria: each measured in this run; marked: the best, and what is not shown to be worse; {held}"
     listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in evidence.extra.get("recommendation", []))
     sources = ", ".join(f'<a href="#{section(name)}">{text}</a>' for name, text in EXPERIMENTS.items())
     return (

@@ -45,7 +45,7 @@ def test_a_commit_that_was_never_served_was_not_measured() -> None:
 
 def test_the_pod_satisfies_the_restricted_standard_as_the_poller_does() -> None:
     like = {"securityContext": {"runAsNonRoot": True}, "containers": [{"image": "i", "securityContext": {"a": 1}}]}
-    pod = load_pod(like)
+    pod = load_pod(like, 20)
     assert pod["spec"]["securityContext"] == like["securityContext"]
     assert pod["spec"]["containers"][0]["securityContext"] == {"a": 1}
     assert pod["spec"]["automountServiceAccountToken"] is False

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from git_to_pod.statistics import figure, median_interval
+from git_to_pod.statistics import difference, figure, median_interval
 
 
 # Ranks from the tables of the sign test: n, and the rank of the lower bound.
@@ -45,3 +45,23 @@ def test_a_median_of_timeouts_is_infinite() -> None:
 def test_what_was_not_measured_is_left_out() -> None:
     assert figure([1.0, math.nan, 3.0]).n == 2
     assert figure([math.nan]).n == 0
+
+
+def test_the_interval_of_a_difference_covers_the_true_one_about_as_often_as_it_says() -> None:
+    chance = random.Random(1)
+    covered = 0
+    for _ in range(300):
+        a, b = ([chance.gauss(mean, 1.0) for _ in range(16)] for mean in (1.5, 1.0))
+        low, high = difference(a, b, draws=300)
+        covered += low <= 0.5 <= high
+    assert 0.92 < covered / 300 <= 1.0
+
+
+def test_a_difference_with_timeouts_is_none_between_two_and_endless_otherwise() -> None:
+    timeouts = [math.inf] * 8
+    assert difference(timeouts, timeouts) == (0.0, 0.0)
+    assert difference(timeouts, [1.0] * 8) == (math.inf, math.inf)
+
+
+def test_nothing_measured_has_no_difference() -> None:
+    assert all(map(math.isnan, difference([math.nan], [1.0])))

@@ -13,7 +13,7 @@ from git_to_pod.evidence import Evidence
 from git_to_pod.model import Line
 from git_to_pod.progress import Progress
 from git_to_pod.rival import steps_back
-from git_to_pod.verdict import CRITERIA, DEPLOYED, faults_of, reach, recommendation, recommended, table
+from git_to_pod.verdict import CRITERIA, DEPLOYED, LATENCY, faults_of, reach, recommendation, recommended, table
 from tests.samples import SETTINGS
 
 FAN_OUT = Line(1.0, 0.1, 0.09, 0.11, 0.99, 4)
@@ -23,6 +23,7 @@ def way(name: str, **changed: object) -> dict[str, Any]:
     row = {
         "name": name,
         "push_to_restarted_s": {"median": 1.5},
+        "samples_s": [1.4, 1.5, 1.6],
         "rollouts_per_burst": {"2": 6, "6": 5},
         "recovers_missed_change": True,
         "content_limit_bytes": None,
@@ -101,6 +102,13 @@ def test_the_best_of_each_line_is_marked() -> None:
     assert set(rows) == set(CRITERIA)
     line = rows["rights, pairs of verb and resource"]
     assert (line["a"], line["b"]) == ("10", "3 ✓")
+
+
+def test_medians_that_are_not_shown_to_differ_are_all_marked() -> None:
+    samples = {"quick": [1.0, 1.1, 2.0], "alike": [1.1, 1.2, 2.1], "slow": [5.0, 5.1, 5.2]}
+    ways = [way(name, samples_s=s, push_to_restarted_s={"median": s[1]}) for name, s in samples.items()]
+    line = next(row for row in table(ways) if row["criterion"] == LATENCY)
+    assert [line[name].endswith("✓") for name in samples] == [True, True, False]
 
 
 def test_what_an_experiment_found_is_kept_beside_the_first_summary(tmp_path: Path) -> None:
