@@ -159,7 +159,9 @@ class Bench:
             return quiet and set(self.served_if_asked().values()) == {self.head}
 
         def last_seen() -> str:
-            return "; ".join([f"published {self.published[:8]}", *(described(self.recorder, d) for d in DEPLOYMENTS)])
+            pods = ", ".join(f"{pod} serves {commit[:8]}" for pod, commit in self.served_if_asked().items())
+            words = [f"published {self.published[:8]}", *(described(self.recorder, d) for d in DEPLOYMENTS), pods]
+            return "; ".join(filter(None, words))
 
         limit = time.monotonic() + limit_s
         while True:
