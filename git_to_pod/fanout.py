@@ -57,7 +57,7 @@ def run_fan_out(cluster: Cluster, recorder: Recorder, settings: Settings, lab: L
         # All three kinds, owners first: Kubernetes' garbage collector follows at 20 requests a second.
         all_of_them = {"labelSelector": "git-to-pod/fan-out", "gracePeriodSeconds": "0"}
         for group, kind in (("apis/apps/v1", "deployments"), ("apis/apps/v1", "replicasets"), ("api/v1", "pods")):
-            cluster.call("DELETE", f"/{group}/namespaces/{settings.namespace}/{kind}", query=all_of_them)
+            cluster.delete(f"/{group}/namespaces/{settings.namespace}/{kind}", **all_of_them)
         cluster.delete(f"{config_maps}/{CONFIG_MAP}")
         wait_for("their pods gone", lambda: not recorder.all("Pod", **LABEL), 10 * settings.timeout_s, pause_s=1)
         cluster.delete(f"/api/v1/nodes/{NODE}")

@@ -143,8 +143,9 @@ def special(server: Server, content: Content, with_stand_in: bool) -> Iterator[T
         return  # it has no submodules
     asked = reading("submodule", "recursive")
     yield Try(server, inside, SERVED, asked, of["submodule"], content.file_in_submodule)
-    outside, asked = "submodule on a host that cannot be reached", reading("submodule elsewhere", "recursive")
-    yield Try(server, outside, "no such host", asked, of["submodule elsewhere"])
+    outside = "submodule on a host that cannot be reached"
+    asked_in_vain = reading("submodule elsewhere", "recursive")
+    yield Try(server, outside, "no such host", asked_in_vain, of["submodule elsewhere"])
 
 
 def run_providers(
