@@ -51,6 +51,8 @@ def way(name: str, restarted_s: float, **changed: Any) -> alternatives.Row:  # n
         files_changed_before_restart="0 of 8",
         requests={"sent": 3120, "failed": 0},
         samples_s=samples,
+        push_to_requested_s=figure(around(0.4 * restarted_s)),
+        requested_to_restarted_s=figure(around(0.6 * restarted_s)),
     )
     return replace(row, **changed)
 
