@@ -18,15 +18,20 @@ def plain_deployment(app: Object) -> Object:
     spec = copy.deepcopy(app["spec"])
     spec["selector"]["matchLabels"] = spec["template"]["metadata"]["labels"] = {"app": APP}
     spec["template"]["metadata"].pop("annotations", None)
-    pod = spec["template"]["spec"]
+    take_git_sync_out(spec["template"]["spec"])
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": APP}, "spec": spec}
+
+
+def take_git_sync_out(pod: dict[str, Any]) -> None:
+    """Of a pod's spec, in place."""
     pod["containers"] = [c for c in pod["containers"] if c["name"] == "nginx"]
+    del pod["containers"][0]["lifecycle"]["postStart"]  # which waits for git-sync
     mounts = pod["containers"][0]["volumeMounts"]
     for mount in mounts:
         if mount["name"] == "git":
             mount["mountPath"] = WORKTREE
     used = {mount["name"] for mount in mounts}
     pod["volumes"] = [plain_volume(v) for v in pod["volumes"] if v["name"] in used]
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": APP}, "spec": spec}
 
 
 def plain_volume(volume: dict[str, Any]) -> dict[str, Any]:

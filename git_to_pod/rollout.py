@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from git_to_pod.cluster import Object
 from git_to_pod.observe import Event, is_complete, is_ready
 
-POD_PHASES = ("scheduled", "app_running", "git_sync_running", "ready")
+POD_PHASES = ("scheduled", "git_sync_running", "app_running", "ready")
 
 
 @dataclass
@@ -79,9 +79,9 @@ def pod_phases(pod: Object) -> Iterable[str]:
     if pod["spec"].get("nodeName"):
         yield "scheduled"
     running = {c["name"] for c in pod["status"].get("containerStatuses", []) if "running" in c.get("state", {})}
-    if "nginx" in running:
-        yield "app_running"
     if "git-sync" in running:
         yield "git_sync_running"
+    if "nginx" in running:
+        yield "app_running"
     if is_ready(pod):
         yield "ready"

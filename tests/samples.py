@@ -93,7 +93,7 @@ def a_run(folder: Path, commits: int = 20, seed: int = 7, stand_in: bool = False
         else:
             steps = {"requested": 0.0}
         length = chance.gauss(0.75 if kind == PLAIN else 1.05, 0.05)
-        shares = {"scheduled": 0.06, "app_running": 0.7, "git_sync_running": 0.75, "ready": 0.9, "restarted": 1.0}
+        shares = {"scheduled": 0.06, "git_sync_running": 0.7, "app_running": 0.75, "ready": 0.9, "restarted": 1.0}
         steps |= {phase: steps["requested"] + length * share for phase, share in shares.items()}
         if kind == PLAIN:
             del steps["git_sync_running"]

@@ -70,7 +70,8 @@ def test_the_baseline_is_the_app_without_git_sync(tmp_path: Path) -> None:
     assert {volume["name"] for volume in pod["volumes"]} == {"git", "tmp", "nginx-conf"}
     assert "secret" not in yaml.safe_dump(pod)
     assert WORKTREE in [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
-    assert pod["containers"][0]["image"] == app["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert pod["containers"][0]["image"] == app["spec"]["template"]["spec"]["containers"][1]["image"]
+    assert "postStart" not in pod["containers"][0]["lifecycle"]  # it would wait for git-sync
     assert plain["spec"]["strategy"] == app["spec"]["strategy"]
     assert plain["spec"]["selector"]["matchLabels"] == {"app": "app-plain"}
     assert "annotations" not in plain["metadata"]  # else Reloader would restart it too
@@ -80,11 +81,11 @@ def test_the_pod_over_ssh_differs_in_settings_only(tmp_path: Path) -> None:
     app = built(tmp_path)["Deployment", "app"]
     access = Access("ssh://git@git.example.test/a.git", KEYS, "main")
     over_ssh = pod(app["spec"]["template"], "app-over-ssh", access)
-    nginx, git_sync = over_ssh["spec"]["containers"]
+    git_sync, nginx = over_ssh["spec"]["containers"]
     variables = {variable["name"]: variable.get("value") for variable in git_sync["env"]}
     assert variables["GITSYNC_REPO"] == "ssh://git@git.example.test/a.git"
     assert "GITSYNC_PASSWORD_FILE" not in variables
     assert variables["GITSYNC_REF"] == "main"
-    assert git_sync["args"] == app["spec"]["template"]["spec"]["containers"][1]["args"]
-    assert nginx == app["spec"]["template"]["spec"]["containers"][0]
+    assert git_sync["args"] == app["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert nginx == app["spec"]["template"]["spec"]["containers"][1]
     assert "labels" not in over_ssh["metadata"]  # else the Service would send it requests
