@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
 import os
 import shutil
 import tempfile
@@ -146,8 +147,8 @@ def wait_until_deployed(recorder: Recorder, settings: Settings, commit: str) -> 
         return str(found.get("commit", "nothing"))
 
     def stamped() -> bool:
-        """Reloader has seen the commit: else it may still be about to restart the app for it."""
-        return "STAKATER_GIT_COMMIT_CONFIGMAP" in str(recorder.get("Deployment", "app"))
+        """Reloader has seen the commit: else it is still about to restart the app for it."""
+        return stamp(commit) in str(recorder.get("Deployment", "app"))
 
     def up() -> bool:
         deployed = stamped() and all(is_complete(recorder.get("Deployment", name)) for name in deployments)
@@ -159,6 +160,11 @@ def wait_until_deployed(recorder: Recorder, settings: Settings, commit: str) -> 
 
     what = f"manifests/ deployed to {settings.namespace}, serving {commit[:8]}"
     recorder.wait_for(what, up, settings.timeout_s, last_seen)
+
+
+def stamp(commit: str) -> str:
+    """What Reloader writes into the app's pod template for a commit; held by tests/contract/test_reloader.py."""
+    return hashlib.sha1(f"commit={commit}".encode()).hexdigest()
 
 
 def settled(recorder: Recorder, app: str, replicas: int, service: str | None = None) -> bool:

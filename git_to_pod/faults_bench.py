@@ -14,14 +14,15 @@ from typing import Any
 import urllib3
 
 from git_to_pod.cluster import ApiError, Cluster, Object, Unreachable, wait_for
-from git_to_pod.deploy import apply, check_cluster, deploy, remove, settled
+from git_to_pod.deploy import apply, check_cluster, deploy, remove, settled, stamp
 from git_to_pod.load import Load, Response
-from git_to_pod.observe import Recorder, described, is_complete, pods_of
+from git_to_pod.observe import Recorder, described, is_complete, is_ready, pods_of
 from git_to_pod.repository import FILE, Repository, open_repository
 from git_to_pod.settings import Settings
 from git_to_pod.trials import pause, served_commit
 from lab import Lab, client
 
+STAMP = "STAKATER_GIT_COMMIT_CONFIGMAP"
 DEPLOYMENTS = ("git-poller", "reloader", "app")
 BIG = "big.bin"
 
@@ -222,6 +223,26 @@ class Bench:
             30,
             lambda: described(self.recorder, name),
         )
+
+    def stamp(self, commit: str) -> None:
+        """Write into the app's pod template what Reloader would for this commit: new pods are made."""
+        path = f"/apis/apps/v1/namespaces/{self.settings.namespace}/deployments/app"
+        containers = self.cluster.get(path)["spec"]["template"]["spec"]["containers"]
+        for variable in next(c for c in containers if c["name"] == "git-sync")["env"]:
+            if variable["name"] == STAMP:
+                variable["value"] = stamp(commit)
+        self.cluster.patch(path, {"spec": {"template": {"spec": {"containers": containers}}}})
+
+    def wait_starting_again(self) -> None:
+        """Until git-sync has given up once in each new pod of the app."""
+
+        def given_up() -> bool:
+            new = [pod for pod in pods_of(self.recorder, "app") if not is_ready(pod)]
+            statuses = [status for pod in new for status in pod["status"].get("containerStatuses", [])]
+            again = [s for s in statuses if s["name"] == "git-sync" and s["restartCount"] > 0]
+            return len(again) == self.settings.replicas
+
+        self.recorder.wait_for("git-sync started again", given_up, 30, lambda: described(self.recorder, "app"))
 
     def pod(self, app: str) -> Object:
         return pods_of(self.recorder, app)[0]

@@ -86,6 +86,14 @@ def grow_volume(bench: Bench) -> None:
     bench.in_node("mount", "-o", "remount,size=1g", bench.volume("git-poller"))
 
 
+def push_after_pods_start(bench: Bench) -> None:
+    commit = bench.commit(f"pods started before {time.time():.3f}")
+    bench.stamp(commit)
+    bench.wait_starting_again()
+    bench.push_commit(commit)
+    bench.wait_published()
+
+
 def delete_git_commit(bench: Bench) -> None:
     bench.cluster.delete(f"/api/v1/namespaces/{bench.settings.namespace}/configmaps/git-commit")
 
@@ -117,6 +125,9 @@ FAULTS = (
     Fault("Reloader down", lambda b: b.scale("reloader", 0),
           push=then(push_one, lambda b: b.wait_published()), undo=lambda b: b.scale("reloader", 1),
           lasts_s=2, blocks=True),
+    Fault("node behind Reloader when pods start", lambda b: b.scale("reloader", 0), push=push_after_pods_start,
+          undo=lambda b: b.scale("reloader", 1), lasts_s=0,
+          note="Reloader's stamp was written by hand, before the commit was published"),
     Fault("Reloader killed between publish and restart", freeze_reloader, undo=kill_reloader, lasts_s=2, blocks=True),
     Fault("git-sync killed, in the poller and in one pod", kill_git_sync),
     Fault("kubelet down for 4 s", lambda b: b.component("stop", "kubelet"),
