@@ -69,7 +69,7 @@ class Load:
         self.stop()
 
     def start(self, like: Object | None = None) -> None:
-        """Create the pod, by default like the poller's, and wait for its first response."""
+        """Create the pod, by default like the poller's, and wait until it is served for the first time."""
         poller = like or self.recorder.get("Deployment", "git-poller")
         assert poller, "the poller is deployed first"
         self.cluster.delete(f"{self.path}/{POD}", gracePeriodSeconds="0")
@@ -82,7 +82,7 @@ class Load:
         last_seen = partial(described_pod, self.recorder, POD)
         self.recorder.wait_for("pod load running", running, self.timeout_s, last_seen)
         self.reader.start()
-        wait_for("the first response of the Service", lambda: self.responses, self.timeout_s)
+        wait_for("the Service's first answer", lambda: self.responses, self.timeout_s)
 
     def read(self) -> None:
         seen, body = 0, ""
@@ -93,7 +93,9 @@ class Load:
                     if number < seen:
                         continue
                     seen, text = seen + 1, line.decode(errors="replace")
-                    if response := parse(instant, text, body):
+                    response = parse(instant, text, body)
+                    # It begins with an answer: the Service's endpoints reach kube-proxy a moment after the API server.
+                    if response and (self.responses or not response.failed):
                         self.responses.append(response)
                     body = "" if response else f"{body}{text}\n"
             except (ApiError, Unreachable):

@@ -1,13 +1,14 @@
 """The quick ones of the faults, for real: each must hold; one that nobody mends must not."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from git_to_pod.cluster import connect
-from git_to_pod.faults import try_fault
+from git_to_pod.cluster import connect, wait_for
+from git_to_pod.faults import push_one, try_fault
 from git_to_pod.faults_bench import Bench
 from git_to_pod.faults_list import FAULTS
 from git_to_pod.settings import Parameters, resolve
@@ -22,6 +23,7 @@ QUICK = (
     "10 pushes in 2 s",
     "commit deletes the served file",
     "Reloader down",
+    "node behind Reloader when pods start",
     "Reloader killed between publish and restart",
     "git-sync killed, in the poller and in one pod",
     "content volume full",
@@ -55,3 +57,28 @@ def test_a_fault_that_nobody_mends_is_seen(bench: Bench) -> None:
     row = try_fault(bench, unmended)
     assert not row.held
     assert row.commits_lost == 1
+
+
+def test_a_git_sync_that_starts_again_keeps_to_the_commit_that_its_pod_serves(bench: Bench) -> None:
+    before = bench.head
+    bench.scale("reloader", 0)
+    push_one(bench)
+    bench.wait_published()
+    pod = str(bench.pod("app")["metadata"]["name"])
+    bench.restart("app", "git-sync")
+    log = ("logs", f"--namespace={bench.settings.namespace}", pod, "--container=git-sync")
+    wait_for("its log names the commit", lambda: before in bench.cluster.kubectl(*log), 20)
+    assert set(bench.served().values()) == {before} != {bench.head}
+    bench.scale("reloader", 1)
+    bench.wait_normal(30)
+
+
+def test_a_pod_whose_stamp_never_matches_goes_on_after_a_minute(bench: Bench) -> None:
+    """Else nothing could start while Reloader is away for longer, or hashes in another way."""
+    bench.scale("reloader", 0)
+    bench.stamp("a commit that is never published")
+    began = time.monotonic()
+    bench.wait_starting_again()
+    assert bench.wait_normal(120) - began > 60
+    bench.scale("reloader", 1)
+    bench.wait_normal(60)
