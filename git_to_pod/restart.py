@@ -146,6 +146,8 @@ def put(cluster: Cluster, recorder: Recorder, settings: Settings, name: str, cha
     spec = copy.deepcopy(app["spec"])
     spec["selector"]["matchLabels"] = spec["template"]["metadata"]["labels"] = {"app": name}
     spec["template"]["metadata"].pop("annotations", None)
+    for container in spec["template"]["spec"]["containers"]:  # Reloader will not renew its stamp in a copy
+        container["env"] = [one for one in container.get("env", []) if not one["name"].startswith("STAKATER_")]
     change(spec["template"]["spec"])
     deployment: Object = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
     cluster.apply(f"/apis/apps/v1/namespaces/{settings.namespace}/deployments", deployment)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # git-sync's exechook: runs after every change, with the commit in GITSYNC_HASH, and is retried until it succeeds.
-# Only the commit goes into `data`: Reloader hashes `data`, so a time in there would restart the app for nothing.
+# Only the commit goes into `data`: Reloader hashes all of it. A time in there would restart the app for nothing, and
+# app pods compare that hash with the commit's.
 # Server-side apply makes the ConfigMap where there is none: it is in no manifest, so no `kubectl apply` can reset it.
 set -eu
 account=/var/run/secrets/kubernetes.io/serviceaccount
