@@ -96,6 +96,7 @@ def push_after_pods_start(bench: Bench) -> None:
 
 def delete_git_commit(bench: Bench) -> None:
     bench.cluster.delete(f"/api/v1/namespaces/{bench.settings.namespace}/configmaps/git-commit")
+    bench.recorder.wait_for("git-commit is gone", lambda: bench.published == "nothing", 10, lambda: bench.published)
 
 
 FAULTS = (
@@ -138,6 +139,5 @@ FAULTS = (
     Fault("content volume full", shrink_volume, push=lambda b: b.push("8 MB", big_mb=8),
           undo=grow_volume, lasts_s=6, blocks=True),
     Fault("git-commit deleted, then a push", delete_git_commit),
-    Fault("git-commit deleted, and no push", delete_git_commit, push=nothing, lasts_s=2, limit_s=15,
-          note="comes back with the next push, or when git-poller is restarted"),
+    Fault("git-commit deleted, and no push", delete_git_commit, push=nothing),
 )  # fmt: skip

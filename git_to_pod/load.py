@@ -106,9 +106,9 @@ class Load:
         self.stopped.set()
         self.cluster.delete(f"{self.path}/{POD}", gracePeriodSeconds="0")
         if self.reader.ident:  # it was started
-            self.reader.join(timeout=10)
+            self.reader.join(self.timeout_s)  # after an outage of the API server the kubelet may hear of it late
         if self.reader.is_alive():
-            raise TimedOut("the load's log did not end 10 s after its pod was deleted")
+            raise TimedOut(f"the load's log did not end {self.timeout_s:.0f} s after its pod was deleted")
         return self.responses
 
 

@@ -166,7 +166,7 @@ def push_files(repository: Repository, files: int) -> None:
 
 
 def pollers(recorder: Recorder, pods: int, period_s: float, files: int) -> Object:
-    """The poller's Deployment without its hook and its token."""
+    """The poller's Deployment without its hook, the probe that is about it, and its token."""
     poller = recorder.get("Deployment", "git-poller")
     assert poller, "the poller is deployed first"
     spec = copy.deepcopy(poller["spec"])
@@ -177,6 +177,7 @@ def pollers(recorder: Recorder, pods: int, period_s: float, files: int) -> Objec
     unwanted = ("publish-commit", "api-access")
     pod["volumes"] = [volume for volume in pod["volumes"] if volume["name"] not in unwanted]
     git_sync = pod["containers"][0]
+    del git_sync["livenessProbe"]
     git_sync["volumeMounts"] = [mount for mount in git_sync["volumeMounts"] if mount["name"] not in unwanted]
     git_sync["args"] = [argument for argument in git_sync["args"] if "exechook" not in argument]
     git_sync["env"] = [{"name": "GITSYNC_REF", "value": BRANCH}, {"name": "GITSYNC_PERIOD", "value": f"{period_s}s"}]

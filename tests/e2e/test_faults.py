@@ -13,6 +13,7 @@ from git_to_pod.faults import push_one, try_fault
 from git_to_pod.faults_bench import Bench
 from git_to_pod.faults_list import FAULTS
 from git_to_pod.settings import Parameters, resolve
+from git_to_pod.trials import pause
 
 BY_NAME = {fault.name: fault for fault in FAULTS}
 QUICK = (
@@ -28,7 +29,10 @@ QUICK = (
     "Reloader killed between publish and restart",
     "git-sync killed, in the poller and in one pod",
     "content volume full",
+    "git-commit deleted, and no push",
 )
+
+TWO_PROBES_S = 21  # of the poller's liveness
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +94,28 @@ def test_a_pod_whose_stamp_never_matches_goes_on_after_a_minute(bench: Bench) ->
         bench.wait_starting_again()
         assert 60 < bench.wait_normal(120) - began < 100
     bench.wait_normal(60)
+
+
+def restarts_of_the_poller(bench: Bench) -> list[int]:
+    return [status["restartCount"] for status in bench.pod("git-poller")["status"]["containerStatuses"]]
+
+
+def test_an_api_server_that_does_not_answer_does_not_restart_the_poller(bench: Bench) -> None:
+    before = restarts_of_the_poller(bench)
+    bench.component("stop", "kube-apiserver")
+    try:
+        pause(TWO_PROBES_S)
+    finally:
+        bench.component("start", "kube-apiserver")
+    push_one(bench)
+    bench.wait_normal(180)
+    assert restarts_of_the_poller(bench) == before
+
+
+def test_a_first_sync_that_takes_long_does_not_restart_the_poller(bench: Bench) -> None:
+    """The last one here: it leaves a deployment without visitors."""
+    bench.deploy_with(password="wrong")
+    pause(TWO_PROBES_S)
+    bench.apply()
+    bench.wait_normal(90)
+    assert restarts_of_the_poller(bench) == [0]
