@@ -224,9 +224,8 @@ def finding(rows: Sequence[Row]) -> str:
     behind = {row.name: difference(row.samples_s, quickest.samples_s) for row in rows if row is not quickest}
     alike = [f"{name} ({low:+.2f} to {high:+.2f} s, 95% CI)" for name, (low, high) in behind.items() if low <= 0]
     words += f", but not shown to be quicker than {', '.join(alike)}" if alike else ""
-    back = [
-        f"{row.name} ({sum(row.went_backwards.values())} times)" for row in rows if any(row.went_backwards.values())
-    ]
+    steps = {row.name: sum(row.went_backwards.values()) for row in rows}
+    back = [f"{name} ({count} time{'' if count == 1 else 's'})" for name, count in steps.items() if count]
     words += f"; under fast pushes the published commit went back with {', '.join(back)}" if back else ""
     lost = [row.name for row in rows if not row.recovers_missed_change]
     return words + (f"; a change is lost with {', '.join(lost)}" if lost else "; none loses a change")

@@ -29,7 +29,8 @@ def in_every_pod(deployed: Row, other: Row) -> tuple[str, str]:
     """It grows with the pods; one poller and Reloader do not."""
     each = other["cpu_cores"] / REPLICAS
     even = max(math.ceil(deployed["cpu_cores"] / each) - 1, 0)
-    size = f"up to {even} pod{'' if even == 1 else 's'} that follow one repository" if even else "at no size"
+    several = f"up to {even} pods that follow one repository"
+    size = {0: "at no size", 1: "for 1 pod that follows one repository"}.get(even, several)
     once = f"one poller and Reloader {millicores(deployed['cpu_cores'])} for any number of pods"
     return size, f"a pod that polls takes {millicores(each)} at rest; {once}"
 

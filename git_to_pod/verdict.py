@@ -37,8 +37,8 @@ CRITERIA: dict[str, tuple[Callable[[Row], str], Callable[[Row], float]]] = {
         lambda r: f"{r['requests']['failed']} of {r['requests']['sent']:,}",
         lambda r: float(r["requests"]["failed"]),
     ),
-    "published commit went back under fast pushes": (
-        lambda r: f"{sum(r['went_backwards'].values())} times",
+    "times the published commit went back under fast pushes": (
+        lambda r: str(sum(r["went_backwards"].values())),
         lambda r: float(sum(r["went_backwards"].values())),
     ),
     "rollouts for a burst": (

@@ -23,6 +23,8 @@ DEPLOYED = way("one poller, pinned pods, Reloader", 0.1, 25, 12, 9)
 def test_polling_in_every_pod_is_cheaper_below_the_pods_that_cost_as_much() -> None:
     (line,) = sizes([DEPLOYED, way("git-sync polling in every pod, Reloader", 0.08, 20, 11, 9)])
     assert line["costs less"] == "up to 2 pods that follow one repository"
+    (line,) = sizes([DEPLOYED, way("git-sync polling in every pod, Reloader", 0.11, 20, 11, 9)])
+    assert line["costs less"] == "for 1 pod that follows one repository"
     (line,) = sizes([DEPLOYED, way("git-sync polling in every pod, Reloader", 0.3, 20, 11, 9)])
     assert line["costs less"] == "at no size"
 
