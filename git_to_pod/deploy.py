@@ -26,6 +26,7 @@ MANIFESTS = ROOT / "manifests"
 ALTERNATIVES = ROOT / "notebooks" / "alternatives"
 MANIFESTS_NAMESPACE = "git-to-pod"
 REMOVAL_S = 60.0
+STAMP = "STAKATER_GIT_COMMIT_CONFIGMAP"  # the variable in which Reloader writes what stamp() gives
 BESIDE = ("faults", "deployed", "polling", "patching", "flux")  # what the second notebook's namespaces end in
 
 

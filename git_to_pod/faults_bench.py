@@ -14,7 +14,7 @@ from typing import Any
 import urllib3
 
 from git_to_pod.cluster import ApiError, Cluster, Object, Unreachable, wait_for
-from git_to_pod.deploy import apply, check_cluster, deploy, remove, settled, stamp
+from git_to_pod.deploy import STAMP, apply, check_cluster, deploy, remove, settled, stamp
 from git_to_pod.load import Load, Response
 from git_to_pod.observe import Recorder, described, is_complete, is_ready, pods_of
 from git_to_pod.repository import FILE, Repository, open_repository
@@ -22,7 +22,6 @@ from git_to_pod.settings import Settings
 from git_to_pod.trials import pause, served_commit
 from lab import Lab, client
 
-STAMP = "STAKATER_GIT_COMMIT_CONFIGMAP"
 DEPLOYMENTS = ("git-poller", "reloader", "app")
 BIG = "big.bin"
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from git_to_pod import plain
 from git_to_pod.cluster import Cluster, Object, TimedOut
+from git_to_pod.deploy import STAMP
 from git_to_pod.dots import dots
 from git_to_pod.findings import html_table
 from git_to_pod.observe import Recorder, described, is_complete, pods_of
@@ -147,7 +148,7 @@ def put(cluster: Cluster, recorder: Recorder, settings: Settings, name: str, cha
     spec["selector"]["matchLabels"] = spec["template"]["metadata"]["labels"] = {"app": name}
     spec["template"]["metadata"].pop("annotations", None)
     for container in spec["template"]["spec"]["containers"]:  # Reloader will not renew its stamp in a copy
-        container["env"] = [one for one in container.get("env", []) if not one["name"].startswith("STAKATER_")]
+        container["env"] = [one for one in container.get("env", []) if one["name"] != STAMP]
     change(spec["template"]["spec"])
     deployment: Object = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
     cluster.apply(f"/apis/apps/v1/namespaces/{settings.namespace}/deployments", deployment)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import subprocess
 import time
@@ -10,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
-MANIFEST = Path(__file__).parent.parent.parent / "manifests" / "app-deployment.yaml"
+from git_to_pod.deploy import STAMP, stamp
+from tests.contract.kubectl import manifest
+
 OLD, NEW = "0" * 40, "1" * 40
 
 
@@ -22,12 +22,12 @@ class Pod:
 
     def start(self, stamped_for: str = "") -> tuple[int, str]:
         """The exit status, and the commit and arguments that git-sync was started with; git-commit says OLD."""
-        containers = yaml.safe_load(MANIFEST.read_text())["spec"]["template"]["spec"]["containers"]
+        containers = manifest("app-deployment.yaml")["spec"]["template"]["spec"]["containers"]
         shell, option, script, name = next(c["command"] for c in containers if c["name"] == "git-sync")
         script = re.sub("/(git-sync|git/|tmp/)", lambda path: f"{self.folder}{path[0].removeprefix('/tmp')}", script)
         environment = {"PATH": "/usr/bin:/bin", "GITSYNC_REF": OLD}
         if stamped_for:
-            environment["STAKATER_GIT_COMMIT_CONFIGMAP"] = hashlib.sha1(f"commit={stamped_for}".encode()).hexdigest()
+            environment[STAMP] = stamp(stamped_for)
         command = [shell, option, script, name, "--root=/git"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert ("saw another commit" in done.stderr) == (done.stderr != "")
