@@ -1,4 +1,4 @@
-"""One more pod of the app, reading a repository in a way of its own: another URL, account or ref."""
+"""One more pod of the app that reads another URL, with another account, or at another ref."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from git_to_pod.cluster import Cluster, Object
-from git_to_pod.deploy import git_access, secret_files
+from git_to_pod.deploy import common_settings, git_access, secret_files
 from git_to_pod.settings import Credentials
 
 
 @dataclass(frozen=True)
 class Access:
-    """What git-sync is told. `repository` is the URL for pods."""
+    """git-sync's settings. `repository` is the URL for pods."""
 
     repository: str
     reader: Credentials
@@ -25,13 +25,13 @@ class Access:
 
 @contextmanager
 def pod_reading(cluster: Cluster, namespace: str, template: Object, name: str, access: Access) -> Iterator[None]:
-    """A pod of the app's template with this access; gone, with its Secret, at the end. The Service does not know it."""
+    """Run a pod of the app's template with this access, without the Service's label; delete it at the end."""
     secrets, pods = (f"/api/v1/namespaces/{namespace}/{kind}" for kind in ("secrets", "pods"))
     files = secret_files(access.repository, access.reader)
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": files}
     try:
         cluster.apply(secrets, secret)
-        cluster.delete(f"{pods}/{name}", gracePeriodSeconds="0")  # what an interrupted run left
+        cluster.delete(f"{pods}/{name}", gracePeriodSeconds="0")  # an interrupted run may have left it
         cluster.call("POST", pods, pod(template, name, access))
         yield
     finally:
@@ -40,13 +40,14 @@ def pod_reading(cluster: Cluster, namespace: str, template: Object, name: str, a
 
 
 def pod(template: Object, name: str, access: Access) -> Object:
-    """The app's pod, but for git-sync's settings."""
+    """The app's pod with these settings for git-sync."""
     spec: dict[str, Any] = copy.deepcopy(template["spec"])
-    git_sync = next(container for container in spec["containers"] if container["name"] == "git-sync")
+    (git_sync,) = spec["initContainers"]
     git_sync.pop("envFrom")
-    told = {"GITSYNC_REPO": access.repository, "GITSYNC_REF": access.ref, "GITSYNC_SUBMODULES": access.submodules}
-    told |= {key: value for key, value in git_access(access.repository, access.reader).items() if value}
-    git_sync["env"] = [{"name": key, "value": value} for key, value in told.items()]
+    settings = common_settings() | {"GITSYNC_SUBMODULES": access.submodules}
+    settings |= {"GITSYNC_REPO": access.repository, "GITSYNC_REF": access.ref}
+    settings |= {name: value for name, value in git_access(access.repository, access.reader).items() if value}
+    git_sync["env"] = [{"name": name, "value": value} for name, value in settings.items()]
     for volume in spec["volumes"]:
         if volume["name"] == "git-credentials":
             volume["secret"]["secretName"] = name

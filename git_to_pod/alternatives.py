@@ -1,4 +1,4 @@
-"""Four ways to keep the same app up to date, side by side in one run on the same content."""
+"""Candidates that keep the same app up to date, measured in one run on the same content."""
 
 from __future__ import annotations
 
@@ -6,49 +6,57 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 
 from git_to_pod import cost, flux
 from git_to_pod.cluster import Cluster, TimedOut, wait_for
 from git_to_pod.findings import html_table, in_words
-from git_to_pod.inventory import all_objects, applied, rights, where_seen
+from git_to_pod.inventory import Right, all_objects, applied, rights, where_seen
 from git_to_pod.load import mixed_commits
 from git_to_pod.observe import Event, pods_of
 from git_to_pod.progress import Progress
 from git_to_pod.rival import BIG_BYTES, Kind, Rival
 from git_to_pod.settings import Settings
 from git_to_pod.statistics import Figure, difference, figure
-from git_to_pod.trials import overtaken, pause, served_commit
+from git_to_pod.trials import Trial, overtaken, pause, served_commit
 
-PUSHES, BURST, GAP_S, IDLE_S = 16, 12, 0.7, 25.0
+BLOCKS, PUSHES = 3, 6  # per candidate: blocks in shuffled order, pushes in each
+BURST, GAP_S, IDLE_S = 12, 0.7, 25.0
 REPLICAS = (2, 6)
-NOT_SYNCING = ("nginx", "curl")  # containers that every way needs alike
+NOT_SYNCING = ("nginx", "curl")  # containers that are the same with every candidate
+WORKLOADS = {"deployments", "statefulsets", "daemonsets"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way to do it. The first eleven names are summary.json's; NaN or None: not measured, or no limit found."""
+    """One candidate. NaN or None: not measured, or no limit found. Counts by replicas have the number as key."""
 
+    key: str
     name: str
-    push_to_restarted_s: Figure
-    rollouts_per_burst: dict[str, int]  # by replicas
-    recovers_missed_change: bool
+    polled_to_restarted_s: Figure  # from the poll that sees the commit: the wait for the poll drops out
+    polled_to_requested_s: Figure
+    requested_to_restarted_s: Figure
+    samples_s: list[float]  # of polled_to_restarted_s
+    repeated_s: list[float]  # the same candidate measured a second time; empty for all but one
+    pushes: int
+    changed_before_restart: int  # pushes whose content was served before any new pod was Ready
+    requests: dict[str, int]
     mixed_commit_s: Figure
+    rollouts_per_burst: dict[str, int]
+    regressions: dict[str, int]
+    recovers_missed_change: bool
+    undo_restores_content: bool
     content_limit_bytes: int | None
     objects: dict[str, int]  # by kind
     rights: list[str]
+    rights_pairs: int  # of a verb and a resource
+    git_pod_changes_workloads: bool  # whether the account of the pod that talks to the git host may patch workloads
+    names_each_workload: bool  # whether one more workload that follows needs one more right
     cpu_cores: float
     memory_bytes: int
     commit_seen_in: list[str]
-    rights_pairs: int  # of a verb and a resource
-    went_backwards: dict[str, int]  # by replicas
-    files_changed_before_restart: str  # in how many pushes
-    requests: dict[str, int]
-    samples_s: list[float]
-    # What push → restarted is made of.
-    push_to_requested_s: Figure
-    requested_to_restarted_s: Figure
 
 
 def commit_of_config_map(event: Event) -> str:
@@ -64,26 +72,29 @@ def commit_of_template(event: Event) -> str:
     return ""
 
 
-DEPLOYED = Kind("deployed", "one poller, pinned pods, Reloader", "manifests", "reloader", commit_of_config_map)
+DEPLOYED = Kind("deployed", "one poller, Reloader", "manifests", "reloader", "git-poller", commit_of_config_map)
 POLLING = Kind(
     "polling",
-    "git-sync polling in every pod, Reloader",
+    "git-sync polls in every pod, Reloader",
     "notebooks/alternatives/polling-pods",
     "reloader",
+    "git-poller",
     commit_of_config_map,
 )
 PATCHING = Kind(
     "patching",
-    "one poller that patches the pod template, no Reloader",
+    "one poller, its hook patches the pod template",
     "notebooks/alternatives/template-patch",
+    "git-poller",
     "git-poller",
     commit_of_template,
 )
 FLUX = Kind(
     "flux",
-    "Flux's source and kustomize controllers",
+    "Flux",
     "notebooks/alternatives/flux",
     "kustomize-controller",
+    "source-controller",
     flux.commit,
     flux.put,
     flux.prepare,
@@ -91,7 +102,7 @@ FLUX = Kind(
 
 
 def run_alternatives(cluster: Cluster, settings: Settings, progress: Progress) -> tuple[list[Row], list[str]]:
-    """Deploy them all, try them in turn, count; the rows, and why a way is missing."""
+    """Deploy all candidates and measure one at a time; the rows, and why a candidate is missing."""
     kinds, skipped = [DEPLOYED, POLLING, PATCHING], []
     if why := flux.unavailable(cluster, settings):
         skipped.append(f"{FLUX.name}: {why}")
@@ -106,33 +117,40 @@ def run_alternatives(cluster: Cluster, settings: Settings, progress: Progress) -
             rivals.append(Rival(kind, cluster, settings, progress))
             stack.callback(rivals[-1].close)
             rivals[-1].deploy()
-        like = rivals[0].recorder.get("Deployment", "git-poller")
-        assert like, "the first way has a poller"
+            rivals[-1].rest()
+        push_in_blocks(rivals, progress)
         for rival in rivals:
-            rival.start_load(like)
-        push_in_turn(rivals, progress)
-        for rival in rivals:  # from here on pods are seen by their names alone
-            rival.stop_load()
+            rival.wake()
         idle = idle_cost(cluster, rivals, progress)
-        return [row_of(cluster, rival, idle[rival.kind.key], progress) for rival in rivals], skipped
+        return [measure(cluster, rival, idle[rival.kind.key], progress) for rival in rivals], skipped
 
 
-def push_in_turn(rivals: Sequence[Rival], progress: Progress) -> None:
-    """Each push goes to one of them, in a shuffled order, at a random moment of its poll period."""
+def push_in_blocks(rivals: Sequence[Rival], progress: Progress) -> None:
+    """Blocks of pushes in a shuffled order, each with its candidate alone on the machine.
+
+    The first candidate has twice as many blocks. The second half is compared with the first, which shows the noise.
+    """
     chance = random.Random(rivals[0].settings.seed)
-    order = [rival for rival in rivals for _ in range(PUSHES)]
+    like = rivals[0].recorder.get("Deployment", "git-poller")
+    assert like, "the first candidate has a poller"
+    order = [(rival, rival.done) for rival in rivals for _ in range(BLOCKS)]
+    order += [(rivals[0], rivals[0].repeated)] * BLOCKS
     chance.shuffle(order)
-    for number, rival in enumerate(order):
-        progress.bar(number, len(order), f"a push for: {rival.kind.name}")
-        rival.done.append(rival.trials.push(number, chance.uniform(0, rival.settings.period_s)))
+    for number, (rival, trials) in enumerate(order):
+        progress.bar(number, len(order), f"{PUSHES} pushes: {rival.kind.name}")
+        rival.wake()
+        rival.start_load(like)
+        for _ in range(PUSHES):
+            trials.append(rival.trials.push(0, chance.uniform(0, rival.settings.period_s)))
+        rival.rest()
     progress.bar(len(order), len(order), "pushes done")
 
 
 def idle_cost(cluster: Cluster, rivals: Sequence[Rival], progress: Progress) -> dict[str, tuple[float, int]]:
-    """Cores and memory of what keeps the app up to date, while nothing is pushed: all at the same time."""
+    """Cores and bytes of what keeps the app up to date, while nothing is pushed: all at the same time."""
     pause(12)  # the kubelet's figures are up to ten seconds old
     before = {rival.kind.key: cost.sample(cluster, rival.settings) for rival in rivals}
-    progress.say(f"what each costs while nothing happens: {IDLE_S:.0f} s")
+    progress.say(f"idle cost of each candidate: {IDLE_S:.0f} s")
     pause(IDLE_S)
     found = {}
     for rival in rivals:
@@ -150,67 +168,94 @@ def total(early: cost.Sample, late: cost.Sample) -> tuple[float, int]:
     return cores, sum(b.memory_bytes for _, b in kept)
 
 
-def row_of(cluster: Cluster, rival: Rival, idle: tuple[float, int], progress: Progress) -> Row:
-    """Count what is there, then try what else is to be tried with this one."""
-    name = rival.kind.name
-    namespace = rival.settings.namespace
-    objects, held = all_objects(cluster, namespace), rights(cluster, namespace)
+@dataclass
+class Behaviour:
+    """What a candidate did when pushes came fast, a controller was down, a rollout was undone, a file was large."""
+
+    rollouts: dict[str, int] = field(default_factory=dict)
+    regressions: dict[str, int] = field(default_factory=dict)
+    recovers: bool = False
+    undo: bool = False
+    limit_bytes: int | None = None
+
+
+def measure(cluster: Cluster, rival: Rival, idle: tuple[float, int], progress: Progress) -> Row:
+    """Count the candidate's objects and rights, then see how it behaves."""
+    objects, held = all_objects(cluster, rival.settings.namespace), rights(cluster, rival.settings.namespace)
     seen_in = where_seen(objects, rival.repository.pushed[-1]) + header(rival)
     kinds = dict(applied(objects)) | (flux.cluster_objects(cluster) if rival.kind is FLUX else {})
-    pushed = list(rival.done)
-    rollouts, backwards = {}, {}
-    for replicas in REPLICAS:
-        progress.say(f"{BURST} pushes {GAP_S} s apart, {replicas} replicas: {name}")
-        rival.scale("app", replicas)
-        rollouts[str(replicas)], backwards[str(replicas)] = rival.burst(BURST, GAP_S)
-    rival.scale("app", REPLICAS[0])
-    progress.say(f"a push while {rival.kind.controller} is away: {name}")
-    recovers = rival.misses_a_change()
-    progress.say(f"a file of {BIG_BYTES >> 20} MiB: {name}")
-    limit = None if rival.takes_big_content() else limit_of(cluster, rival)
-    samples = [trial.latency_s("pushed", "restarted") for trial in pushed]
-    mixed, early = seen_by_visitors(rival)
+    samples = [trial.latency_s("polled", "restarted") for trial in rival.done]
+    mixed, early = seen_by_clients(rival)
+    behaviour = observe_behaviour(cluster, rival, progress)
     return Row(
-        name=name,
-        push_to_restarted_s=figure(samples),
-        rollouts_per_burst=rollouts,
-        recovers_missed_change=recovers,
+        key=rival.kind.key,
+        name=rival.kind.name,
+        polled_to_restarted_s=figure(samples),
+        polled_to_requested_s=figure(trial.latency_s("polled", "requested") for trial in rival.done),
+        requested_to_restarted_s=figure(trial.latency_s("requested", "restarted") for trial in rival.done),
+        samples_s=samples,
+        repeated_s=[trial.latency_s("polled", "restarted") for trial in rival.repeated],
+        pushes=len(rival.done) + len(rival.repeated),
+        changed_before_restart=early,
+        requests={"sent": len(rival.responses), "failed": sum(r.failed for r in rival.responses)},
         mixed_commit_s=figure(mixed),
-        content_limit_bytes=limit,
+        rollouts_per_burst=behaviour.rollouts,
+        regressions=behaviour.regressions,
+        recovers_missed_change=behaviour.recovers,
+        undo_restores_content=behaviour.undo,
+        content_limit_bytes=behaviour.limit_bytes,
         objects=kinds,
-        rights=[str(one) for one in held],
+        rights=[str(right) for right in held],
+        rights_pairs=sum(right.pairs for right in held),
+        git_pod_changes_workloads=any(right.account == rival.kind.git_account for right in patching(held)),
+        names_each_workload=all(right.names for right in patching(held)),
         cpu_cores=idle[0],
         memory_bytes=idle[1],
         commit_seen_in=seen_in,
-        rights_pairs=sum(one.pairs for one in held),
-        went_backwards=backwards,
-        files_changed_before_restart=f"{early} of {len(pushed)}",
-        requests={"sent": len(rival.responses), "failed": sum(r.failed for r in rival.responses)},
-        samples_s=samples,
-        push_to_requested_s=figure([trial.latency_s("pushed", "requested") for trial in pushed]),
-        requested_to_restarted_s=figure([trial.latency_s("requested", "restarted") for trial in pushed]),
     )
 
 
+def patching(held: Sequence[Right]) -> list[Right]:
+    """The rights by which a rollout can be triggered."""
+    return [right for right in held if {"patch", "update"} & {*right.verbs} and WORKLOADS & {*right.resources}]
+
+
+def observe_behaviour(cluster: Cluster, rival: Rival, progress: Progress) -> Behaviour:
+    found, name = Behaviour(), rival.kind.name
+    for replicas in REPLICAS:
+        progress.say(f"{BURST} pushes {GAP_S} s apart, {replicas} replicas: {name}")
+        rival.scale("app", replicas)
+        found.rollouts[str(replicas)], found.regressions[str(replicas)] = rival.burst(BURST, GAP_S)
+    rival.scale("app", REPLICAS[0])
+    progress.say(f"a push while {rival.kind.controller} is down: {name}")
+    found.recovers = rival.misses_a_change()
+    progress.say(f"kubectl rollout undo: {name}")
+    found.undo = rival.undo_restores_content()
+    progress.say(f"a file of {BIG_BYTES >> 20} MiB: {name}")
+    found.limit_bytes = None if rival.takes_big_content() else limit_of(cluster, rival)
+    return found
+
+
 def limit_of(cluster: Cluster, rival: Rival) -> int:
-    """What it says itself, as soon as it does; else the size of the file that it did not take."""
+    """The limit that the candidate's own error names, else the size of the file that it did not deploy."""
     if rival.kind is FLUX:
         with suppress(TimedOut):
-            return wait_for("Flux's complaint", lambda: flux.limit(cluster, rival.settings.namespace), 60)
+            return wait_for("Flux's error", lambda: flux.limit(cluster, rival.settings.namespace), 60)
     return BIG_BYTES
 
 
 def header(rival: Rival) -> list[str]:
-    """Whether the app's visitors are told the commit."""
+    """Whether the app's responses name the commit."""
     pod = pods_of(rival.recorder, "app")[0]["metadata"]["name"]
-    said, _ = served_commit(rival.cluster, rival.settings.namespace, pod)
-    return ["every response: X-Git-Commit"] if said == rival.repository.pushed[-1] else []
+    named, _ = served_commit(rival.cluster, rival.settings.namespace, pod)
+    return ["every response: X-Git-Commit"] if named == rival.repository.pushed[-1] else []
 
 
-def seen_by_visitors(rival: Rival) -> tuple[list[float], int]:
-    """For each push how long visitors got the old or the new commit; how often before any new pod was Ready."""
+def seen_by_clients(rival: Rival) -> tuple[list[float], int]:
+    """For each push how long clients got two commits, in seconds; how often one came before a new pod was Ready."""
     mixed, early = [], 0
-    for trial, end in zip(rival.done, [*map(overtaken, rival.done[1:]), math.inf], strict=True):
+    pushes: list[Trial] = sorted([*rival.done, *rival.repeated], key=lambda trial: trial.began)
+    for trial, end in zip(pushes, [*map(overtaken, pushes[1:]), math.inf], strict=True):
         seen = mixed_commits(rival.responses, trial.commit, trial.began, end) if "pushed" in trial.instants else None
         mixed.append(seen.seconds if seen else math.nan)
         early += bool(seen and trial.pods and seen.started < min(trial.pods.values()))
@@ -219,45 +264,75 @@ def seen_by_visitors(rival: Rival) -> tuple[list[float], int]:
 
 def finding(rows: Sequence[Row]) -> str:
     """The title, computed."""
-    quickest = min(rows, key=lambda row: row.push_to_restarted_s.median)
-    words = f"Quickest from push to restarted: {quickest.name}, {in_words(quickest.push_to_restarted_s)}"
+    if not rows:
+        return "No candidate was measured."
+    quickest = min(rows, key=lambda row: median_or_last(row))
+    words = f"Quickest from poll to restarted: {quickest.name}, {in_words(quickest.polled_to_restarted_s)}."
     behind = {row.name: difference(row.samples_s, quickest.samples_s) for row in rows if row is not quickest}
-    alike = [f"{name} ({low:+.2f} to {high:+.2f} s, 95% CI)" for name, (low, high) in behind.items() if low <= 0]
-    words += f", but not shown to be quicker than {', '.join(alike)}" if alike else ""
-    steps = {row.name: sum(row.went_backwards.values()) for row in rows}
-    back = [f"{name} ({count} time{'' if count == 1 else 's'})" for name, count in steps.items() if count]
-    words += f"; under fast pushes the published commit went back with {', '.join(back)}" if back else ""
+    alike = [f"{name} ({low:+.2f} to {high:+.2f} s)" for name, (low, high) in behind.items() if low <= 0]
+    if alike:
+        words += f" The data do not show a difference from {', '.join(alike)} (95% CI)."
+    regressed = [f"{row.name} ({sum(row.regressions.values())})" for row in rows if sum(row.regressions.values())]
+    if regressed:
+        words += f" In bursts the published commit regressed with {', '.join(regressed)}."
     lost = [row.name for row in rows if not row.recovers_missed_change]
-    return words + (f"; a change is lost with {', '.join(lost)}" if lost else "; none loses a change")
+    return words + (f" A change made while the controller is down is lost with {', '.join(lost)}." if lost else "")
+
+
+def median_or_last(row: Row) -> float:
+    median = row.polled_to_restarted_s.median
+    return math.inf if math.isnan(median) else median
+
+
+def noise(rows: Sequence[Row]) -> str:
+    """What a difference has to exceed, and how many pushes would show a small one."""
+    repeated = next((row for row in rows if row.repeated_s), None)
+    if not repeated:
+        return ""
+    low, high = difference(repeated.repeated_s, repeated.samples_s)
+    if not math.isfinite(high - low):
+        return ""
+    n, half = len(repeated.samples_s), (high - low) / 2
+    needed = math.ceil(n * (half / 0.1) ** 2)
+    return (
+        f"Noise: the first candidate was measured twice. The two medians differ by {low:+.2f} to {high:+.2f} s "
+        f"(95% CI, n = {n} each). To show a difference of 0.1 s, each candidate would need about {needed:,} pushes."
+    )
 
 
 def shown(rows: Sequence[Row], skipped: Sequence[str]) -> str:
-    """The table as HTML: a column for each way, since there are more questions than ways."""
+    """The table as HTML: a column for each candidate, since there are more questions than candidates."""
     questions: dict[str, Callable[[Row], str]] = {
-        "push → all replicas restarted": lambda r: in_words(r.push_to_restarted_s),
-        "of it, until the restart is asked for": lambda r: in_words(r.push_to_requested_s),
-        "of it, the restart": lambda r: in_words(r.requested_to_restarted_s),
-        f"rollouts for {BURST} fast pushes (2, 6 replicas)": lambda r: both(r.rollouts_per_burst),
-        "published commit went back (2, 6 replicas)": lambda r: both(r.went_backwards),
-        "a change while its controller is away": lambda r: "deployed after all" if r.recovers_missed_change else "lost",
-        "visitors get either commit for": lambda r: in_words(r.mixed_commit_s),
-        "files changed before the restart": lambda r: f"in {r.files_changed_before_restart} pushes",
+        "poll → all replicas restarted": lambda r: in_words(r.polled_to_restarted_s),
+        "poll → rollout triggered": lambda r: in_words(r.polled_to_requested_s),
+        "rollout triggered → all replicas restarted": lambda r: in_words(r.requested_to_restarted_s),
+        f"rollouts for {BURST} pushes {GAP_S} s apart": lambda r: by_replicas(r.rollouts_per_burst),
+        "the published commit regressed": lambda r: by_replicas(r.regressions),
+        "change made while the controller is down": lambda r: "caught up" if r.recovers_missed_change else "lost",
+        "kubectl rollout undo": lambda r: "brings the content back" if r.undo_restores_content else "does not",
+        "clients get two commits for": lambda r: in_words(r.mixed_commit_s),
+        "files changed before the restart": lambda r: f"{r.changed_before_restart} of {r.pushes} pushes",
         "failed requests": lambda r: f"{r.requests['failed']} of {r.requests['sent']:,}",
-        "content may have": lambda r: (
-            f"{r.content_limit_bytes:,} bytes" if r.content_limit_bytes else f"no limit found up to {BIG_BYTES:,} bytes"
+        "largest content": lambda r: (
+            f"{r.content_limit_bytes:,} bytes" if r.content_limit_bytes else f"no limit up to {BIG_BYTES:,} bytes"
         ),
-        "objects to write": lambda r: f"{sum(r.objects.values())}: {listed(r.objects)}",
-        "rights": lambda r: f"{r.rights_pairs} verbs on resources: {'; '.join(r.rights)}",
-        "CPU while nothing happens": lambda r: f"{1000 * r.cpu_cores:.0f} thousandths of a core",
-        "memory": lambda r: f"{r.memory_bytes / 2**20:.0f} MiB",
-        "the commit can be seen in": lambda r: "; ".join(r.commit_seen_in) or "nothing",
+        "objects": lambda r: f"{sum(r.objects.values())}: {listed(r.objects)}",
+        "rights": lambda r: f"{r.rights_pairs} pairs of verb and resource: {'; '.join(r.rights)}",
+        "the pod with the git credentials may change workloads": lambda r: (
+            "yes" if r.git_pod_changes_workloads else "no"
+        ),
+        "one more workload needs one more right": lambda r: "yes" if r.names_each_workload else "no",
+        "CPU, idle": lambda r: "not measured" if math.isnan(r.cpu_cores) else f"{1000 * r.cpu_cores:.0f} m",
+        "memory, idle": lambda r: f"{r.memory_bytes / 2**20:.0f} MiB",
+        "the commit is visible in": lambda r: "; ".join(r.commit_seen_in) or "nothing",
     }
     table = [{"": name} | {row.name: cell(row) for row in rows} for name, cell in questions.items()]
-    return html_table(table, finding(rows)) + "".join(f"<p>Not tried: {escape(line)}.</p>" for line in skipped)
+    notes = [*filter(None, [noise(rows)]), *(f"Not measured: {line}." for line in skipped)]
+    return html_table(table, finding(rows)) + "".join(f"<p>{escape(line)}</p>" for line in notes)
 
 
-def both(by_replicas: dict[str, int]) -> str:
-    return ", ".join(str(count) for count in by_replicas.values())
+def by_replicas(counts: dict[str, Any]) -> str:
+    return ", ".join(f"{count} with {replicas} replicas" for replicas, count in counts.items())
 
 
 def listed(objects: dict[str, int]) -> str:

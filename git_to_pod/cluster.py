@@ -1,4 +1,4 @@
-"""The Kubernetes API as plain dictionaries: requests, watches, and the errors a user can do something about."""
+"""A client of the Kubernetes API: objects as plain dictionaries, watches, kubectl, and errors of one line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WATCH_S = 300
 
 
 class ApiError(RuntimeError):
-    """The API server refused a request."""
+    """The API server answered with an error status."""
 
     def __init__(self, method: str, path: str, status: int, body: bytes) -> None:
         try:
@@ -38,7 +38,7 @@ class ApiError(RuntimeError):
 
 
 class Unreachable(ConnectionError):
-    """The API server did not answer at all."""
+    """The API server did not answer."""
 
     def __init__(self, server: str, error: Exception) -> None:
         inner = str(getattr(error, "reason", error)).strip().splitlines()
@@ -46,7 +46,7 @@ class Unreachable(ConnectionError):
 
 
 class TimedOut(TimeoutError):
-    """A wait came to its limit; the text says what was awaited and what was last seen."""
+    """A wait reached its timeout. The message names the condition and the last state seen."""
 
 
 def wait_for(
@@ -56,24 +56,24 @@ def wait_for(
     last_seen: Callable[[], str] = lambda: "nothing",
     pause_s: float = 0.05,
 ) -> Found:
-    """Ask until the condition gives something; for what can only be asked, not watched."""
+    """Poll the condition until it is true, and return its value. For state that cannot be watched. Raises TimedOut."""
     started, never = time.monotonic(), threading.Event()
     while True:
         if found := condition():
             return found
         if time.monotonic() - started > timeout_s:
-            raise TimedOut(f"{what}: not after {timeout_s:.0f} s; last seen: {last_seen()}")
+            raise TimedOut(f"{what}: not within {timeout_s:.0f} s; last seen: {last_seen()}")
         never.wait(pause_s)
 
 
 class Cluster:
-    """One cluster, through one kubeconfig context."""
+    """One cluster, reached by one kubeconfig context."""
 
     def __init__(self, context: str, kubeconfig: Path | None) -> None:
         self.context = context
         self.kubeconfig = kubeconfig
         options = client.Configuration()
-        options.retries = False  # an unreachable cluster is said at once, not after three tries
+        options.retries = False  # report an unreachable cluster at once, not after three attempts
         try:
             file = str(kubeconfig) if kubeconfig else None
             config.load_kube_config(file, context or None, options)  # type: ignore[no-untyped-call]
@@ -94,7 +94,7 @@ class Cluster:
         content_type: str = "application/json",
         timeout_s: float = REQUEST_S,
     ) -> urllib3.BaseHTTPResponse:
-        """Any answer the server gives, as it comes: an error status is an answer too."""
+        """The server's response, whatever its status. Raises Unreachable."""
         full = f"{path}?{urlencode(query)}" if query else path
         headers = {"Accept": "application/json", "Content-Type": content_type}
         call = self.api.param_serialize(method, full, header_params=headers, body=body, auth_settings=["BearerToken"])
@@ -113,7 +113,7 @@ class Cluster:
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Object:
-        """A request that must succeed."""
+        """The body of a successful response. Raises ApiError for an error status, and Unreachable."""
         response = self.request(method, path, body, query, content_type)
         if response.status >= 400:
             raise ApiError(method, path, response.status, response.data)
@@ -123,7 +123,7 @@ class Cluster:
         return self.call("GET", path, query=query)
 
     def find(self, path: str) -> Object | None:
-        """An object, or None where there is none."""
+        """The object, or None if it does not exist."""
         try:
             return self.get(path)
         except ApiError as error:
@@ -138,14 +138,14 @@ class Cluster:
         return self.call("PATCH", path, body, content_type="application/merge-patch+json")
 
     def apply(self, path: str, body: Object) -> Object:
-        """Create the object, or merge it into one of that name."""
+        """Create the object, or merge-patch the existing one of that name."""
         existing = self.find(f"{path}/{body['metadata']['name']}")
         if existing is None:
             return self.call("POST", path, body)
         return self.patch(f"{path}/{body['metadata']['name']}", body)
 
     def delete(self, path: str, **query: str) -> bool:
-        """Ask for an object's deletion; False where there is none."""
+        """Request the object's deletion, without waiting for it. False if it does not exist."""
         try:
             self.call("DELETE", path, query=query)
         except ApiError as error:
@@ -155,7 +155,7 @@ class Cluster:
         return True
 
     def lines(self, path: str, timeout_s: float, **query: str) -> Iterator[tuple[float, bytes]]:
-        """The lines of an endless answer, each with the monotonic instant at which it was received."""
+        """The lines of a streamed response, each with the monotonic instant of its receipt, in seconds."""
         response = self.request("GET", path, query=query, timeout_s=timeout_s)
         if response.status >= 400:
             raise ApiError("GET", path, response.status, response.data)
@@ -172,7 +172,7 @@ class Cluster:
             response.close()
 
     def watch(self, path: str, see: Callable[[float, str, Object], None], stopped: threading.Event) -> None:
-        """List, then watch for ever: `see(instant, ADDED|MODIFIED|DELETED, object)` for each; returns when stopped."""
+        """List, then watch until stopped: `see(instant, type, object)` with type ADDED, MODIFIED or DELETED."""
         version = ""
         there: dict[str, Object] = {}
 
@@ -190,7 +190,7 @@ class Cluster:
                         {i["metadata"]["uid"] for i in listed["items"]},
                     )
                     for item in [item for uid, item in there.items() if uid not in uids]:
-                        tell(time.monotonic(), "DELETED", item)  # while nobody watched
+                        tell(time.monotonic(), "DELETED", item)  # while no watch was open
                     for item in listed["items"]:
                         tell(time.monotonic(), "ADDED", item)
                 query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": str(WATCH_S)}
@@ -198,7 +198,7 @@ class Cluster:
                     if stopped.is_set():
                         return
                     event = json.loads(line)
-                    if event["type"] == "ERROR":  # 410: too old a version to go on from, so list again
+                    if event["type"] == "ERROR":  # 410 Gone: the resourceVersion has expired, so list again
                         version = ""
                         break
                     version = event["object"]["metadata"]["resourceVersion"]
@@ -207,29 +207,29 @@ class Cluster:
             except ApiError:
                 version = ""
                 stopped.wait(0.2)
-            except Unreachable:  # the server is away: go on where it broke off
+            except Unreachable:  # the server is down: resume from the last resourceVersion
                 stopped.wait(0.2)
 
     def kubectl_command(self, *arguments: str) -> list[str]:
-        """kubectl with this context."""
+        """A kubectl command line for this context."""
         where = [f"--kubeconfig={self.kubeconfig}"] if self.kubeconfig else []
         where += [f"--context={self.context}"] if self.context else []
         return [str(kubectl_path()), *where, *arguments]
 
     def kubectl(self, *arguments: str, timeout_s: float = 60) -> str:
-        """kubectl's output, or its own words as the error."""
+        """kubectl's standard output. Raises RuntimeError with its standard error, or TimedOut."""
         command = self.kubectl_command(*arguments)
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
         except subprocess.TimeoutExpired:
-            raise TimedOut(f"kubectl {arguments[0]}: not after {timeout_s:.0f} s; last seen: no answer") from None
+            raise TimedOut(f"kubectl {arguments[0]}: did not finish within {timeout_s:.0f} s") from None
         if done.returncode:
             raise RuntimeError(f"kubectl {arguments[0]}: {done.stderr.strip()}")
         return done.stdout
 
 
 def contexts(kubeconfig: Path | None) -> str:
-    """The names that --context could have had."""
+    """The names of the contexts that the kubeconfig has."""
     default = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
     paths = [kubeconfig] if kubeconfig else [Path(path) for path in default.split(os.pathsep) if path]
     found = [yaml.safe_load(path.read_text()) or {} for path in paths if path.is_file()]
@@ -237,19 +237,21 @@ def contexts(kubeconfig: Path | None) -> str:
 
 
 def connect(settings: Settings) -> Cluster:
-    """Reach the API server, or say why not."""
+    """Connect to the API server. Raises InputError."""
     return reach(settings.context, settings.kubeconfig)
 
 
 def reach(context: str, kubeconfig: Path | None) -> Cluster:
-    """The same, before there are settings."""
+    """The same, for a run that has no Settings yet."""
     cluster = Cluster(context, kubeconfig)
     try:
-        cluster.get("/apis")  # whoever is known to the cluster may ask this
+        cluster.get("/apis")  # every authenticated user may get this
     except Unreachable as error:
         raise InputError(
-            f"--context {context}: {error}; is the cluster up, and this its address and certificate?"
+            f"--context {context}: {error}; check that the cluster is up, and its address and CA in the kubeconfig"
         ) from None
     except ApiError as error:
-        raise InputError(f"--context {context}: {cluster.server} refuses this user: {error}") from None
+        raise InputError(
+            f"--context {context}: {cluster.server} refused this user ({error}); check the user in the kubeconfig"
+        ) from None
     return cluster

@@ -1,4 +1,4 @@
-"""A private git host inside the user's cluster for as long as a run: where there is a cluster and no repository."""
+"""A temporary private git host in the user's cluster, for a run with --context and without --repository."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import yaml
 
 from git_to_pod.cluster import Cluster, reach, wait_for
 from git_to_pod.deploy import MANIFESTS, apply_folder, check_namespace, remove
-from git_to_pod.observe import is_complete
+from git_to_pod.observe import containers, is_complete
 from git_to_pod.process import end_with_parent
 from git_to_pod.rights import GIT_HOST, RUN, check_rights
 from git_to_pod.settings import ROOT, Parameters, existing
@@ -31,18 +31,18 @@ ACCOUNTS = ("reader", "writer")
 
 @contextmanager
 def git_host(given: Parameters) -> Iterator[Parameters]:
-    """Deploy it and yield the parameters that name it; it goes again, unless the run's namespace is kept too."""
+    """Deploy the git host, yield the parameters with its URLs and accounts, and remove it, unless `keep` is set."""
     cluster = reach(given.context, existing(given.kubeconfig, "--kubeconfig"))
     namespace = f"{given.namespace}-git"
-    check_rights(cluster, given.namespace)  # what the run itself needs too, before anything is applied for it
+    check_rights(cluster, given.namespace)  # before anything is applied: the rights of the run itself
     check_rights(cluster, given.namespace, (RUN, GIT_HOST), work_in=namespace)
     for own in (given.namespace, namespace):
         check_namespace(cluster, own)
     host = f"{NAME}.{namespace}.svc"
-    folder = Path(tempfile.mkdtemp(prefix="git-to-pod-"))  # 0700: the accounts' passwords are in it
+    folder = Path(tempfile.mkdtemp(prefix="git-to-pod-"))  # 0700: it holds the accounts' passwords
     try:
         make_accounts(folder, host)
-        remove(cluster, namespace, given.timeout)  # what an interrupted run left
+        remove(cluster, namespace, given.timeout)  # left by an interrupted run
         deploy(cluster, namespace, given, folder)
         with forwarded(cluster, namespace, given.timeout) as port:
             yield replace(
@@ -59,9 +59,9 @@ def git_host(given: Parameters) -> Iterator[Parameters]:
 
 
 def make_accounts(folder: Path, host: str) -> None:
-    """A folder for each account, as --credentials takes it, and `host` with what goes into the host's Secret."""
+    """Make a folder for each account, as --credentials expects it, and `git-host` with the Secret's files."""
     ca = trustme.CA()
-    server = ca.issue_cert(host, "127.0.0.1")  # for the pods, and for this machine through the port-forward
+    server = ca.issue_cert(host, "127.0.0.1")  # for the pods, and for this machine's port-forward
     passwords = {account: secrets.token_urlsafe(24) for account in ACCOUNTS}
     for account, password in passwords.items():
         own = folder / account
@@ -81,7 +81,7 @@ def make_accounts(folder: Path, host: str) -> None:
 
 
 def deploy(cluster: Cluster, namespace: str, given: Parameters, folder: Path) -> None:
-    """With one `kubectl apply --kustomize`, then wait until it answers."""
+    """Apply the overlay with one `kubectl apply --kustomize`, and wait until the git host is ready. Raises TimedOut."""
     write_overlay(folder, namespace, given.ref, images_of_manifests(cluster))
     apply_folder(cluster, folder, given.timeout)
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{NAME}"
@@ -92,14 +92,14 @@ def deploy(cluster: Cluster, namespace: str, given: Parameters, folder: Path) ->
         waiting = "; ".join(why_waiting(cluster, namespace)) or "no pod"
         return is_complete(cluster.get(path))
 
-    wait_for(f"the git host in namespace {namespace}", up, given.timeout, lambda: waiting, pause_s=0.2)
+    wait_for(f"git host ready in namespace {namespace}", up, given.timeout, lambda: waiting, pause_s=0.2)
 
 
 def write_overlay(folder: Path, namespace: str, ref: str, images: dict[str, str]) -> None:
-    """A kustomization over the git host: namespace, branch, images, and the Secret."""
+    """Write a kustomization over the git host that sets the namespace, the branch, the images and the Secret."""
     shutil.copytree(FILES, folder / "base")
     containers = [{"name": name, "image": images[name]} for name in ("git-sync", "nginx")]
-    containers[0] |= {"env": [{"name": "BRANCH", "value": ref}]}  # type: ignore[dict-item]
+    containers[0] |= {"env": [{"name": "BRANCH", "value": ref.replace("$", "$$")}]}  # type: ignore[dict-item]
     patch = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -117,13 +117,14 @@ def write_overlay(folder: Path, namespace: str, ref: str, images: dict[str, str]
 
 
 def images_of_manifests(cluster: Cluster) -> dict[str, str]:
-    """By container, as kustomize makes them of manifests/: a mirror that is set there is used here too."""
+    """The image of each container in manifests/, as kustomize renders it: with the mirror that is set there."""
     objects = yaml.safe_load_all(cluster.kubectl("kustomize", str(MANIFESTS)))
     pods = [item["spec"]["template"]["spec"] for item in objects if item["kind"] == "Deployment"]
-    return {container["name"]: container["image"] for pod in pods for container in pod["containers"]}
+    return {container["name"]: container["image"] for pod in pods for container in containers(pod)}
 
 
 def why_waiting(cluster: Cluster, namespace: str) -> Iterator[str]:
+    """Each container with the reason for which it waits, or `not Ready`."""
     for pod in cluster.items(f"/api/v1/namespaces/{namespace}/pods"):
         for status in pod["status"].get("containerStatuses", []):
             state = status["state"].get("waiting", {})
@@ -131,7 +132,7 @@ def why_waiting(cluster: Cluster, namespace: str) -> Iterator[str]:
 
 
 class Forward:
-    """`kubectl port-forward` from a port of this machine, started anew whenever it loses its connection."""
+    """`kubectl port-forward` from a local port, restarted whenever it ends."""
 
     def __init__(self, command: list[str], port: int) -> None:
         self.command = [*command, f"{port}:https"]
@@ -144,7 +145,7 @@ class Forward:
     def keep(self) -> None:
         while not self.stopped.is_set():
             pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-            # the thread that starts it is its parent, so it ends with this process and not before
+            # its parent is this thread, which lasts as long as the process
             self.process = subprocess.Popen(self.command, text=True, preexec_fn=end_with_parent, **pipes)  # type: ignore[call-overload]
             self.said = (self.process.communicate()[1].strip().splitlines() or [self.said])[-1]
             self.stopped.wait(0.2)
@@ -158,14 +159,15 @@ class Forward:
 
 @contextmanager
 def forwarded(cluster: Cluster, namespace: str, timeout_s: float) -> Iterator[int]:
-    """A port of this machine that leads to the git host."""
+    """A local port that is forwarded to the git host. Raises TimedOut."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     command = ("port-forward", f"--namespace={namespace}", "--address=127.0.0.1", f"service/{NAME}")
     forward = Forward(cluster.kubectl_command(*command), port)
     try:
-        wait_for(f"a way to service/{NAME}", lambda: answers(port), timeout_s, lambda: forward.said or "no answer")
+        what = f"port-forward to service/{NAME}"
+        wait_for(what, lambda: answers(port), timeout_s, lambda: forward.said or "no answer")
         yield port
     finally:
         forward.stop()

@@ -1,4 +1,4 @@
-"""What scripts/evaluate and scripts/notebook share: options, signals, exit status, the cluster."""
+"""What scripts/evaluate and scripts/notebook share: options, signals, exit status, cluster and git host."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Failed(RuntimeError):
-    """What the command was to do came to an end of its own: one line says how."""
+    """The command failed. The message is one line."""
 
 
 class Interrupted(BaseException):
-    """SIGINT, SIGTERM or SIGHUP: everything that was started is ended on the way out."""
+    """SIGINT, SIGTERM or SIGHUP arrived. It unwinds the stack, so that everything is cleaned up."""
 
     def __init__(self, number: int) -> None:
         self.number = number
 
 
 class Parser(argparse.ArgumentParser):
-    """Bad usage is bad input like any other: one line."""
+    """Reports a usage error as InputError: one line, like any other invalid input."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see {self.prog} --help")
 
 
 def parser(prog: str, description: str | None) -> Parser:
-    """One option for each parameter of the notebook, and the lab's images."""
+    """One option for each parameter of the notebook, and --images."""
     options = Parser(prog=prog, description=description)
     for f in fields(Parameters):
         name, text = f"--{f.name.replace('_', '-')}", f.metadata["help"]
@@ -62,7 +62,8 @@ def parser(prog: str, description: str | None) -> Parser:
             shown = f"{text} (default: {f.default})" if f.default else text
             kind = type(f.default)
             options.add_argument(name, type=kind, default=f.default, help=shown, metavar=kind.__name__.upper())
-    options.add_argument("--images", type=Path, metavar="DIR", help="folder with image archives for the embedded lab")
+    images = "folder with image archives for the embedded lab, as scripts/images save makes it"
+    options.add_argument("--images", type=Path, metavar="DIR", help=images)
     return options
 
 
@@ -71,10 +72,10 @@ def parameters(options: argparse.Namespace) -> Parameters:
 
 
 def exit_status(work: Callable[[Terminal], int]) -> int:
-    """What the work returns; 1 it failed, 2 bad input, 128 + n ended by signal n."""
+    """Run the work. Return its status, or 1 if it failed, 2 for invalid input, 128 + n after signal n."""
     terminal = Terminal()
     for number in SIGNALS:
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # which is how nohup is meant
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores it
             signal.signal(number, interrupt)
     try:
         return work(terminal)
@@ -83,12 +84,12 @@ def exit_status(work: Callable[[Terminal], int]) -> int:
     except (Failed, ApiError, Unreachable, TimedOut, GitError) as error:
         return terminal.error(error, 1)
     except Interrupted as interrupted:
-        terminal.stage(f"ended by {signal.Signals(interrupted.number).name}: everything that was started is removed")
+        terminal.stage(f"stopped by {signal.Signals(interrupted.number).name}; clean-up is complete")
         return 128 + interrupted.number
 
 
 def interrupt(number: int, _frame: FrameType | None) -> None:
-    for each in SIGNALS:  # the clean-up is bounded: a second Ctrl-C must not break it off
+    for each in SIGNALS:  # a second Ctrl-C must not abort the clean-up, which is bounded
         signal.signal(each, signal.SIG_IGN)
     raise Interrupted(number)
 
@@ -97,16 +98,19 @@ def interrupt(number: int, _frame: FrameType | None) -> None:
 def ready(
     given: Parameters, images: Path | None, terminal: Terminal, full: bool
 ) -> Iterator[tuple[Parameters, Settings, Cluster]]:
-    """The cluster is up, and all that the user gave was tried: what is wrong is said before anything is deployed.
+    """Provide the cluster, and check every parameter against it and the repository before anything is deployed.
 
-    `full`: what the second notebook needs is there too.
+    Yields the completed parameters, their Settings and the cluster. `full`: the lab has what the second notebook needs.
+    Raises InputError.
     """
-    check_values(given)  # before anything is started for it
-    if images and (given.context or not images.is_dir()):
-        raise InputError(f"--images {images}: expected a folder, for the embedded lab only (without --context)")
+    check_values(given)  # before anything is started
+    if images and given.context:
+        raise InputError(f"--images {images}: only the embedded lab loads archives; omit --images or --context")
+    if images and not images.is_dir():
+        raise InputError(f"--images {images}: expected a folder with image archives; make one with scripts/images save")
     if full and given.context:
         raise InputError(
-            f"--context {given.context}: the second notebook breaks and counts things in the embedded lab only"
+            f"--context {given.context}: the second notebook runs only in the embedded lab; omit --context"
         )
     with cluster_for(given, images, terminal, full), git_host_for(given, terminal) as given:
         settings = resolve(given)
@@ -124,22 +128,23 @@ def make_folder(output: Path) -> None:
         with tempfile.TemporaryFile(dir=output):
             pass
     except OSError as error:
-        raise InputError(f"--output {output}: cannot be written to ({error.strerror}); name another folder") from None
+        raise InputError(f"--output {output}: cannot be written ({error.strerror}); choose another folder") from None
 
 
 @contextmanager
 def cluster_for(given: Parameters, images: Path | None, terminal: Terminal, full: bool) -> Iterator[None]:
-    """The cluster that was named, the lab that is up, or a lab for this run."""
+    """Use the cluster of --context or the running lab, or start a lab that stops at the end of the block."""
     if given.context:
         yield
     elif found := running_lab():
-        if images or (full and not found.simulated_nodes):
-            what = f"--images {images}" if images else "the second notebook"
-            raise InputError(f"{what}: the lab that is up was started otherwise; end it first (scripts/lab down)")
-        terminal.stage("using the lab that is up")
+        if images:
+            raise InputError(f"--images {images}: the running lab has its own images; stop it first (scripts/lab down)")
+        if full and not found.simulated_nodes:
+            raise InputError("the running lab lacks Gitea and KWOK for the second notebook; stop it (scripts/lab down)")
+        terminal.stage("using the running lab")
         yield
     else:
-        import lab  # only here: with a cluster of their own nobody needs what the lab needs
+        import lab  # only here: a run with --context needs none of the lab's dependencies
 
         terminal.stage("starting the lab: one Kubernetes node and a git host")
         try:
@@ -152,16 +157,16 @@ def cluster_for(given: Parameters, images: Path | None, terminal: Terminal, full
 
 @contextmanager
 def git_host_for(given: Parameters, terminal: Terminal) -> Iterator[Parameters]:
-    """The repository that was named, or the lab's; on a cluster of the user's own without one, a git host in there."""
+    """Use --repository or the lab's; with --context alone, deploy a git host for the length of the block."""
     if given.repository or not given.context:
         yield given
         return
-    from git_to_pod.cluster_git import git_host  # only here: with a repository nobody needs what it needs
+    from git_to_pod.cluster_git import git_host  # only here: a run with --repository needs none of its dependencies
 
     named = [f"--{name.replace('_', '-')}" for name in OF_A_REPOSITORY if getattr(given, name)]
     if named := [*named, *credentials_in_environment()]:
-        raise InputError(f"{named[0]} without --repository: name the repository that it is for")
-    terminal.stage("no --repository: deploying a private git host to the cluster, for this run only")
+        raise InputError(f"{named[0]} without --repository: add the URL of the repository that it belongs to")
+    terminal.stage("no --repository: deploying a temporary private git host to the cluster")
     with git_host(given) as complete:
         yield complete
-        terminal.stage("removing the git host" if not given.keep else "the git host stays too: its namespace is kept")
+        terminal.stage("removing the git host" if not given.keep else "keeping the namespace of the git host (--keep)")

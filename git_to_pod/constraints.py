@@ -1,4 +1,4 @@
-"""The architectural constraints: each tried on the running system where this machine can try it."""
+"""The architectural constraints: each tried on the running system, where this cluster allows it."""
 
 from __future__ import annotations
 
@@ -10,61 +10,66 @@ from urllib.parse import urlsplit
 from git_to_pod.access import Access, pod_reading
 from git_to_pod.cluster import Cluster, TimedOut, wait_for
 from git_to_pod.findings import Check
-from git_to_pod.observe import Recorder, pods_of
+from git_to_pod.observe import Recorder, containers, pods_of
 from git_to_pod.repository import Account, GitError, Repository, account, explained
 from git_to_pod.settings import Credentials, Settings
 from git_to_pod.trials import served_commit
 
-UNROUTED = "198.19.255.1"  # of the range reserved for benchmarks: the lab's node knows no way to it
+UNROUTED = "198.19.255.1"  # reserved for benchmarks (RFC 2544); the lab's node has no route to it
 REFUSED = "refused this account"
 
 
 def no_way_out(cluster: Cluster, settings: Settings) -> Check:
-    """Nothing but the git host can be reached from a pod."""
+    """A pod reaches nothing outside the cluster but the git host."""
     if not settings.lab:
-        return Check(None, "Not tried: on a cluster that is not the lab, no traffic is sent to other addresses.")
+        return Check(None, "Not tried: the run sends no traffic to other addresses, except in the lab.")
     route = settings.lab.run_in("node", "ip", "route", "show", "default").stdout
-    said, seconds = curl_in_poller(cluster, settings.namespace, f"http://{UNROUTED}/")
+    message, seconds = curl_in_poller(cluster, settings.namespace, f"http://{UNROUTED}/")
     rows = [
-        {"tried": "the node's default route", "found": route.strip() or "none"},
-        {"tried": f"from a pod: http://{UNROUTED}/", "found": f"{said} ({seconds:.2f} s)"},
+        {"check": "the node's default route", "result": route.strip() or "none"},
+        {"check": f"from a pod: http://{UNROUTED}/", "result": f"{message} ({seconds:.2f} s)"},
     ]
-    cut_off = not route.strip() and "curl: (7)" in said and seconds < 1
-    reached = "is unreachable at once" if cut_off else "was not refused at once"
-    return Check(cut_off, f"The node has no default route; an address outside the cluster {reached}.", rows)
+    if not route.strip() and "curl: (7)" in message and seconds < 1:
+        return Check(True, "The node has no default route. A pod cannot reach an address outside the cluster.", rows)
+    return Check(False, "A pod may reach addresses outside the cluster.", rows)
 
 
 def nothing_reaches_in(cluster: Cluster, settings: Settings) -> Check:
-    """No object opens a door, and on the lab the git host knocks in vain."""
-    doors = open_doors(cluster, settings.namespace)
-    rows = [{"tried": "NodePort, LoadBalancer, Ingress, hostPort, hostNetwork", "found": ", ".join(doors) or "none"}]
-    closed = not doors
+    """No object exposes a pod to the outside. In the lab, the git host also fails to connect to the cluster."""
+    exposed = exposed_objects(cluster, settings.namespace)
+    kinds = "NodePort, LoadBalancer, Ingress, hostPort, hostNetwork"
+    rows = [{"check": f"in the namespace: {kinds}", "result": ", ".join(exposed) or "none"}]
+    closed = not exposed
     if settings.lab:
         api = cluster.server
-        knock = ("curl", "--silent", "--show-error", "--insecure", "--max-time", "3", f"{api}/version")
-        said = settings.lab.run_in("git-host", *knock)
-        rows.append({"tried": f"from the git host: {api}", "found": (said.stdout + said.stderr).strip()})
-        closed = closed and said.returncode in (7, 28)  # no connection
-    evidence = "No object in the namespace can be reached from outside"
+        request = ("curl", "--silent", "--show-error", "--insecure", "--max-time", "3", f"{api}/version")
+        done = settings.lab.run_in("git-host", *request)
+        rows.append({"check": f"from the git host: {api}", "result": (done.stdout + done.stderr).strip()})
+        closed = closed and done.returncode in (7, 28)  # no connection
+    if not closed:
+        return Check(False, "Something outside can connect to the cluster.", rows)
+    evidence = "No object in the namespace exposes a pod to the outside"
     evidence += ", and the git host cannot connect to the cluster." if settings.lab else "."
-    return Check(closed, evidence if closed else "There is a way in.", rows)
+    return Check(True, evidence, rows)
 
 
-def open_doors(cluster: Cluster, namespace: str) -> list[str]:
-    """Objects by which something outside the cluster could connect to a pod."""
+def exposed_objects(cluster: Cluster, namespace: str) -> list[str]:
+    """Objects through which something outside the cluster could connect to a pod."""
     services = cluster.items(f"/api/v1/namespaces/{namespace}/services")
-    doors = [f"service/{s['metadata']['name']}" for s in services if s["spec"]["type"] in ("NodePort", "LoadBalancer")]
+    exposed = [
+        f"service/{s['metadata']['name']}" for s in services if s["spec"]["type"] in ("NodePort", "LoadBalancer")
+    ]
     ingresses = cluster.items(f"/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses")
-    doors += [f"ingress/{i['metadata']['name']}" for i in ingresses]
+    exposed += [f"ingress/{i['metadata']['name']}" for i in ingresses]
     for pod in cluster.items(f"/api/v1/namespaces/{namespace}/pods"):
-        ports = [port for container in pod["spec"]["containers"] for port in container.get("ports", [])]
+        ports = [port for container in containers(pod["spec"]) for port in container.get("ports", [])]
         if pod["spec"].get("hostNetwork") or any("hostPort" in port for port in ports):
-            doors.append(f"pod/{pod['metadata']['name']}")
-    return doors
+            exposed.append(f"pod/{pod['metadata']['name']}")
+    return exposed
 
 
 def private(settings: Settings) -> Check:
-    """A clone without credentials is refused."""
+    """The host refuses a clone without credentials."""
     nobody = Credentials(ca_crt=settings.reader.ca_crt, known_hosts=settings.reader.known_hosts)
     with account(nobody) as stranger:
         said = refused(stranger, "clone", "--quiet", settings.reader_url, "cloned")
@@ -73,19 +78,21 @@ def private(settings: Settings) -> Check:
 
 
 def read_only(settings: Settings, repository: Repository) -> Check:
-    """A push with the cluster's own credentials is refused."""
+    """The host refuses a push with the cluster's own credentials."""
     with account(settings.reader) as reader:
         target = "HEAD:refs/heads/git-to-pod-evaluation-denied"
         push = ("-C", str(repository.clone), "push", "--quiet", settings.reader_url, target)
         said = refused(reader, *push)
-        let_in = not refused(reader, "ls-remote", settings.reader_url)  # so it was the push that was refused
-    if not said:  # it was let through: leave nothing behind
+        may_read = not refused(
+            reader, "ls-remote", settings.reader_url
+        )  # so the host refused the push, not the account
+    if not said:  # the push succeeded: leave nothing behind
         repository.account.git("push", "--quiet", settings.push_url, f":{target.partition(':')[2]}")
-    return refusal(bool(said) and let_in, said, "A push with the cluster's credentials", settings.reader_url)
+    return refusal(bool(said) and may_read, said, "A push with the cluster's credentials", settings.reader_url)
 
 
 def refused(who: Account, *arguments: str) -> str:
-    """How the host refused it; empty if it did not."""
+    """git's error message; empty if git succeeded."""
     try:
         who.git(*arguments)
     except GitError as error:
@@ -94,13 +101,14 @@ def refused(who: Account, *arguments: str) -> str:
 
 
 def refusal(holds: bool, said: str, what: str, url: str) -> Check:
-    """Only the host's refusal counts: an unreachable host proves nothing."""
-    rows = [{"tried": f"{what}: {url}", "found": said or "it was let through"}]
-    return Check(holds, f"{what} is refused by the git host." if holds else f"{what} was not refused.", rows)
+    """The result as a Check. An unreachable host proves nothing."""
+    rows = [{"check": f"{what}: {url}", "result": said or "it succeeded"}]
+    verb = "refuses" if holds else "did not refuse"
+    return Check(holds, f"The git host {verb} {what[0].lower()}{what[1:]}.", rows)
 
 
 def no_api_token(recorder: Recorder) -> Check:
-    """No volume of an app pod, as admitted, carries a token."""
+    """No volume of an admitted app pod holds a token."""
     with_token = [
         pod["metadata"]["name"]
         for pod in pods_of(recorder, "app")
@@ -109,27 +117,31 @@ def no_api_token(recorder: Recorder) -> Check:
         if "serviceAccountToken" in source
     ]
     seen = len(pods_of(recorder, "app"))
-    evidence = f"None of the {seen} app pods has a token mounted." if not with_token else f"With one: {with_token}."
-    return Check(seen > 0 and not with_token, evidence)
+    evidence = f"None of the {seen} app pods has a token mounted."
+    return Check(seen > 0 and not with_token, evidence if not with_token else f"Mounted in: {', '.join(with_token)}.")
 
 
 def provider_agnostic(cluster: Cluster, recorder: Recorder, settings: Settings) -> Check:
-    """The deployment uses one way in; where the repository has an SSH URL too, one more pod uses that."""
+    """The deployment uses one transport. In the lab, one more pod uses the other."""
     scheme = urlsplit(settings.repository).scheme
-    ways = {"https": "HTTPS with user name and password", "ssh": "SSH with a deploy key"}
-    rows = [{"way in": ways[scheme], "shown by": "the deployment itself"}]
+    transports = {"https": "HTTPS with user name and password", "ssh": "SSH with a deploy key"}
+    rows = [{"transport": transports[scheme], "shown by": "the deployment itself"}]
     if not settings.lab or scheme == "ssh":
-        return Check(None, f"The deployment fetches over {ways[scheme]}; the other way was not tried here.", rows)
+        return Check(
+            None, f"The deployment fetches over {transports[scheme]}. The other transport was not tried.", rows
+        )
     try:
         seconds = fetch_over_ssh(cluster, recorder, settings)
     except TimedOut as error:
-        return Check(False, f"The same pod did not get the content over SSH: {error}.", rows)
-    rows.append({"way in": ways["ssh"], "shown by": f"a pod of the same containers, serving after {seconds:.1f} s"})
-    return Check(True, "The same pods get the same commit over HTTPS and over SSH; only settings differ.", rows)
+        return Check(False, f"A pod did not get the content over SSH: {error}.", rows)
+    rows.append(
+        {"transport": transports["ssh"], "shown by": f"a pod of the same template, serving after {seconds:.1f} s"}
+    )
+    return Check(True, "Pods get the same commit over HTTPS and over SSH; only settings differ.", rows)
 
 
 def fetch_over_ssh(cluster: Cluster, recorder: Recorder, settings: Settings) -> float:
-    """An app pod whose repository is the SSH URL; the seconds until it serves the published commit."""
+    """Start an app pod with the SSH URL; the seconds until it serves the published commit."""
     assert settings.lab
     app, git_commit = recorder.get("Deployment", "app"), recorder.get("ConfigMap", "git-commit")
     assert app, "the app is deployed first"
@@ -150,9 +162,9 @@ def fetch_over_ssh(cluster: Cluster, recorder: Recorder, settings: Settings) -> 
 
 
 def curl_in_poller(cluster: Cluster, namespace: str, url: str) -> tuple[str, float]:
-    """What curl said in the poller's pod, and the seconds that it took by its own account."""
+    """Run curl in the poller's pod: its message, and its own count of seconds."""
     curl = ("curl", "--silent", "--show-error", "--output", "/dev/null", "--max-time", "5")
-    took = ("--write-out", "%{stderr}\\n%{time_total}\\n")  # of curl alone: kubectl takes a while to get there
+    took = ("--write-out", "%{stderr}\\n%{time_total}\\n")  # without the time that kubectl exec takes
     try:
         cluster.kubectl(f"--namespace={namespace}", "exec", "deploy/git-poller", "--", *curl, *took, url)
     except RuntimeError as error:

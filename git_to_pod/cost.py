@@ -1,4 +1,4 @@
-"""What git-sync and Reloader cost: CPU and memory per container, from the kubelet's own figures."""
+"""CPU and memory of each container, from the kubelet's summary API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONTAINERS = (("git-poller", "git-sync"), ("reloader", "reloader"), ("app", "git
 
 @dataclass(frozen=True)
 class Usage:
-    """One container's counters at one time."""
+    """One container's CPU counter and memory at one time."""
 
     time_s: float
     cpu_s: float
@@ -24,7 +24,7 @@ Sample = dict[tuple[str, str], Usage]  # by pod and container
 
 
 def sample(cluster: Cluster, settings: Settings) -> Sample | str:
-    """The counters of every container in the namespace, or why they cannot be had."""
+    """The usage of every container in the namespace, or the reason why it cannot be read."""
     found: Sample = {}
     try:
         for node in cluster.items("/api/v1/nodes"):
@@ -49,7 +49,11 @@ def usage_of(container: dict[str, object]) -> Usage | None:
 
 
 def costs(before: Sample | str, after: Sample | str) -> dict[str, object]:
-    """Per container of the deployment: cores while the trials ran, CPU seconds of one pod so far, memory."""
+    """For each container of the deployment: cores used between the samples, CPU seconds so far, memory in bytes.
+
+    If a sample is missing, the only key is `note`, which holds the reason. If several pods have the container, the
+    largest value counts.
+    """
     if isinstance(before, str) or isinstance(after, str):
         return {"note": before if isinstance(before, str) else str(after)}
     found: dict[str, object] = {}
@@ -63,7 +67,7 @@ def costs(before: Sample | str, after: Sample | str) -> dict[str, object]:
         ]
         if of_app:
             found[f"{app}/{container}"] = {
-                "cpu_cores": max(cores) if cores else None,  # None: these pods were replaced during the trials
+                "cpu_cores": max(cores) if cores else None,  # None: no such pod existed at both times
                 "cpu_seconds": max(usage.cpu_s for usage in of_app.values()),
                 "memory_bytes": max(usage.memory_bytes for usage in of_app.values()),
             }
@@ -71,5 +75,5 @@ def costs(before: Sample | str, after: Sample | str) -> dict[str, object]:
 
 
 def belongs(pod: str, app: str) -> bool:
-    """Pods of a Deployment are called <name>-<template hash>-<suffix>."""
+    """Whether the pod is one of this Deployment: its pods are named <name>-<template hash>-<suffix>."""
     return pod.rsplit("-", 2)[0] == app

@@ -1,10 +1,11 @@
-"""Deploys manifests/ as a user would, with kustomize, and takes it away again."""
+"""Deploys manifests/ as a user would, with kustomize, and removes it again."""
 
 from __future__ import annotations
 
 import atexit
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,25 +14,25 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from git_to_pod.cluster import Cluster, Object, Unreachable, wait_for
+from git_to_pod.cluster import ApiError, Cluster, Object, Unreachable, wait_for
 from git_to_pod.observe import Recorder, described, is_complete, is_ready, pods_of, serving
 from git_to_pod.repository import Repository
 from git_to_pod.rights import check_rights
 from git_to_pod.settings import ROOT, Credentials, InputError, Settings
 
-MARK = "git-to-pod/evaluation"  # the label by which a run knows its own namespace again
-# Set by scripts/notebook: what is deployed stays for more trials, and that command removes it when it ends.
+MARK = "git-to-pod/evaluation"  # label of every namespace that a run creates
+# Set by scripts/notebook, which keeps the deployment for more trials and removes it when it ends.
 SESSION = "GIT_TO_POD_SESSION"
 MANIFESTS = ROOT / "manifests"
 ALTERNATIVES = ROOT / "notebooks" / "alternatives"
 MANIFESTS_NAMESPACE = "git-to-pod"
 REMOVAL_S = 60.0
-STAMP = "STAKATER_GIT_COMMIT_CONFIGMAP"  # the variable in which Reloader writes what stamp() gives
-BESIDE = ("faults", "deployed", "polling", "patching", "flux")  # what the second notebook's namespaces end in
+STAMP = "STAKATER_GIT_COMMIT_CONFIGMAP"  # the environment variable that Reloader sets to stamp()
+BESIDE = ("faults", "deployed", "polling", "patching", "flux")  # suffixes of the second notebook's namespaces
 
 
 def check_cluster(cluster: Cluster, settings: Settings) -> None:
-    """Before anything is applied: refuse what cannot or must not be done there."""
+    """Refuse a cluster on which the run lacks rights or would touch someone else's namespace."""
     check_rights(cluster, settings.namespace)
     check_namespace(cluster, settings.namespace)
 
@@ -41,7 +42,7 @@ def check_namespace(cluster: Cluster, namespace: str) -> None:
     found = cluster.find(f"/api/v1/namespaces/{namespace}")
     if found and MARK not in found["metadata"].get("labels", {}):
         raise InputError(
-            f"--namespace {namespace}: exists and was not made by an evaluation; "
+            f"--namespace {namespace}: it exists and no evaluation created it; "
             f"choose another name, or remove it yourself (kubectl delete namespace {namespace})"
         )
 
@@ -49,8 +50,8 @@ def check_namespace(cluster: Cluster, namespace: str) -> None:
 def deploy(cluster: Cluster, repository: Repository, settings: Settings) -> Recorder:
     """Push a first commit, deploy to an empty namespace, and wait until the app serves it."""
     check_cluster(cluster, settings)
-    remove(cluster, settings.namespace, settings.timeout_s)  # what an interrupted run left
-    repository.push(repository.commit("What the evaluation begins with\n"))
+    remove(cluster, settings.namespace, settings.timeout_s)  # of an interrupted run
+    repository.push(repository.commit("First commit of the evaluation\n"))
     if not settings.keep:
         atexit.register(ask_to_remove, cluster, settings.namespace)  # however this process ends
     recorder = Recorder()
@@ -61,8 +62,8 @@ def deploy(cluster: Cluster, repository: Repository, settings: Settings) -> Reco
 
 
 def apply(cluster: Cluster, settings: Settings, base: str = "manifests") -> None:
-    """Everything in manifests/ or in another folder of kustomize's, with one `kubectl apply --kustomize`."""
-    folder = Path(tempfile.mkdtemp(prefix="git-to-pod-"))  # 0700: the Secret's files go through it
+    """Apply manifests/, or another kustomization, with one `kubectl apply --kustomize`."""
+    folder = Path(tempfile.mkdtemp(prefix="git-to-pod-"))  # 0700: it holds the Secret's files
     try:
         write_overlay(folder, settings, base)
         apply_folder(cluster, folder, settings.timeout_s)
@@ -74,12 +75,12 @@ def apply_folder(cluster: Cluster, folder: Path, timeout_s: float) -> None:
     try:
         cluster.kubectl("apply", f"--kustomize={folder}", timeout_s=timeout_s)
     except RuntimeError as error:
-        raise InputError(f"the manifests cannot be applied: {error}") from None
+        raise InputError(f"the API server does not accept the manifests: {error}") from None
 
 
 def write_overlay(folder: Path, settings: Settings, base: str = "manifests") -> None:
     """A kustomization over `base`: the namespace, the replicas, the repository, and the Secret."""
-    for source in (MANIFESTS, ALTERNATIVES):  # the second are made of the first
+    for source in (MANIFESTS, ALTERNATIVES):  # the alternatives patch the manifests
         shutil.copytree(source, folder / source.relative_to(ROOT))
     secret = secret_files(settings.repository, settings.reader)
     for name, text in secret.items():
@@ -100,7 +101,7 @@ def write_overlay(folder: Path, settings: Settings, base: str = "manifests") -> 
 
 
 def merge(kind: str, name: str, body: Object) -> dict[str, Any]:
-    """A patch of one object. kustomize knows the Namespace by its name in manifests/ until it has renamed it."""
+    """A patch of one object. kustomize applies patches before it renames the Namespace."""
     known_as = MANIFESTS_NAMESPACE if kind == "Namespace" else name
     metadata = {"name": known_as} | body.get("metadata", {})
     patch = {"apiVersion": "v1", "kind": kind} | body | {"metadata": metadata}
@@ -108,47 +109,52 @@ def merge(kind: str, name: str, body: Object) -> dict[str, Any]:
 
 
 def git_source(settings: Settings) -> dict[str, str | None]:
-    """git-source for this repository; None takes an entry of manifests/git-source.yaml away."""
+    """The entries of git-source for this repository; None removes an entry that stands in manifests/."""
     where = {"GITSYNC_REPO": settings.repository, "GITSYNC_REF": settings.ref, "GITSYNC_PERIOD": settings.period}
     return where | git_access(settings.repository, settings.reader)
 
 
 def git_access(repository: str, reader: Credentials) -> dict[str, str | None]:
-    """git-sync's settings for the way in: user and password with a CA, or a key."""
-    over_https = urlsplit(repository).scheme == "https"
+    """The entries of git-source that say how git authenticates; None removes an entry that stands in manifests/."""
     folder = "/etc/git-credentials"
-    own_ca = f"http.sslCAInfo:{folder}/ca.crt" if reader.ca_crt else None
-    if over_https:
+    if urlsplit(repository).scheme == "https":
+        private_ca = {"GIT_SSL_CAINFO": f"{folder}/ca.crt"} if reader.ca_crt else {}
         return {
             "GITSYNC_USERNAME": reader.username,
             "GITSYNC_PASSWORD_FILE": f"{folder}/password",
-            "GITSYNC_GIT_CONFIG": own_ca,
+            **private_ca,
         }
     return {
         "GITSYNC_USERNAME": None,
         "GITSYNC_PASSWORD_FILE": None,
-        "GITSYNC_GIT_CONFIG": None,
         "GITSYNC_SSH_KEY_FILE": f"{folder}/ssh-privatekey",
         "GITSYNC_SSH_KNOWN_HOSTS_FILE": f"{folder}/known_hosts",
     }
 
 
+def common_settings() -> dict[str, str]:
+    """The entries of manifests/git-source.yaml that are the same for every repository."""
+    data: dict[str, str] = yaml.safe_load((MANIFESTS / "git-source.yaml").read_text())["data"]
+    specific = ("GITSYNC_REPO", "GITSYNC_REF", "GITSYNC_PERIOD", "GITSYNC_USERNAME", "GITSYNC_PASSWORD_FILE")
+    return {name: value for name, value in data.items() if name not in specific}
+
+
 def secret_files(repository: str, reader: Credentials) -> dict[str, str]:
-    """Only what this way in needs."""
+    """The files that the URL's scheme needs."""
     wanted = {"https": ("password", "ca.crt"), "ssh": ("ssh-privatekey", "known_hosts")}[urlsplit(repository).scheme]
     return {name: text for name, text in reader.files().items() if name in wanted}
 
 
 def wait_until_deployed(recorder: Recorder, settings: Settings, commit: str) -> None:
-    """All three Deployments are up, the commit is published and restarted for, and nothing moves any more."""
-    deployments = ("git-poller", "reloader", "app")
+    """Wait until all Deployments are complete and the app's pods run the published commit."""
+    deployments = ("git-poller", *(["reloader"] if has_reloader() else []), "app")
 
     def published() -> str:
         found = (recorder.get("ConfigMap", "git-commit") or {}).get("data", {})
         return str(found.get("commit", "nothing"))
 
     def stamped() -> bool:
-        """Reloader has seen the commit: else it is still about to restart the app for it."""
+        """Whether Reloader has patched the app for this commit; else one more rollout is to come."""
         return stamp(commit) in str(recorder.get("Deployment", "app"))
 
     def up() -> bool:
@@ -163,13 +169,37 @@ def wait_until_deployed(recorder: Recorder, settings: Settings, commit: str) -> 
     recorder.wait_for(what, up, settings.timeout_s, last_seen)
 
 
+def has_reloader() -> bool:
+    """Whether manifests/ brings a Reloader of its own; a user may have removed it for the cluster's."""
+    return "reloader.yaml" in yaml.safe_load((MANIFESTS / "kustomization.yaml").read_text())["resources"]
+
+
+def other_reloaders(cluster: Cluster, namespace: str) -> list[str]:
+    """Reloaders elsewhere in the cluster that watch this namespace too; none if this user may not list Deployments.
+
+    One with KUBERNETES_NAMESPACE watches its own namespace only.
+    """
+    try:
+        deployments = cluster.items("/apis/apps/v1/deployments")
+    except ApiError:
+        return []
+    return [
+        f"{deployment['metadata']['namespace']}/{deployment['metadata']['name']}"
+        for deployment in deployments
+        for container in deployment["spec"]["template"]["spec"]["containers"]
+        if deployment["metadata"]["namespace"] != namespace
+        and re.search(r"(^|/)reloader(-ubi)?([:@]|$)", container.get("image", ""))
+        and all(variable["name"] != "KUBERNETES_NAMESPACE" for variable in container.get("env", []))
+    ]
+
+
 def stamp(commit: str) -> str:
-    """What Reloader writes into the app's pod template for a commit; held by tests/contract/test_reloader.py."""
+    """The hash that Reloader writes into the app's pod template; tests/contract/test_reloader.py checks it."""
     return hashlib.sha1(f"commit={commit}".encode()).hexdigest()
 
 
 def settled(recorder: Recorder, app: str, replicas: int, service: str | None = None) -> bool:
-    """Nothing moves: the rollout is complete, and the Service sends requests to its pods and to no others."""
+    """Whether the rollout is complete and the Service sends requests to the new pods alone."""
     pods = pods_of(recorder, app)
     names = {str(pod["metadata"]["name"]) for pod in pods}
     quiet = is_complete(recorder.get("Deployment", app)) and len(pods) == replicas and all(map(is_ready, pods))
@@ -177,21 +207,21 @@ def settled(recorder: Recorder, app: str, replicas: int, service: str | None = N
 
 
 def namespaces_beside(cluster: Cluster, namespace: str) -> list[str]:
-    """Those that a run's experiments made beside its own."""
+    """The namespaces that the second notebook's experiments created."""
     found = cluster.items("/api/v1/namespaces", labelSelector=MARK)
     names = [str(item["metadata"]["name"]) for item in found]
     return [name for name in names if name in {f"{namespace}-{end}" for end in BESIDE}]
 
 
 def ask_to_remove(cluster: Cluster, namespace: str) -> bool:
-    """Ask for the deletion of a run's namespace, and of nobody else's; False where there is none."""
+    """Delete a run's namespace without waiting; False if there is none, or if it is not a run's."""
     path = f"/api/v1/namespaces/{namespace}"
     try:
         found = cluster.find(path)
         if not found or MARK not in found["metadata"].get("labels", {}):
             return False
         cluster.delete(path)
-        # Nobody is served any more, so the pods need not take their time; and none can be made in their place by now.
+        # The pods need no grace period any more, and a terminating namespace gets no new ones.
         cluster.delete(f"{path}/pods", gracePeriodSeconds="1")
         return True
     except Unreachable:  # the cluster is gone, and the namespace with it
@@ -199,14 +229,14 @@ def ask_to_remove(cluster: Cluster, namespace: str) -> bool:
 
 
 def remove_all(cluster: Cluster, settings: Settings, beside: bool) -> None:
-    """The run's namespace, and those beside it that the second notebook's experiments made."""
+    """Remove the run's namespace and, with `beside`, those of the second notebook's experiments."""
     remove(cluster, settings.namespace, settings.timeout_s)
     for namespace in namespaces_beside(cluster, settings.namespace) if beside else ():
         remove(cluster, namespace, settings.timeout_s)
 
 
 def finish(cluster: Cluster, recorder: Recorder, repository: Repository, settings: Settings) -> None:
-    """The end of a run's last trial: nothing of it stays, unless it is to stay."""
+    """Remove the deployment at the end of the run, unless --keep or scripts/notebook keeps it."""
     if not settings.keep and SESSION not in os.environ:
         recorder.stop()
         repository.close()
@@ -214,8 +244,8 @@ def finish(cluster: Cluster, recorder: Recorder, repository: Repository, setting
 
 
 def remove(cluster: Cluster, namespace: str, timeout_s: float) -> bool:
-    """Delete the namespace of a run and wait until it is gone; False where there was none."""
-    timeout_s = max(timeout_s, REMOVAL_S)  # a short --timeout is for what is measured: what was made must go
+    """Delete the namespace of a run and wait until it is gone; False if there was none."""
+    timeout_s = max(timeout_s, REMOVAL_S)  # a short --timeout is for the trials
     if not ask_to_remove(cluster, namespace):
         return False
     found: Object | None = None

@@ -1,4 +1,4 @@
-"""Every sample as a dot, a line of dots for each thing that was measured; the median and its interval on top."""
+"""Dot plots: a line of dots for each set of samples, with the median and its interval."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from git_to_pod.findings import in_words
 from git_to_pod.statistics import figure
 from git_to_pod.theme import Chart
 
-Line = tuple[str, Sequence[float]]  # what the samples are of, and the samples in seconds
+Line = tuple[str, Sequence[float]]  # a label, and its samples in seconds
 
 
 def dots(lines: Sequence[Line], xlabel: str, title: str = "", note: str = "", chosen: str = "") -> Chart:
-    """In colour: the line that the reader came for."""
-    furthest = max((s for _, samples in lines for s in samples if math.isfinite(s)), default=1.0)
+    """One line of dots for each label. If `chosen` is given, only that line has a colour."""
+    furthest = max((s for _, samples in lines for s in samples if math.isfinite(s)), default=0.0) or 1.0
 
     def draw(canvas: Canvas, _narrow: bool) -> None:
         ax = canvas.subplots()
@@ -29,13 +29,13 @@ def dots(lines: Sequence[Line], xlabel: str, title: str = "", note: str = "", ch
         ax.grid(axis="y", visible=False)
 
     words = "; ".join(f"{label}: {in_words(figure(samples))}" for label, samples in lines)
-    alternative = f"Every sample as a dot on a line of seconds. Medians: {words}."
+    alternative = f"Dot plot of every sample, in seconds. Medians: {words}."
     return Chart(title, note, alternative, draw, height=56 + 52 * len(lines))
 
 
 def draw_line(ax: Axes, level: float, label: str, samples: Sequence[float], colour: str, furthest: float) -> None:
     known, found = sorted(s for s in samples if math.isfinite(s)), figure(samples)
-    # Three heights, so that equal values do not hide one another.
+    # Three heights, so that equal values do not hide each other.
     heights = [level + (i % 3 - 1) * 0.1 for i in range(len(samples))]
     ax.scatter(known, heights[: len(known)], s=34, color=colour, alpha=0.75, lw=0)
     ax.scatter([1.08 * furthest] * found.timeouts, heights[: found.timeouts], s=34, color=colour, marker="x")

@@ -1,4 +1,4 @@
-"""The whole evaluation with one command: cluster, notebook, report."""
+"""Run the whole evaluation with one command: cluster, notebook and report."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ from git_to_pod.settings import ROOT, Parameters, Settings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit status: 0 holds, 1 does not, 2 bad input, 128 + n ended by signal n."""
+    """Return 0 if all requirements and constraints are met, 1 if not, 2 for invalid input, 128 + n after signal n."""
     return exit_status(partial(start, argv))
 
 
 def start(argv: Sequence[str] | None, terminal: Terminal) -> int:
     options = parser("scripts/evaluate", __doc__)
-    options.add_argument("--full", action="store_true", help="the second notebook too: faults, rivals, cost, scale")
+    full = "also run the second notebook: faults, git hosts, alternatives and scale"
+    options.add_argument("--full", action="store_true", help=full)
     chosen = options.parse_args(argv)
     return run(parameters(chosen), chosen.images, terminal, chosen.full)
 
 
 def run(given: Parameters, images: Path | None, terminal: Terminal, full: bool = False) -> int:
-    """Cluster, checks, notebook, report; whatever was started is gone afterwards."""
+    """Provide the cluster, run the notebooks, write the reports and clean up. Returns the exit status."""
     with ready(given, images, terminal, full) as (complete, settings, cluster):
         try:
             summary = evaluate(complete, settings, terminal)
@@ -47,15 +48,20 @@ def run(given: Parameters, images: Path | None, terminal: Terminal, full: bool =
         finally:
             if not settings.keep:
                 remove_all(cluster, settings, beside=full)
-    terminal.stage(f"done\n\n{summary['answer']}\n")
+    terminal.stage("\n".join(["done", "", summary["answer"], "", *image_lines(summary["images"]), ""]))
     for path in map(settings.output.joinpath, ("evaluation.html", "alternatives.html", "summary.json", "trials.csv")):
         if path.exists():
             print(path)
     return 0 if summary["holds"] and not summary.get("full_error") else 1
 
 
+def image_lines(images: Sequence[dict[str, str]]) -> list[str]:
+    """One line for each image: its reference, its source, and the note on where it comes from, if it has one."""
+    return [f"{image['ref']} ({': '.join(filter(None, (image['source'], image.get('note'))))})" for image in images]
+
+
 def evaluate(given: Parameters, settings: Settings, terminal: Terminal) -> dict[str, Any]:
-    """Run the notebook and write the page; the summary."""
+    """Run the first notebook, write its report, and return the summary."""
     started = time.monotonic()
     executed = settings.output / "evaluation.ipynb"
     said = run_notebook(given, EVALUATION, executed, terminal)
@@ -70,7 +76,7 @@ def evaluate(given: Parameters, settings: Settings, terminal: Terminal) -> dict[
 
 
 def gather_evidence(given: Parameters, settings: Settings, terminal: Terminal) -> dict[str, Any]:
-    """Run the second notebook and write its page; the summary, which then holds its rows too."""
+    """Run the second notebook, write its report, and return the summary with the rows of both."""
     started = time.monotonic()
     executed = settings.output / "alternatives.ipynb"
     said = run_notebook(given, ALTERNATIVES, executed, terminal)
@@ -80,56 +86,56 @@ def gather_evidence(given: Parameters, settings: Settings, terminal: Terminal) -
     summary: dict[str, Any] = json.loads((settings.output / "summary.json").read_text())
     if said:
         summary["full_error"] = (export.last_error(executed) if executed.exists() else "") or said.splitlines()[-1]
-        terminal.stage(f"the second notebook broke off: {summary['full_error']}")
+        terminal.stage(f"the second notebook failed: {summary['full_error']}")
     summary["timings_s"]["full"] = round(time.monotonic() - started, 1)
     write_json(settings.output / "summary.json", summary)
     return summary
 
 
 def run_notebook(given: Parameters, notebook: Path, executed: Path, terminal: Terminal) -> str:
-    """papermill in a process of its own, so that a signal ends it and its kernel; its last words if it failed."""
+    """Run papermill as a child process, so that a signal ends it and its kernel. Returns its output if it failed."""
     own = tempfile.TemporaryDirectory(prefix="git-to-pod-", ignore_cleanup_errors=True)
     with own as folder, (Path(folder) / "log").open("w+") as log:
         pipe = Path(folder) / "progress"
         os.mkfifo(pipe)
         command = [sys.executable, "-m", "papermill", str(notebook), str(executed), "--no-progress-bar"]
         command += ["--no-log-output", "--parameters_yaml", json.dumps(asdict(given))]
-        with os.fdopen(os.open(pipe, os.O_RDWR)) as told:  # both ways, so that neither side waits for the other
+        with os.fdopen(os.open(pipe, os.O_RDWR)) as told:  # read and write: opening it does not block
             reader = threading.Thread(target=terminal.read, args=(told,), daemon=True)
             reader.start()
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=os.environ | {PIPE: str(pipe), "TMPDIR": folder},  # its credentials go with it, however it ends
+                env=os.environ | {PIPE: str(pipe), "TMPDIR": folder},  # its credentials go with the folder
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is for this process, which then ends that one
+                start_new_session=True,  # Ctrl-C reaches this process, which ends the child
                 preexec_fn=end_with_parent,
             )
             try:
                 failed = process.wait() != 0
             finally:
                 end(process)
-                pipe.write_text("\n")  # an empty line ends the reading
+                pipe.write_text("\n")  # an empty line ends the reader
                 reader.join(5)
         log.seek(0)
-        return (log.read().strip()[-2000:] or f"papermill ended with {process.returncode}") if failed else ""
+        return (log.read().strip()[-2000:] or f"papermill exited with status {process.returncode}") if failed else ""
 
 
 def complete_summary(settings: Settings, executed: Path, said: str) -> dict[str, Any]:
-    """What the notebook wrote; where it could not say itself how it ended, that is said here."""
+    """The notebook's summary. If the notebook failed before it could record why, add the error here."""
     path = settings.output / "summary.json"
     summary: dict[str, Any] = json.loads(path.read_text()) if path.exists() else Findings(settings).summary()
     if said and (summary["holds"] or not path.exists()):
         why = (export.last_error(executed) if executed.exists() else "") or said.strip().splitlines()[-1]
-        summary |= {"answer": f"no: the run broke off: {why}", "holds": False}
+        summary |= {"answer": f"No. The run was aborted: {why}", "holds": False}
         if executed.exists():
             export.replace_answer(executed, f'<p class="headline">{escape(summary["answer"])}</p>')
     return summary
 
 
 def point_latest_at(folder: Path) -> None:
-    """reports/latest, where the run went into reports/."""
+    """Link reports/latest to a run in reports/."""
     if folder.parent == ROOT / "reports":
         latest = folder.parent / "latest"
         latest.unlink(missing_ok=True)

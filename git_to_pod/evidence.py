@@ -1,4 +1,4 @@
-"""What the second notebook found: each experiment's rows, kept beside the first notebook's summary."""
+"""The results of the second notebook: each experiment's rows, added to the first notebook's summary."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from git_to_pod.settings import Settings
 Row = dict[str, Any]
 # In the order of the notebook; also the keys of summary.json.
 EXPERIMENTS = {
-    "faults": "what breaks",
-    "providers": "git hosts and ways to prove who asks",
-    "alternatives": "what else would do the job",
-    "restart": "how fast a pod can be replaced",
-    "scale": "what it costs, and up to what size",
+    "faults": "faults",
+    "providers": "git hosts and authentication",
+    "alternatives": "alternatives",
+    "restart": "how a pod waits for its content",
+    "scale": "cost and size",
 }
 
 
@@ -29,27 +29,27 @@ def section(name: str) -> str:
 
 @dataclass
 class Evidence:
-    """Filled experiment by experiment, and written after each, so that a run that breaks off leaves what it found."""
+    """Filled experiment by experiment and written after each, so that an aborted run keeps its results."""
 
     settings: Settings
     progress: Progress
     rows: dict[str, list[Row]] = field(default_factory=dict)
-    extra: dict[str, Any] = field(default_factory=dict)  # what is no list of rows: models, the verdict
+    extra: dict[str, Any] = field(default_factory=dict)  # models and sentences
     error: str = ""
 
     def stage(self, name: str) -> Any:  # noqa: ANN401  # a context manager, as Progress.stage
-        """Say which experiment begins."""
+        """Show which experiment begins."""
         number = list(EXPERIMENTS).index(name) + 1
         return self.progress.stage(name, f"experiment {number} of {len(EXPERIMENTS)}: {EXPERIMENTS[name]}")
 
     def add(self, name: str, rows: Sequence[Any], finding: str, **extra: object) -> None:
-        """Take in an experiment's rows, which are dataclasses or dictionaries, and what they come to in a sentence."""
+        """Add an experiment's rows, dataclasses or dictionaries, and the finding that titles its table."""
         self.extra["findings"] = self.extra.get("findings", {}) | {name: finding}
         self.rows[name] = [row if isinstance(row, dict) else asdict(row) for row in rows]
         self.add_extra(**{key: plain(value) for key, value in extra.items()})
 
     def add_extra(self, **extra: object) -> None:
-        """Take in what is no list of rows."""
+        """Add other results."""
         self.extra |= extra
         self.write()
 
@@ -63,7 +63,7 @@ class Evidence:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """summary.json as it is, with what was found here so far."""
+        """summary.json as the first notebook left it, with the results so far."""
         path = self.settings.output / "summary.json"
         found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         timings = found.get("timings_s", {}) | {f"full_{k}": v for k, v in self.progress.timings_s.items()}
@@ -74,13 +74,13 @@ class Evidence:
         write_json(self.settings.output / "summary.json", self.summary)
 
     def verify(self) -> None:
-        """Fail the run if an experiment is missing; what an experiment found, good or bad, is a finding."""
+        """Fail the run if an experiment is missing. Its results, good or bad, do not fail the run."""
         if missing := [name for name in EXPERIMENTS if name not in self.rows]:
-            raise EvaluationFailed(f"not tried: {names(missing)}")
+            raise EvaluationFailed(f"no results of {names(missing)}")
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401  # whatever an experiment hands over
-    """Dataclasses in a dictionary, as dictionaries."""
+def plain(value: Any) -> Any:  # noqa: ANN401  # any JSON value or dataclass
+    """A dictionary with its dataclasses as dictionaries."""
     if isinstance(value, dict):
         return {key: asdict(item) if is_dataclass(item) else item for key, item in value.items()}  # type: ignore[arg-type]
     return value

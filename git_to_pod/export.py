@@ -1,4 +1,4 @@
-"""The executed notebook as one HTML page: no code, nothing fetched from outside."""
+"""Export an executed notebook as one HTML page, without code and without outside requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def export(executed: Path) -> Path:
-    """Write the page beside an executed notebook."""
+    """Write the HTML page beside the executed notebook, and return its path."""
     notebook = read(executed)
     notebook.cells = [cell for cell in notebook.cells if not inserted_by_papermill(cell)]
     exporter = HTMLExporter(  # type: ignore[no-untyped-call]
@@ -36,18 +36,18 @@ def display(html: str) -> NotebookNode:
 
 
 def inserted_by_papermill(cell: NotebookNode) -> bool:
-    """Its notes on a failed cell, which point at code that this page does not show."""
+    """Whether papermill inserted the cell to mark a failed one: it points at code that the page does not show."""
     return "papermill-error-cell-tag" in cell.metadata.get("tags", [])
 
 
 def contents(notebook: NotebookNode) -> list[str]:
-    """The titles of the sections."""
+    """The titles of the sections, for the table of contents."""
     lines = [line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
     return [line.removeprefix("## ").strip() for line in lines if line.startswith("## ")]
 
 
 def replace_answer(executed: Path, html: str) -> None:
-    """Put the answer at the head of a run that broke off before it could do so itself."""
+    """Write the answer into the notebook of a run that failed before it could do so itself."""
     notebook = read(executed)
     for cell in notebook.cells:
         if "answer" in cell.metadata.get("tags", []):
@@ -56,7 +56,7 @@ def replace_answer(executed: Path, html: str) -> None:
 
 
 def last_error(executed: Path) -> str:
-    """The exception that ended the run, in its own words."""
+    """The exception that ended the run, as `Name: message`; empty if there is none."""
     notebook = read(executed)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     errors = [output for output in outputs if output.output_type == "error"]

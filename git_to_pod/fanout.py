@@ -1,4 +1,4 @@
-"""One commit that many Deployments follow: how long until the last is told, and what it costs Reloader and the API."""
+"""Fan-out: many Deployments follow one commit. How long until all are patched, and the load on the API server."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from lab import Lab
 SIZES = (1, 50, 200, 500)
 LABEL = {"git-to-pod/fan-out": "true"}
 NODE = "simulated"
-CONFIG_MAP = "fan-out"  # so that the app itself stays out of it
+SIMULATED, NO_PODS = "one pod, simulated by KWOK", "no pods"
+CONFIG_MAP = "fan-out"  # not git-commit, so that Reloader does not patch the app
 WRITES = re.compile(r'^apiserver_request_total\{.*verb="(?:POST|PUT|PATCH|APPLY|DELETE)".*\} (\d+)', re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Fan:
-    """One publication followed by so many Deployments, whose pods are simulated."""
+    """One change of the ConfigMap, with this many Deployments that follow it."""
 
     experiment: str
     deployments: int
     last_patched_s: float
-    last_restarted_s: float  # its rollout complete
-    api_writes: int  # by everyone, Kubernetes' own controllers included
+    last_restarted_s: float  # until the last rollout was complete
+    api_writes: int  # of all clients, including Kubernetes' controllers
     reloader_cpu_s: float
     reloader_memory_bytes: int
-    simulated: str
+    simulated: str  # the pods of a Deployment, in words
 
 
 def run_fan_out(cluster: Cluster, recorder: Recorder, settings: Settings, lab: Lab, progress: Progress) -> list[Fan]:
-    """More and more Deployments follow a ConfigMap, which is then published as git-commit is."""
+    """Change a ConfigMap that more and more Deployments follow."""
     config_maps = f"/api/v1/namespaces/{settings.namespace}/configmaps"
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CONFIG_MAP}, "data": {"commit": "none"}}
     cluster.apply(config_maps, body)
@@ -47,25 +48,30 @@ def run_fan_out(cluster: Cluster, recorder: Recorder, settings: Settings, lab: L
     found, there = [], 0
     try:
         for number, size in enumerate(SIZES):
-            progress.bar(number, len(SIZES), f"one commit, {size} Deployments")
+            progress.bar(number, len(SIZES), f"one commit, {size} Deployment{'' if size == 1 else 's'}")
             create(cluster, recorder, settings, lab, range(there, size))
             there = size
             quiet(cluster, settings)
             found.append(publish(cluster, recorder, settings, lab, size))
         progress.bar(len(SIZES), len(SIZES), "fan-out measured")
     finally:
-        # All three kinds, owners first: Kubernetes' garbage collector follows at 20 requests a second.
+        # Delete all three kinds, owners first: Kubernetes' garbage collector makes only 20 requests per second.
         all_of_them = {"labelSelector": "git-to-pod/fan-out", "gracePeriodSeconds": "0"}
         for group, kind in (("apis/apps/v1", "deployments"), ("apis/apps/v1", "replicasets"), ("api/v1", "pods")):
             cluster.delete(f"/{group}/namespaces/{settings.namespace}/{kind}", **all_of_them)
         cluster.delete(f"{config_maps}/{CONFIG_MAP}")
-        wait_for("their pods gone", lambda: not recorder.all("Pod", **LABEL), 10 * settings.timeout_s, pause_s=1)
+        wait_for(
+            "the pods of the fan-out deleted",
+            lambda: not recorder.all("Pod", **LABEL),
+            10 * settings.timeout_s,
+            pause_s=1,
+        )
         cluster.delete(f"/api/v1/nodes/{NODE}")
     return found
 
 
 def node(lab: Lab) -> Object:
-    """One whose kubelet is KWOK; only pods that ask for it get there."""
+    """A node that KWOK simulates. Its taint keeps other pods away."""
     taint = {"key": NODE, "effect": "NoSchedule"}
     room = {"cpu": "1000", "memory": "1000Gi", "pods": "10000"}
     metadata = {"name": NODE, "labels": lab.simulated_nodes}
@@ -74,6 +80,7 @@ def node(lab: Lab) -> Object:
 
 
 def create(cluster: Cluster, recorder: Recorder, settings: Settings, lab: Lab, numbers: range) -> None:
+    """Create the Deployments with these numbers."""
     app = recorder.get("Deployment", "app")
     assert app, "the app is deployed first"
     path = f"/apis/apps/v1/namespaces/{settings.namespace}/deployments"
@@ -86,7 +93,7 @@ def create(cluster: Cluster, recorder: Recorder, settings: Settings, lab: Lab, n
 
 
 def deployment(app: Object, name: str, lab: Lab) -> Object:
-    """The app's, with one simulated pod or none, following a ConfigMap of its own."""
+    """A copy of the app's Deployment that follows CONFIG_MAP. It has one simulated pod, or none without KWOK."""
     replicas = 1 if lab.simulated_nodes else 0
     spec = copy.deepcopy(app["spec"]) | {"replicas": replicas, "selector": {"matchLabels": {"app": name}}}
     spec["template"]["metadata"] = {"labels": {"app": name} | LABEL}
@@ -100,19 +107,19 @@ def deployment(app: Object, name: str, lab: Lab) -> Object:
 
 
 def quiet(cluster: Cluster, settings: Settings) -> None:
-    """Until the API server is written to no more than a cluster at rest writes: nodes' and leases' heartbeats."""
-    last = 0  # so that the first look is no answer yet
+    """Wait until the API server gets only the writes of an idle cluster: heartbeats of nodes and leases."""
+    last = 0  # so that the first reading never counts as idle
 
     def at_rest() -> bool:
         nonlocal last
         before, last = last, writes(cluster)
         return last - before <= 6
 
-    wait_for("a cluster at rest", at_rest, 10 * settings.timeout_s, lambda: f"{last} writes so far", pause_s=2)
+    wait_for("an idle cluster", at_rest, 10 * settings.timeout_s, lambda: f"{last} writes so far", pause_s=2)
 
 
 def publish(cluster: Cluster, recorder: Recorder, settings: Settings, lab: Lab, size: int) -> Fan:
-    """Change the ConfigMap's data, as a new commit does, and wait for the last restart."""
+    """Change the ConfigMap's data, as a new commit does, and wait until all rollouts are complete."""
     before = {item["metadata"]["name"]: item["spec"]["template"] for item in recorder.all("Deployment", **LABEL)}
     written, cpu_s = writes(cluster), reloader(lab)[0]
     position, started = len(recorder.events), time.monotonic()
@@ -134,24 +141,24 @@ def publish(cluster: Cluster, recorder: Recorder, settings: Settings, lab: Lab, 
                     restarted.setdefault(event.name, event.instant)
         return len(restarted) == size
 
-    words = lambda: f"{len(patched)} of {size} patched, {len(restarted)} restarted"  # noqa: E731
-    recorder.wait_for(f"{size} Deployments restarted", all_restarted, 10 * settings.timeout_s, words)
+    words = lambda: f"{len(patched)} of {size} patched, {len(restarted)} rollouts complete"  # noqa: E731
+    recorder.wait_for(f"the rollouts of {size} Deployments", all_restarted, 10 * settings.timeout_s, words)
     quiet(cluster, settings)
     cpu_after_s, memory = reloader(lab)
-    simulated = "one pod each, on a node simulated by KWOK" if lab.simulated_nodes else "Deployments with 0 replicas"
+    simulated = SIMULATED if lab.simulated_nodes else NO_PODS
     last_patched_s, last_restarted_s = (max(instants.values()) - started for instants in (patched, restarted))
     api_writes = writes(cluster) - written
     return Fan("fan-out", size, last_patched_s, last_restarted_s, api_writes, cpu_after_s - cpu_s, memory, simulated)
 
 
 def writes(cluster: Cluster) -> int:
-    """How many writes the API server has answered so far."""
+    """The number of write requests that the API server has answered so far."""
     text = cluster.request("GET", "/metrics").data.decode()
     return sum(map(int, WRITES.findall(text)))
 
 
 def reloader(lab: Lab) -> tuple[float, int]:
-    """Its CPU seconds so far, and the most memory that it has held."""
+    """Reloader's CPU seconds so far, and its peak memory in bytes."""
     script = 'for p in /proc/[0-9]*; do [ "$(readlink $p/exe)" = /manager ] && cat $p/stat $p/status; done 2>/dev/null'
     said = lab.run_in("node", "sh", "-c", f"{script}; true").stdout
     ticks = sum(sum(map(int, line.rpartition(") ")[2].split()[11:13])) for line in said.splitlines() if ") " in line)
@@ -160,10 +167,21 @@ def reloader(lab: Lab) -> tuple[float, int]:
 
 
 def finding(fans: list[Fan]) -> str:
-    """The title, computed."""
-    last = fans[-1]
-    told = f"one commit reaches the last of {last.deployments} Deployments after {last.last_patched_s:.1f} s and the "
-    return f"{told}last is restarted after {last.last_restarted_s:.1f} s ({last.simulated})"
+    """How long Reloader and the rollouts take with the largest number of Deployments."""
+    if not fans:
+        return "The fan-out was not measured."
+    last = max(fans, key=lambda fan: fan.deployments)
+    patched, complete = duration(last.last_patched_s), duration(last.last_restarted_s)
+    if last.deployments == 1:
+        return f"Reloader patches 1 Deployment in {patched}. Its rollout is complete after {complete}."
+    return (
+        f"Reloader patches {last.deployments:,} Deployments in {patched}. "
+        f"Their rollouts are complete after {complete}. Each Deployment has {last.simulated}."
+    )
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2f} s"
 
 
 def shown(fans: list[Fan]) -> str:
@@ -171,11 +189,11 @@ def shown(fans: list[Fan]) -> str:
     rows = [
         {
             "Deployments": str(f.deployments),
-            "last template patched after": f"{f.last_patched_s:.2f} s",
-            "last restarted after": f"{f.last_restarted_s:.2f} s",
+            "last Deployment patched after": f"{f.last_patched_s:.2f} s",
+            "last rollout complete after": f"{f.last_restarted_s:.2f} s",
             "API writes": f"{f.api_writes:,}",
-            "Reloader, CPU seconds": f"{f.reloader_cpu_s:.2f}",
-            "Reloader, memory at most": f"{f.reloader_memory_bytes / 2**20:.0f} MiB",
+            "Reloader, CPU time": f"{f.reloader_cpu_s:.2f} s",
+            "Reloader, peak memory": f"{f.reloader_memory_bytes / 2**20:.0f} MiB",
         }
         for f in fans
     ]

@@ -1,20 +1,21 @@
-"""Faults: each is injected across a push, undone, and judged by what the Service's visitors were served meanwhile."""
+"""Faults: each is injected across a push and undone, while a load on the Service records what clients are served."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from git_to_pod.cluster import TimedOut, connect
 from git_to_pod.faults_bench import Bench
-from git_to_pod.findings import html_table
+from git_to_pod.findings import html_table, names
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.trials import pause
 
 Step = Callable[[Bench], None]
+NEXT_PUSH_S = 20.0  # within which a push must bring back what did not recover by itself
 
 
 def nothing(bench: Bench) -> None:
@@ -29,8 +30,8 @@ def push_one(bench: Bench) -> None:
 class Fault:
     """What is done to the deployment, what is pushed meanwhile, and how it is undone.
 
-    With `lasts_s` the fault is undone that long after the push, and recovery counts from there. Without, the system
-    has to cope while the fault is there: recovery counts from the push, and what `undo` does comes after.
+    With `lasts_s`, `undo` runs that long after the push, and recovery counts from there. Without, the deployment has to
+    recover while the fault lasts: recovery counts from the push, and `undo` runs afterwards.
     """
 
     name: str
@@ -38,14 +39,17 @@ class Fault:
     push: Step = push_one
     undo: Step = nothing
     lasts_s: float | None = None
-    blocks: bool = False  # the commit cannot be served before the fault is undone; if it is, nothing was tried
-    limit_s: float = 60  # within which it must have recovered
+    blocks: bool = False  # the commit must not be served before the fault is undone; else the fault did not work
+    limit_s: float = 60  # within which the deployment must have recovered
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One fault's outcome. `recovery_s` is infinite where the limit came first."""
+    """One fault's outcome. `held`: it recovered by itself, without a failed request or a lost commit.
+
+    `recovery_s` is infinite if it took longer than the fault's limit.
+    """
 
     name: str
     held: bool
@@ -57,9 +61,9 @@ class Row:
 
 
 def try_faults(settings: Settings, faults: Sequence[Fault], progress: Progress | None = None) -> list[Row]:
-    """Each fault in turn on one deployment, which is made anew after a fault that it did not get over."""
+    """Each fault in turn on one deployment, which is deployed anew if it does not recover. No rows without the lab."""
     if not settings.lab:
-        return []  # nobody wants these done to a cluster of their own
+        return []
     rows: list[Row] = []
     bench = Bench(connect(settings), settings, settings.lab)
     try:
@@ -68,53 +72,58 @@ def try_faults(settings: Settings, faults: Sequence[Fault], progress: Progress |
                 progress.bar(number, len(faults), fault.name)
             rows.append(try_fault(bench, fault))
             if progress:
-                progress.say(f"{fault.name}: {'held' if rows[-1].held else 'did not hold'}")
+                progress.say(f"{fault.name}: {'recovered' if rows[-1].held else 'not recovered'}")
     finally:
         bench.close()
     if progress:
-        progress.bar(len(faults), len(faults), "faults tried")
+        progress.bar(len(faults), len(faults), "all faults injected")
     return rows
 
 
 def try_fault(bench: Bench, fault: Fault) -> Row:
-    """Inject, push, undo, wait; then see that all is as before."""
+    """Inject, push, undo and wait; then bring the deployment back to normal. The undo runs whatever happens."""
     began = Marks(bench)
     served_early, failure, recovery_s = False, "", math.inf
     try:
-        fault.inject(bench)
-        fault.push(bench)
-        since = time.monotonic()
-        if fault.lasts_s is not None:
-            pause(fault.lasts_s)
-            served_early = fault.blocks and bench.published == bench.head and bench.head in bench.served().values()
-            fault.undo(bench)
+        try:
+            fault.inject(bench)
+            fault.push(bench)
             since = time.monotonic()
+            if fault.lasts_s is not None:
+                pause(fault.lasts_s)
+                served_early = fault.blocks and bench.published == bench.head and bench.head in bench.served().values()
+        finally:
+            if fault.lasts_s is not None:
+                fault.undo(bench)
+                since = time.monotonic()
         recovery_s = bench.wait_normal(fault.limit_s) - since
         bench.catch_up()
-    except TimedOut as error:
-        failure = str(error)
+    except Exception as error:  # a fault that fails in any way is a row; the next ones are still tried
+        failure = str(error) if isinstance(error, TimedOut) else f"{type(error).__name__}: {error}"
     row = began.row(fault, recovery_s, failure, served_early)
-    back_to_normal(bench, fault, recovered=math.isfinite(recovery_s))
-    return row
+    outcome = back_to_normal(bench, fault, recovered=math.isfinite(recovery_s))
+    return replace(row, note="; ".join(filter(None, [row.note, outcome])))
 
 
-def back_to_normal(bench: Bench, fault: Fault, recovered: bool) -> None:
-    """The next fault is to start from a deployment that works; one that does not is made anew."""
+def back_to_normal(bench: Bench, fault: Fault, recovered: bool) -> str:
+    """Bring the deployment to a state from which the next fault can start; how, if it did not recover by itself."""
     if recovered and bench.load and (fault.lasts_s is not None or fault.undo is nothing):
-        return
+        return ""
     try:
         if fault.lasts_s is None:
             fault.undo(bench)
         push_one(bench)
-        bench.wait_normal(20)
+        bench.wait_normal(NEXT_PUSH_S)
         if not bench.load:
             bench.start_load()
     except TimedOut:
         bench.deploy()
+        return "not even the next push brought it back: it was deployed anew"
+    return "" if recovered else "the next push brought it back"
 
 
 class Marks:
-    """Where a fault began in all that is recorded."""
+    """How much was recorded when a fault began."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -133,9 +142,9 @@ class Marks:
         lost = 0 if math.isfinite(recovery_s) else self.lost()
         notes = [
             fault.note,
-            f"{len(wrong)} responses were not what the repository holds at their commit" if wrong else "",
+            f"{len(wrong)} responses did not match the commit that they named" if wrong else "",
             f"first failure: {failed[0].error or f'HTTP {failed[0].status}'}" if failed else "",
-            "the commit was served before the fault was undone: nothing was tried" if served_early else "",
+            "the fault had no effect: the commit was served before it was undone" if served_early else "",
             failure,
         ]
         held = not (failed or wrong or lost or failure or served_early)
@@ -144,7 +153,7 @@ class Marks:
         return Row(fault.name, held, lost, counts, recovery_s, self.rollouts(), note)
 
     def lost(self) -> int:
-        """The commits pushed since then that are not part of what every pod serves."""
+        """How many of the commits pushed since then no pod has reached."""
         pushed = self.bench.repository.pushed[self.pushed :]
         served = set(self.bench.served_if_asked().values())
         reached = [number for number, commit in enumerate(pushed, 1) if served == {commit}]
@@ -161,31 +170,31 @@ class Marks:
 
 
 def finding(rows: Sequence[Row]) -> str:
-    """What the table says, in one sentence."""
-    held = [row for row in rows if row.held]
+    """The title, computed."""
+    if not rows:
+        return "No fault was injected."
+    recovered = sum(row.held for row in rows)
     sent, failed = (sum(row.requests[key] for row in rows) for key in ("sent", "failed"))
-    lost = sum(row.commits_lost for row in rows)
-    return (
-        f"{len(held)} of {len(rows)} faults held; {failed} of {sent} requests failed, "
-        f"{lost} pushed commit{'' if lost == 1 else 's'} never arrived"
-    )
+    broken = [row for row in rows if not row.held]
+    count = f"all {len(rows)}" if not broken else f"{recovered} of {len(rows)}"
+    words = f"The deployment recovered from {count} faults by itself; {failed or 'none'} of {sent:,} requests failed."
+    return f"{words} Not recovered: {names([row.name for row in broken])}." if broken else words
 
 
 def shown(rows: Sequence[Row]) -> str:
     """The table, with its finding as the title."""
     if not rows:
-        return "<p>Faults are injected into the embedded lab only; this run was on another cluster.</p>"
+        return "<p>Not tried: faults are injected into the embedded lab only, and this run used another cluster.</p>"
     return html_table([cells(row) for row in rows], finding(rows))
 
 
 def cells(row: Row) -> dict[str, str]:
     return {
         "fault": row.name,
-        "held": "yes" if row.held else "no",
-        "commits lost": str(row.commits_lost),
-        "requests": str(row.requests["sent"]),
-        "failed": str(row.requests["failed"]),
-        "recovery": f"{row.recovery_s:.1f} s" if math.isfinite(row.recovery_s) else "none",
+        "recovered": "✓" if row.held else "no",
+        "after": f"{row.recovery_s:.1f} s" if math.isfinite(row.recovery_s) else "–",  # noqa: RUF001
+        "commits not served": str(row.commits_lost),
+        "failed requests": f"{row.requests['failed']} of {row.requests['sent']:,}",
         "rollouts": str(row.rollouts),
         "note": row.note,
     }

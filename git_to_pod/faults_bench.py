@@ -1,4 +1,4 @@
-"""What every fault is tried on: one deployment behind Toxiproxy, a load on its Service, and ways to break its parts."""
+"""The deployment that faults are injected into: behind Toxiproxy, with a load on its Service."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import urllib3
 
 from git_to_pod.cluster import ApiError, Cluster, Object, Unreachable, wait_for
 from git_to_pod.deploy import STAMP, apply, check_cluster, deploy, remove, settled, stamp
 from git_to_pod.load import Load, Response
-from git_to_pod.observe import Recorder, described, is_complete, is_ready, pods_of
+from git_to_pod.observe import Recorder, container_statuses, described, is_complete, pods_of
 from git_to_pod.repository import FILE, Repository, open_repository
 from git_to_pod.settings import Settings
 from git_to_pod.trials import pause, served_commit
@@ -27,34 +26,34 @@ BIG = "big.bin"
 
 
 class Bench:
-    """The deployment that the faults are put to, one after the other."""
+    """One deployment in a namespace of its own, with the operations that break and observe it."""
 
     def __init__(self, cluster: Cluster, settings: Settings, lab: Lab) -> None:
         self.cluster = cluster
         self.lab = lab
         self.settings = replace(settings, namespace=f"{settings.namespace}-faults", repository=lab.proxied_repository)
-        self.accounts = Path(lab.git_passwords).read_text()  # as the lab made them
-        self.password = self.settings.reader.password  # the reader's, as the git host knows it
+        self.accounts = Path(lab.git_passwords).read_text()  # as the lab created them
+        self.password = self.settings.reader.password  # the reader's current one at the git host
         self.repository: Repository = open_repository(self.settings)
         self.recorder = Recorder()
         self.load: Load | None = None
         self.head = ""  # the commit that the branch points at
         git = self.repository.account.git
         for name, value in {"core.bigFileThreshold": "1m", "core.compression": "0"}.items():
-            git("config", name, value, folder=self.repository.clone)  # random bytes do not shrink
-        self.repository.deepen()  # the host takes no less where the branch was deleted
+            git("config", name, value, folder=self.repository.clone)  # random bytes do not compress
+        self.repository.deepen()  # after the branch was deleted the host needs the whole history
 
     # The deployment
 
     def deploy(self) -> None:
-        """Make it, or make it anew."""
+        """Deploy to an empty namespace and start the load."""
         self.stop_load()
         self.recorder = deploy(self.cluster, self.repository, self.settings)
         self.head = self.repository.pushed[-1]
         self.start_load()
 
     def deploy_with(self, password: str) -> None:
-        """Begin a deployment whose password for the git host is this one; it may never come up."""
+        """Deploy with this password for the git host, and do not wait: the app may never become Ready."""
         self.stop_load()
         check_cluster(self.cluster, self.settings)
         remove(self.cluster, self.settings.namespace, self.settings.timeout_s)
@@ -77,7 +76,7 @@ class Bench:
         self.load = None
 
     def close(self) -> None:
-        """Leave the lab as it was found."""
+        """Undo everything that the faults may have changed in the lab."""
         try:
             self.stop_load()
             remove(self.cluster, self.settings.namespace, self.settings.timeout_s)
@@ -90,7 +89,7 @@ class Bench:
     # The repository
 
     def commit(self, text: str, big_mb: int = 0, served: bool = True) -> str:
-        """The next commit: what FILE says, whether there is FILE, and how many megabytes lie beside it."""
+        """Make the next commit: FILE with this text, or no FILE, and a file of `big_mb` megabytes beside it."""
         clone, git = self.repository.clone, self.repository.account.git
         for name, content in ((FILE, f"{text}\n".encode() if served else None), (BIG, os.urandom(big_mb * 10**6))):
             if content:
@@ -116,20 +115,20 @@ class Bench:
         self.repository.account.git("push", "--quiet", url, f":refs/heads/{ref}", folder=self.repository.clone)
 
     def matches(self, response: Response) -> bool:
-        """Whether a response is what the repository holds at the commit that it names."""
+        """Whether a response is the file of the commit that it names."""
         content = self.repository.contents.get(response.commit)
-        if content is None:  # served by a commit without FILE
+        if content is None:  # a commit without FILE
             return response.status == 404 and response.commit in self.repository.pushed
         return response.status == 200 and response.body.encode() == content
 
-    # What is seen of it
+    # Its state
 
     @property
     def published(self) -> str:
         return str((self.recorder.get("ConfigMap", "git-commit") or {}).get("data", {}).get("commit", "nothing"))
 
     def served(self) -> dict[str, str]:
-        """The commit that each pod of the app serves; "wrong content" where the file is not that commit's."""
+        """The commit that each app pod serves, or "wrong content" if the file is not that commit's."""
         found = {}
         for pod in pods_of(self.recorder, "app"):
             name = str(pod["metadata"]["name"])
@@ -139,19 +138,19 @@ class Bench:
         return found
 
     def served_if_asked(self) -> dict[str, str]:
-        """The same; nothing where the API server or a pod does not answer."""
+        """The same, or nothing if the API server or a pod does not answer."""
         with suppress(ApiError, Unreachable):
             return self.served()
         return {}
 
     def catch_up(self) -> None:
-        """Wait until the load's log, which may lag behind after an outage, has come to the branch's commit."""
+        """Wait until the load's log, which may lag after an outage, shows the branch's commit."""
         if load := self.load:
             newest = lambda: bool(load.responses) and load.responses[-1].commit == self.head  # noqa: E731
             wait_for(f"the load served {self.head[:8]}", newest, 30, lambda: str(load.responses[-1:]))
 
     def wait_normal(self, limit_s: float) -> float:
-        """Wait until the branch's commit is published and served by every pod, and all is quiet; when that began."""
+        """Wait until every pod serves the branch's commit and no rollout is under way; when that began."""
 
         def normal() -> bool:
             up = all(is_complete(self.recorder.get("Deployment", name)) for name in DEPLOYMENTS)
@@ -168,7 +167,7 @@ class Bench:
             left = max(limit - time.monotonic(), 0)
             wait_for(f"{self.head[:8]} served by every pod", normal, left, last_seen, pause_s=0.1)
             reached, template = time.monotonic(), self.template
-            pause(1.5)  # a restart that Reloader still has to ask for would be asked for by now
+            pause(1.5)  # by now Reloader would have patched the Deployment once more
             if self.template == template and normal():
                 return reached
 
@@ -180,7 +179,7 @@ class Bench:
         what = f"{self.head[:8]} published"
         self.recorder.wait_for(what, lambda: self.published == self.head, 30, lambda: self.published)
 
-    # Its parts, to be broken
+    # Breaking its parts
 
     def proxy(self, method: str, path: str, body: Object | None = None) -> None:
         """Toxiproxy's API."""
@@ -189,11 +188,11 @@ class Bench:
             raise RuntimeError(f"Toxiproxy: {method} /{path}: {answer.status} {answer.data.decode()}")
 
     def toxic(self, kind: str, **attributes: int) -> None:
-        """Put a toxic between the cluster and the git host, for whatever the host answers."""
+        """Add a toxic to the connection between the cluster and the git host."""
         self.proxy("POST", "proxies/git/toxics", {"name": kind, "type": kind, "attributes": attributes})
 
     def let_in(self, accounts: str) -> None:
-        """The accounts that the git host knows over HTTPS from now on."""
+        """Replace the accounts that the git host accepts over HTTPS."""
         Path(self.lab.git_passwords).write_text(accounts)
 
     def without_reader(self) -> str:
@@ -203,12 +202,12 @@ class Bench:
         return f"{self.without_reader()}reader:{{PLAIN}}{self.password}\n"
 
     def change_password(self) -> None:
-        """The reader gets another one at the git host; the cluster is not told."""
+        """Give the reader another password at the git host; the cluster keeps the old one."""
         self.password = secrets.token_urlsafe()
         self.let_in(self.with_reader())
 
     def tell_password(self) -> None:
-        """The cluster is told by its Secret."""
+        """Write the new password into the Secret."""
         data = {"password": base64.b64encode(self.password.encode()).decode()}
         self.cluster.patch(f"/api/v1/namespaces/{self.settings.namespace}/secrets/git-credentials", {"data": data})
         self.settings = replace(self.settings, reader=replace(self.settings.reader, password=self.password))
@@ -224,24 +223,21 @@ class Bench:
         )
 
     def stamp(self, commit: str) -> None:
-        """Write into the app's pod template what Reloader would for this commit: new pods are made."""
+        """Write into the app's pod template what Reloader would write for this commit, and wait for the rollout."""
         path = f"/apis/apps/v1/namespaces/{self.settings.namespace}/deployments/app"
         containers = self.cluster.get(path)["spec"]["template"]["spec"]["containers"]
-        for variable in next(c for c in containers if c["name"] == "git-sync")["env"]:
-            if variable["name"] == STAMP:
-                variable["value"] = stamp(commit)
-        self.cluster.patch(path, {"spec": {"template": {"spec": {"containers": containers}}}})
+        for container in containers:
+            for variable in container.get("env", []):
+                if variable["name"] == STAMP:
+                    variable["value"] = stamp(commit)
+        generation = self.cluster.patch(path, {"spec": {"template": {"spec": {"containers": containers}}}})["metadata"]
 
-    def wait_starting_again(self) -> None:
-        """Until git-sync has given up once in each new pod of the app."""
+        def rolled_out() -> bool:
+            app = self.recorder.get("Deployment", "app")
+            current = app is not None and app["metadata"]["generation"] >= generation["generation"]
+            return current and settled(self.recorder, "app", self.settings.replicas)
 
-        def given_up() -> bool:
-            new = [pod for pod in pods_of(self.recorder, "app") if not is_ready(pod)]
-            statuses = [status for pod in new for status in pod["status"].get("containerStatuses", [])]
-            again = [s for s in statuses if s["name"] == "git-sync" and s["restartCount"] > 0]
-            return len(again) == self.settings.replicas
-
-        self.recorder.wait_for("git-sync started again", given_up, 30, lambda: described(self.recorder, "app"))
+        self.recorder.wait_for("rollout of app", rolled_out, 30, lambda: described(self.recorder, "app"))
 
     def pod(self, app: str) -> Object:
         return pods_of(self.recorder, app)[0]
@@ -251,27 +247,27 @@ class Bench:
         self.cluster.delete(f"/api/v1/namespaces/{self.settings.namespace}/pods/{name}")
 
     def signal(self, app: str, container: str, signal: str) -> None:
-        """Send every process of a container a signal, as the kernel's own killers would."""
-        statuses: list[dict[str, Any]] = self.pod(app)["status"]["containerStatuses"]
-        task = next(s["containerID"] for s in statuses if s["name"] == container).removeprefix("containerd://")
+        """Send a signal to every process of a container."""
+        statuses = container_statuses(self.pod(app))
+        task = next(str(s["containerID"]) for s in statuses if s["name"] == container).removeprefix("containerd://")
         self.in_node("/opt/parts/ctr", "--namespace=k8s.io", "tasks", "kill", "--all", f"--signal={signal}", task)
 
     def restart(self, app: str, container: str) -> None:
-        """Kill a container and wait until the kubelet has started it again."""
+        """Kill a container and wait until the kubelet has restarted it."""
         pod = str(self.pod(app)["metadata"]["name"])
 
         def restarts() -> int:
-            found = self.recorder.get("Pod", pod) or {"status": {"containerStatuses": []}}
-            running = [s for s in found["status"]["containerStatuses"] if s["name"] == container and s.get("started")]
+            found = self.recorder.get("Pod", pod) or {"status": {}}
+            running = [s for s in container_statuses(found) if s["name"] == container and s.get("started")]
             return int(running[0]["restartCount"]) if running else 0
 
         before = restarts()
         self.signal(app, container, "SIGKILL")
-        what = f"{container} of pod/{pod} started again"
+        what = f"{container} of pod/{pod} restarted"
         self.recorder.wait_for(what, lambda: restarts() > before, 30, lambda: described(self.recorder, app))
 
     def volume(self, app: str) -> str:
-        """The folder on the node that is a pod's content volume."""
+        """The folder on the node that holds a pod's content volume."""
         uid = self.pod(app)["metadata"]["uid"]
         return f"/var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~empty-dir/git"
 

@@ -1,4 +1,4 @@
-"""The faults, one small entry each."""
+"""The catalogue of faults."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from git_to_pod.faults_bench import Bench
 from git_to_pod.trials import pause
 
 CONTENT = "/srv/git/content.git"
+LARGE_MB = 320  # git holds a file below 512 MiB in memory unless core.bigFileThreshold says otherwise
+LARGE_FILE = f"one file of {LARGE_MB} MB"
+UNMENDED_S = 15.0  # the limit of faults that nothing in the manifests is expected to repair
 
 
 def then(*steps: Step) -> Step:
-    """One step after the other."""
+    """The steps in this order."""
 
     def all_of_them(bench: Bench) -> None:
         for step in steps:
@@ -39,7 +42,7 @@ def push_older(bench: Bench) -> None:
 
 
 def delete_branch(bench: Bench) -> None:
-    # a bare repository keeps the branch that HEAD names; its hosts' web pages do not
+    # a bare repository refuses to delete the branch that HEAD names
     bench.in_git_host("git", "-c", "safe.directory=*", "-C", CONTENT, "config", "receive.denyDeleteCurrent", "ignore")
     bench.delete_branch()
 
@@ -87,9 +90,9 @@ def grow_volume(bench: Bench) -> None:
 
 
 def push_after_pods_start(bench: Bench) -> None:
+    """New pods start with the old commit although Reloader's stamp is already that of the next one."""
     commit = bench.commit(f"pods started before {time.time():.3f}")
     bench.stamp(commit)
-    bench.wait_starting_again()
     bench.push_commit(commit)
     bench.wait_published()
 
@@ -100,8 +103,8 @@ def delete_git_commit(bench: Bench) -> None:
 
 
 FAULTS = (
-    # First, because it needs a deployment of its own; the others go on with it.
-    Fault("wrong password from the start", wrong_password, undo=lambda b: b.apply(), lasts_s=8, blocks=True),
+    Fault("wrong password from the start", wrong_password, undo=lambda b: b.apply(), lasts_s=8, blocks=True,
+          note="the first fault: it has a deployment of its own, which is not up yet"),
     Fault("git host down", disconnect, undo=reconnect, lasts_s=6, blocks=True),
     Fault(
         "git host down when a pod must start", then(disconnect, lambda b: b.delete_pod("app")),
@@ -119,17 +122,17 @@ FAULTS = (
     Fault("10 pushes in 2 s", push=push_burst),
     Fault("empty commit", push=push_nothing_new),
     Fault("commit deletes the served file", push=lambda b: b.push("without the file", served=False), undo=push_one),
-    Fault("200 MB in one commit", push=lambda b: b.push("200 MB", big_mb=200), undo=push_one, limit_s=120),
+    Fault(LARGE_FILE, push=lambda b: b.push("one large file", big_mb=LARGE_MB), undo=push_one, limit_s=180),
     Fault("API server down for 20 s", lambda b: b.component("stop", "kube-apiserver"),
           undo=lambda b: b.component("start", "kube-apiserver"), lasts_s=20, limit_s=180,
-          note="client-go in kube-proxy and Reloader waits longer after each failed try, up to a minute"),
+          note="kube-proxy and Reloader reconnect with client-go's backoff of up to a minute"),
     Fault("Reloader down", lambda b: b.scale("reloader", 0),
           push=then(push_one, lambda b: b.wait_published()), undo=lambda b: b.scale("reloader", 1),
           lasts_s=2, blocks=True),
     Fault("node behind Reloader when pods start", lambda b: b.scale("reloader", 0), push=push_after_pods_start,
-          undo=lambda b: b.scale("reloader", 1), lasts_s=0,
-          note="Reloader's stamp was written by hand, before the commit was published"),
-    Fault("Reloader killed between publish and restart", freeze_reloader, undo=kill_reloader, lasts_s=2, blocks=True),
+          undo=lambda b: b.scale("reloader", 1), lasts_s=0, limit_s=UNMENDED_S,
+          note="provoked by hand: the stamp of the new commit is written before that commit is published"),
+    Fault("Reloader killed between publish and rollout", freeze_reloader, undo=kill_reloader, lasts_s=2, blocks=True),
     Fault("git-sync killed, in the poller and in one pod", kill_git_sync),
     Fault("kubelet down for 4 s", lambda b: b.component("stop", "kubelet"),
           undo=lambda b: b.component("start", "kubelet"), lasts_s=4, blocks=True),
@@ -139,5 +142,5 @@ FAULTS = (
     Fault("content volume full", shrink_volume, push=lambda b: b.push("8 MB", big_mb=8),
           undo=grow_volume, lasts_s=6, blocks=True),
     Fault("git-commit deleted, then a push", delete_git_commit),
-    Fault("git-commit deleted, and no push", delete_git_commit, push=nothing),
+    Fault("git-commit deleted, and no push", delete_git_commit, push=nothing, limit_s=UNMENDED_S),
 )  # fmt: skip

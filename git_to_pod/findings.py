@@ -1,4 +1,4 @@
-"""What a run found: filled cell by cell, then written to summary.json."""
+"""The results of a run: filled cell by cell and written to summary.json and trials.csv."""
 
 # ruff: noqa: RUF001  # dashes and signs as a reader expects them in print
 
@@ -8,35 +8,39 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from git_to_pod.cluster import ApiError, Cluster
+from git_to_pod.deploy import other_reloaders
 from git_to_pod.load import Response
+from git_to_pod.observe import container_statuses, containers, is_ready
+from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.statistics import Figure
 from git_to_pod.trials import PUSH, Trial, figures, measure_mixed_commits, table
 
 REQUIREMENTS = {
-    "R1": "A git repository is synchronised into running pods",
-    "R2": "Changes are detected and fetched without anyone doing anything",
+    "R1": "A git repository is synced into running pods",
+    "R2": "Changes are detected and pulled automatically",
     "R3": "Pods restart when the content changes",
-    "R4": "The deployed commit can be seen",
+    "R4": "The deployed commit is observable",
 }
 CONSTRAINTS = {
-    "no_way_out": "Pull-based: nothing leaves the cluster but the polls",
-    "nothing_reaches_in": "Nothing outside opens a connection into the cluster",
+    "no_way_out": "Air-gapped: the cluster reaches the git host and nothing else",
+    "nothing_reaches_in": "Pull-based: nothing outside connects to the cluster",
     "private": "The repository is private",
-    "read_only": "The cluster may read the repository, not write to it",
-    "provider_agnostic": "Any git provider: HTTPS and SSH",
-    "no_api_token": "The app's pods hold no key to the Kubernetes API",
+    "read_only": "The cluster's credentials are read-only",
+    "provider_agnostic": "Any git provider, over HTTPS and SSH",
+    "no_api_token": "The app's pods hold no Kubernetes API token",
 }
 
 
 @dataclass
 class Check:
-    """A requirement or constraint: whether it holds (None: not tried here), and what shows it."""
+    """A requirement or constraint: whether it is met (None: not tried here), and the evidence."""
 
     holds: bool | None
     evidence: str
@@ -45,7 +49,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Target:
-    """A figure that was set before measuring."""
+    """A limit for a figure, set before measuring."""
 
     name: str
     what: str
@@ -60,7 +64,7 @@ class Target:
 
 
 class EvaluationFailed(AssertionError):
-    """A requirement or a constraint does not hold."""
+    """A requirement or a constraint is not met."""
 
 
 @dataclass
@@ -74,15 +78,23 @@ class Findings:
     responses: list[Response] = field(default_factory=list)
     cost: dict[str, Any] = field(default_factory=dict)
     timings_s: dict[str, float] = field(default_factory=dict)
-    error: str = ""  # what broke the run off
+    notes: list[str] = field(default_factory=list)  # what a reader must know of this cluster
+    error: str = ""  # what aborted the run
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def look_at(self, cluster: Cluster) -> None:
-        """What the run is made on, once the images run."""
+        """Record the cluster and the images, once they run."""
         self.kubernetes = environment(cluster)
         if self.settings.git_host_inside:
             self.kubernetes["git_host"] = "in this cluster"
         self.images = images(cluster, self.settings)
         self.timings_s |= {f"lab_{name}": seconds for name, seconds in self.lab_timings.items()}
+
+    def note_other_reloaders(self, cluster: Cluster, progress: Progress) -> None:
+        """Say before the deployment that another Reloader may also roll the app."""
+        for name in other_reloaders(cluster, self.settings.namespace):
+            self.notes.append(f"This cluster has another Reloader, {name}. It may also roll the app at each commit.")
+            progress.say(self.notes[-1])
 
     @property
     def lab_timings(self) -> dict[str, float]:
@@ -90,7 +102,7 @@ class Findings:
 
     def require(self, name: str, check: Check) -> Shown:
         self.requirements[name] = check
-        self.write()  # so that a run that breaks off leaves what it found
+        self.write()  # an aborted run keeps its results
         return Shown(name, f"{name}: {REQUIREMENTS[name]}", check)
 
     def constrain(self, name: str, check: Check) -> Shown:
@@ -99,17 +111,22 @@ class Findings:
         return Shown(name, CONSTRAINTS[name], check)
 
     def measured(self, trials: list[Trial], responses: list[Response]) -> None:
-        """Take in the trials, and those that follow; what did not happen in one of them does not hold."""
+        """Add the trials. R2 and R3 are met only if every push was published and restarted the pods."""
         self.trials, self.responses = trials, responses
         measure_mixed_commits(self.trials, self.responses)
         pushes = [trial for trial in self.trials if trial.kind == PUSH]
         expected = max(len(pushes), self.settings.commits)
-        for name, phase, word in (("R2", "published", "published"), ("R3", "restarted", "followed by a restart")):
+        rollouts = sum(trial.rollouts for trial in pushes)
+        texts = {
+            "R2": ("published", "published"),
+            "R3": ("restarted", f"followed by a restart, with {rollouts} rollouts"),
+        }
+        for name, (phase, text) in texts.items():
             happened = sum(phase in trial.instants for trial in pushes)
             check = self.requirements.setdefault(name, Check(True, ""))
             check.holds = bool(check.holds) and happened == expected
             of_the_first = check.evidence.partition(" In the trials")[0]  # this cell may be run again
-            check.evidence = f"{of_the_first} In the trials {happened} of {expected} pushed commits were {word}."
+            check.evidence = f"{of_the_first} In the trials {happened} of {expected} pushed commits were {text}."
         self.write()
 
     @property
@@ -118,11 +135,16 @@ class Findings:
 
     @property
     def failing(self) -> list[str]:
-        """What was not shown to hold. A constraint that cannot be tried on this cluster is reported, not asserted."""
+        """What is not met, or was never looked at. A constraint that cannot be tried here is in `not_tried`."""
         missing = [name for name in REQUIREMENTS if name not in self.requirements]
         missing += [name for name in CONSTRAINTS if name not in self.constraints]
         checks = self.requirements | self.constraints
         return [*missing, *(name for name, check in checks.items() if check.holds is False)]
+
+    @property
+    def not_tried(self) -> list[str]:
+        """The constraints that this cluster does not let the run try."""
+        return [name for name, check in self.constraints.items() if check.holds is None]
 
     @property
     def holds(self) -> bool:
@@ -138,35 +160,35 @@ class Findings:
 
     @property
     def targets(self) -> list[Target]:
-        """The issue's figures, each against what was measured."""
+        """The limits, each with its measured figure."""
         median = {name: figure.median for name, figure in self.figures.items()}
         wait_and_restart = median["push_to_polled"] + median["rollout_restart"]
         return [
             Target(
                 "chain_overhead",
-                "what git-sync and Reloader add",
-                "from git-sync's poll until the restart is asked for",
+                "overhead of git-sync and Reloader",
+                "from the poll until Reloader patches the Deployment",
                 median["polled_to_requested"],
                 0.15,
             ),
             Target(
                 "push_to_restarted",
                 "push to all replicas restarted",
-                "at most 1.15 × (the wait for the poll + a restart of this Deployment by hand)",
+                "at most 1.15 × (wait for the poll + kubectl rollout restart)",
                 median["push_to_restarted"],
                 1.15 * wait_and_restart,
             ),
             Target(
                 "restart",
-                "a restart of this Deployment",
-                "at most 1.5 × a restart of the same nginx without git-sync",
+                "kubectl rollout restart of the app",
+                "at most 1.5 × the same nginx without git-sync",
                 median["rollout_restart"],
                 1.5 * median["plain_rollout_restart"],
             ),
             Target(
                 "failed_requests",
                 "failed requests",
-                "while pods were being replaced",
+                "during all rollouts",
                 len(self.failed_requests) if self.responses else math.nan,
                 0,
                 "",
@@ -175,21 +197,26 @@ class Findings:
 
     @property
     def answer(self) -> str:
-        """One or two plain sentences, computed; a run with stand-ins says so before anything else."""
+        """Two plain sentences, computed. A run with stand-ins says so first."""
         prefix = ""
         if self.stand_ins:
             prefix = f"Made with stand-ins for {names(self.stand_ins)}: no conclusion about git-sync or Reloader. "
         if self.error:
-            return f"{prefix}no: the run broke off: {self.error}"
+            return f"{prefix}No. The run was aborted: {self.error}"
         if self.failing:
-            return f"{prefix}no: {names(self.failing)} did not hold"
-        restarted = self.figures["push_to_restarted"]
+            return f"{prefix}No. Not met: {names(self.failing)}."
         sent, failed = len(self.responses), len(self.failed_requests)
+        replicas = "the replica" if self.settings.replicas == 1 else f"all {self.settings.replicas} replicas"
         return (
-            f"{prefix}yes: R1 to R4 hold within the constraints. From push to all {self.settings.replicas} replicas "
-            f"restarted: median {in_words(restarted)}, polling every {self.settings.period_s:g} s; "
-            f"{failed} of {sent} requests failed"
+            f"{prefix}Yes. All four requirements are met within the constraints{self.exceptions}. With a poll "
+            f"interval of {self.settings.period}, a push is live on {replicas} after a median of "
+            f"{in_words(self.figures['push_to_restarted'])}; {failed or 'none'} of {sent:,} requests failed."
         )
+
+    @property
+    def exceptions(self) -> str:
+        """The end of "met within the constraints"."""
+        return f", except not tried: {names(self.not_tried)}" if self.not_tried else ""
 
     def summary(self) -> dict[str, Any]:
         """summary.json: its keys are documented in the README."""
@@ -197,6 +224,9 @@ class Findings:
         return {
             "answer": self.answer,
             "holds": self.holds,
+            "not_tried": self.not_tried,
+            "started": self.started,
+            "notes": self.notes,
             "stand_ins": self.stand_ins,
             "kubernetes": self.kubernetes,
             "images": self.images,
@@ -226,27 +256,27 @@ class Findings:
         }
 
     def write(self) -> None:
-        """summary.json and trials.csv, in the run's folder."""
+        """Write summary.json and trials.csv to the run's folder."""
         self.settings.output.mkdir(parents=True, exist_ok=True)
         write_json(self.settings.output / "summary.json", self.summary())
         table(self.trials).to_csv(self.settings.output / "trials.csv", index=False)
 
     def verify(self) -> None:
-        """Fail the run if a requirement or a constraint does not hold."""
+        """Fail the run if a requirement or a constraint is not met."""
         if not self.holds:
             raise EvaluationFailed(self.answer)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A check as a reader sees it."""
+    """A check as HTML."""
 
     name: str
     title: str
     check: Check
 
     def _repr_html_(self) -> str:
-        word = {True: "holds", False: "does not hold", None: "not tried here"}[self.check.holds]
+        word = {True: "met", False: "not met", None: "not tried"}[self.check.holds]
         kind = {True: "good", False: "bad", None: "open"}[self.check.holds]
         return (
             f'<div class="check {kind}" id="{self.name}"><p class="claim"><span class="badge">{word}</span> '
@@ -260,7 +290,7 @@ def as_result(check: Check) -> dict[str, Any]:
 
 
 def html_table(rows: Sequence[dict[str, str]], caption: str = "", label: str = "Table") -> str:
-    """A plain table that scrolls by itself where the page is narrow; the label is for one without a caption."""
+    """A table that scrolls by itself on a narrow page. `label` names a table without a caption."""
     if not rows:
         return ""
     head = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in rows[0])
@@ -278,18 +308,18 @@ def html_row(row: dict[str, str]) -> str:
 
 
 def kind_of(text: str) -> str:
-    """The rest of a cell: what is short stays on one line; ids and digests may break anywhere."""
+    """The rest of a cell. Short texts stay on one line; ids and digests may break anywhere."""
     kind = "long" if any(len(word) > 24 for word in text.split()) else "short" if len(text) <= 16 else ""
     return f' class="{kind}">{escape(text)}' if kind else f">{escape(text)}"
 
 
 def in_words(figure: Figure) -> str:
-    """As a reader wants a figure: with its interval, and with what it rests on."""
+    """A figure with its interval, the number of samples, and the timeouts if there are any."""
     if not figure.n:
         return "not measured"
-    interval = "" if math.isnan(figure.low) else f"95% CI {figure.low:.2f}–{figure.high:.2f}, "
-    timeouts = f"{figure.timeouts} timeout{'' if figure.timeouts == 1 else 's'}"
-    return f"{figure.median:.2f} s ({interval}n={figure.n}, {timeouts})"
+    interval = "" if math.isnan(figure.low) else f"95% CI {figure.low:.2f}–{figure.high:.2f} s, "
+    timeouts = f", {figure.timeouts} timeout{'' if figure.timeouts == 1 else 's'}" if figure.timeouts else ""
+    return f"{figure.median:.2f} s ({interval}n = {figure.n}{timeouts})"
 
 
 def names(listed: Sequence[str]) -> str:
@@ -297,7 +327,7 @@ def names(listed: Sequence[str]) -> str:
 
 
 def write_json(path: Path, value: object) -> None:
-    """JSON has neither infinity (a timeout) nor NaN (not measured): both are null; `timeouts` tells them apart."""
+    """JSON has neither infinity (a timeout) nor NaN (not measured). Both become null; `timeouts` tells them apart."""
     path.write_text(json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n")
 
 
@@ -312,11 +342,11 @@ def finite(value: object) -> object:
 
 
 def environment(cluster: Cluster) -> dict[str, str]:
-    """What the run was made on."""
+    """The cluster, as far as this user may see it."""
     found = {"context": cluster.context, "version": str(cluster.get("/version")["gitVersion"])}
     try:
         nodes = cluster.items("/api/v1/nodes")
-    except ApiError:  # on a cluster that is shared, a user need not see the nodes
+    except ApiError:  # a user of a shared cluster may not list the nodes
         return found
     if nodes:
         info = nodes[0]["status"]["nodeInfo"]
@@ -331,11 +361,28 @@ def environment(cluster: Cluster) -> dict[str, str]:
 
 
 def images(cluster: Cluster, settings: Settings) -> list[dict[str, str]]:
-    """Each image that ran: the lab knows where it took it from, another cluster pulled it."""
+    """Each image that ran, with its origin as far as it is known: the lab knows it, another cluster pulled it.
+
+    `ran` is the version that nginx itself names in the header Server.
+    """
     pods = cluster.items(f"/api/v1/namespaces/{settings.namespace}/pods")
-    statuses = [status for pod in pods for status in pod["status"].get("containerStatuses", [])]
-    used = {image for pod in pods for image in (c["image"] for c in pod["spec"]["containers"])}
-    if settings.lab:
-        return [image for image in settings.lab.images if image["ref"] in used]
+    statuses = [status for pod in pods for status in container_statuses(pod)]
+    used = {container["image"] for pod in pods for container in containers(pod["spec"])}
     digests = {status["image"]: status["imageID"].rpartition("@")[2] for status in statuses}
-    return [{"ref": ref, "source": "pulled", "digest": digests.get(ref, "")} for ref in sorted(used)]
+    found = [
+        {"ref": ref, "source": "pulled", "digest": digests.get(ref, ""), "note": "pulled by this cluster"}
+        for ref in sorted(used)
+    ]
+    if settings.lab:
+        found = [dict(image) for image in settings.lab.images if image["ref"] in used]
+    ran = nginx_version(cluster, settings, pods)
+    return [image | ({"ran": ran} if "/nginx" in image["ref"] else {}) for image in found]
+
+
+def nginx_version(cluster: Cluster, settings: Settings, pods: Sequence[dict[str, Any]]) -> str:
+    """As a pod of the app names it in its responses; "unknown" if none answers."""
+    for pod in pods:
+        if pod["metadata"].get("labels", {}).get("app") == "app" and is_ready(pod):
+            path = f"/api/v1/namespaces/{settings.namespace}/pods/{pod['metadata']['name']}:8080/proxy/"
+            return str(cluster.request("GET", path).headers.get("Server", "unknown"))
+    return "unknown"

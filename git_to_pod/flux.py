@@ -1,4 +1,4 @@
-"""The rival from elsewhere: Flux's source and kustomize controllers, which apply the app and its content from git."""
+"""The candidate Flux: its source and kustomize controllers apply the app and its content from git."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 def unavailable(cluster: Cluster, settings: Settings) -> str:
-    """Why Flux cannot be tried here; empty: it can."""
+    """Why Flux cannot be measured here; empty if it can."""
     images = {image["ref"] for image in settings.lab.images} if settings.lab else set()
     wanted = {f"ghcr.io/fluxcd/{name}:v1.9.5" for name in ("source-controller", "kustomize-controller")}
     if not settings.lab:
-        return "tried on the embedded lab only: it needs definitions of its own for the whole cluster"
+        return "measured in the embedded lab only, because it needs CustomResourceDefinitions"
     if not wanted <= images:
-        return "its images are in no archive (--images DIR)"
+        return "no archive of its images (--images DIR)"
     if cluster.find(f"{DEFINITIONS}/{'.'.join(KINDS['Kustomization'])}"):
         return "this cluster has Flux already"
     return ""
@@ -47,7 +47,7 @@ def unavailable(cluster: Cluster, settings: Settings) -> str:
 
 @contextmanager
 def definitions(cluster: Cluster) -> Iterator[None]:
-    """Its kinds, for as long as they are needed. Without their schemas: what we put into them is complete."""
+    """Its CustomResourceDefinitions, without schemas, for as long as they are needed."""
     try:
         for kind in KINDS:
             cluster.apply(DEFINITIONS, definition(kind))
@@ -60,19 +60,19 @@ def definitions(cluster: Cluster) -> Iterator[None]:
 
 
 def release(cluster: Cluster, plural: str, group: str) -> None:
-    """Delete the objects of a kind. Its controller is gone by now, so nobody else would take its finalizers away."""
+    """Delete the objects of a kind. Their controller is gone, so nothing else would remove their finalizers."""
     if cluster.find(f"/apis/{group}/v1/{plural}") is None:
         return
     for item in cluster.items(f"/apis/{group}/v1/{plural}"):
         path = f"/apis/{group}/v1/namespaces/{item['metadata']['namespace']}/{plural}/{item['metadata']['name']}"
-        cluster.delete(path)  # first, because from then on no finalizer can be added
+        cluster.delete(path)  # first: a terminating object gets no new finalizers
         with suppress(ApiError):  # it had none
             cluster.patch(path, {"metadata": {"finalizers": None}})
 
 
 def served(cluster: Cluster, kind: str) -> bool:
     plural, group = KINDS[kind]
-    return cluster.request("GET", f"/apis/{group}/v1/{plural}").status == 200  # 404, then 429 while it is set up
+    return cluster.request("GET", f"/apis/{group}/v1/{plural}").status == 200  # 404, then 429, until it is ready
 
 
 def definition(kind: str) -> Object:
@@ -97,12 +97,12 @@ def definition(kind: str) -> Object:
 
 
 def cluster_objects(cluster: Cluster) -> dict[str, int]:
-    """What it needs beside what is in its namespace."""
+    """Its objects outside its namespace."""
     return {"CustomResourceDefinition": len(cluster.items(DEFINITIONS, labelSelector=MARK))}
 
 
 def prepare(rival: Rival) -> None:
-    """Put into the clone what Flux is to apply: the app, and its content as a ConfigMap whose name is its hash."""
+    """Write into the clone what Flux applies: the app, and the content as a ConfigMap with a hash in its name."""
     clone, git = rival.repository.clone, rival.repository.account.git
     files = [FILE, *(path.name for path in clone.glob("*.bin"))]
     (clone / "kustomization.yaml").write_text(
@@ -123,7 +123,7 @@ def prepare(rival: Rival) -> None:
 
 
 def app(rival: Rival) -> list[Object]:
-    """The app of manifests/ without git-sync, and its Service. Replicas are left to the trials."""
+    """The app of manifests/ without git-sync, and its Service. The trials set the replicas."""
     built = list(yaml.safe_load_all(rival.cluster.kubectl("kustomize", str(MANIFESTS))))
     deployed = next(item for item in built if item["kind"] == "Deployment" and item["metadata"]["name"] == "app")
     service = next(item for item in built if item["kind"] == "Service")
@@ -140,7 +140,7 @@ def app(rival: Rival) -> list[Object]:
 
 
 def put(rival: Rival) -> None:
-    """The controllers, the repository's access, and the two objects that tell them what to do."""
+    """Apply the controllers, the credentials, the GitRepository and the Kustomization."""
     cluster, settings = rival.cluster, rival.settings
     name = settings.namespace
     labels = {MARK: "true", "pod-security.kubernetes.io/enforce": "restricted"}
@@ -177,23 +177,23 @@ def put(rival: Rival) -> None:
 
 
 def said(cluster: Cluster, namespace: str) -> str:
-    """Both objects' conditions, in Flux's own words."""
+    """The messages of both objects' conditions."""
     words = []
     for kind in ("GitRepository", "Kustomization"):
         plural, group = KINDS[kind]
         item = cluster.find(f"/apis/{group}/v1/namespaces/{namespace}/{plural}/content") or {}
         words += [f"{kind}: {c.get('message', '')}" for c in item.get("status", {}).get("conditions", [])]
-    return "; ".join(words) or "nothing said yet"
+    return "; ".join(words) or "no conditions yet"
 
 
 def limit(cluster: Cluster, namespace: str) -> int | None:
-    """The size that its content may have, from its own complaint."""
+    """The largest content, from Flux's own error message."""
     found = re.search(r"more than (\d+) bytes", said(cluster, namespace))
     return int(found[1]) if found else None
 
 
 def commit(event: Event) -> str:
-    """The content that it makes the wanted one: a ConfigMap does not say its commit, but what is in it tells."""
+    """The content that an event publishes: the ConfigMap does not name its commit."""
     if event.kind == "ConfigMap" and event.type == "ADDED" and event.name.startswith("content-"):
         return str(event.object.get("data", {}).get(FILE, ""))
     return ""

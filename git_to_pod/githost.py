@@ -1,4 +1,4 @@
-"""When git-sync asked, from the git host's own access log, on this process's clock."""
+"""When git-sync polled: the git host's access log, on this process's monotonic clock."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Request:
-    """One line of the log: a request to the git host."""
+    """A request to the git host: one line of its access log."""
 
-    started: float  # on this process's monotonic clock, like `ended`
+    started: float  # seconds on this process's monotonic clock, as is `ended`
     ended: float
     address: str
     user: str
@@ -22,7 +22,7 @@ class Request:
 
     @property
     def is_poll(self) -> bool:
-        """git asks for the refs before anything else: first without, then with credentials."""
+        """A poll begins with a request for the refs: once without, then with credentials."""
         return self.method == "GET" and "/info/refs" in self.uri and "service=git-upload-pack" in self.uri
 
     @property
@@ -31,7 +31,7 @@ class Request:
 
 
 def parse(line: str, offset: float) -> Request | None:
-    """`<unix time at the end> <seconds taken> <address> <user> <status> <method> <uri>`; None for anything else."""
+    """Parse `<unix time at the end> <seconds taken> <address> <user> <status> <method> <uri>`; None for other lines."""
     parts = line.split()
     if len(parts) != 7:
         return None
@@ -43,36 +43,37 @@ def parse(line: str, offset: float) -> Request | None:
 
 
 class GitLog:
-    """The log from now on; where there is none, nothing is known of the polls."""
+    """The access log from now on. Without a log, no poll is known."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.position = path.stat().st_size if path else 0
         self.requests: list[Request] = []
-        # Both clocks are this machine's: the lab's git host runs on it too.
+        # The lab's git host runs on this machine, so both read the same clock.
         self.offset = time.time() - time.monotonic()
 
     def read(self) -> list[Request]:
-        """Take in what was written since."""
+        """Read the lines written since the last call, and return all requests so far."""
         if self.path:
             with self.path.open() as log:
                 log.seek(self.position)
                 text = log.read()
-            whole = text[: text.rfind("\n") + 1]  # the last line may be half written
+            whole = text[: text.rfind("\n") + 1]  # the last line may be incomplete
             self.position += len(whole.encode())
             self.requests += [request for line in whole.splitlines() if (request := parse(line, self.offset))]
         return self.requests
 
     def polled(self, pushed: float, published: float) -> float | None:
-        """When the poll began that brought what was pushed."""
+        """The start of the poll that found the pushed commit, or None."""
         return poll_that_brought(self.read(), pushed, published)
 
 
 def poll_that_brought(requests: Iterable[Request], pushed: float, published: float) -> float | None:
-    """The first poll that began once the push had reached the repository.
+    """The start of the first poll after the push reached the repository, at least `pushed`; None without such a poll.
 
-    A push has reached it when the host's log says so, some milliseconds before `git push` returns: a poll in between
-    makes a wait of nothing. A poll that began before that, and still saw the new ref, shows by what was published.
+    A push has reached the repository when its request ends in the log, some milliseconds before `git push` returns.
+    A poll in between counts as a wait of zero. So does a poll that began during the push and yet saw the new ref:
+    it is the last one before the commit was published.
     """
     known = sorted(requests, key=lambda request: request.started)
     pushes = [request for request in known if request.is_push and request.ended <= pushed + 0.05]

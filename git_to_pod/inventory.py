@@ -1,4 +1,4 @@
-"""What a deployment consists of, counted from the cluster: objects, rights, and where a commit can be seen."""
+"""Inventory of a deployment, read from the cluster: objects, RBAC permissions, and the fields that show a commit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOT_COUNTED = {"Event", "Endpoints", "EndpointSlice", "Lease", "PodMetrics"}
 
 
 def all_objects(cluster: Cluster, namespace: str) -> list[Object]:
-    """Everything in a namespace, whatever its kind."""
+    """Every object in a namespace, of every kind that the API server can list."""
     found: dict[str, Object] = {}
     for path, resource in namespaced_resources(cluster):
         listed = cluster.get(f"{path}/namespaces/{namespace}/{resource['name']}")
@@ -24,7 +24,7 @@ def all_objects(cluster: Cluster, namespace: str) -> list[Object]:
 
 
 def namespaced_resources(cluster: Cluster) -> Iterator[tuple[str, dict[str, Any]]]:
-    """As the API server lists them: each group in the version it prefers."""
+    """The base path and the description of each resource that can be listed, in its group's preferred version."""
     groups = cluster.get("/apis")["groups"]
     for path in ("/api/v1", *(f"/apis/{group['preferredVersion']['groupVersion']}" for group in groups)):
         for resource in cluster.get(path)["resources"]:
@@ -33,7 +33,7 @@ def namespaced_resources(cluster: Cluster) -> Iterator[tuple[str, dict[str, Any]
 
 
 def applied(objects: list[Object]) -> Counter[str]:
-    """How many of each kind somebody had to write: nothing that a controller made, and no load."""
+    """The number of objects of each kind that a person applied. Pods and objects made by controllers do not count."""
     kinds = [
         str(item["kind"])
         for item in objects
@@ -47,16 +47,17 @@ def applied(objects: list[Object]) -> Counter[str]:
 
 @dataclass(frozen=True)
 class Right:
-    """One rule of a role, as it holds for one account."""
+    """One rule of a role, bound to one service account."""
 
     account: str
     verbs: tuple[str, ...]
     resources: tuple[str, ...]
-    names: tuple[str, ...]  # the only objects it holds for; empty: all
-    everywhere: bool  # in every namespace
+    names: tuple[str, ...]  # resourceNames; empty: all objects
+    everywhere: bool  # bound by a ClusterRoleBinding
 
     @property
     def pairs(self) -> int:
+        """The number of verb/resource pairs."""
         return len(self.verbs) * len(self.resources)
 
     def __str__(self) -> str:
@@ -66,7 +67,7 @@ class Right:
 
 
 def rights(cluster: Cluster, namespace: str) -> list[Right]:
-    """What the namespace's accounts may do."""
+    """The RBAC rules of the namespace's service accounts, from RoleBindings and ClusterRoleBindings."""
     rbac = "/apis/rbac.authorization.k8s.io/v1"
     own = f"{rbac}/namespaces/{namespace}"
     bindings = [(item, False) for item in cluster.items(f"{own}/rolebindings")]
@@ -82,6 +83,7 @@ def rights(cluster: Cluster, namespace: str) -> list[Right]:
 
 
 def accounts(binding: Object, namespace: str) -> list[str]:
+    """The subjects of a binding that are service accounts of the namespace."""
     subjects, own = binding.get("subjects") or [], binding["metadata"].get("namespace")
     return [s["name"] for s in subjects if s["kind"] == "ServiceAccount" and s.get("namespace", own) == namespace]
 
@@ -92,12 +94,13 @@ def right(account: str, rule: dict[str, Any], everywhere: bool) -> Right:
 
 
 def where_seen(objects: list[Object], commit: str) -> list[str]:
-    """The kinds of object, and the fields in them, that hold the whole commit id."""
+    """Each kind and field that holds the whole commit ID, as "ConfigMap data.commit"."""
     found = {f"{item['kind']} {field}" for item in objects for field in fields_with(item, commit)}
     return sorted(found)
 
 
 def fields_with(value: object, text: str, path: str = "") -> Iterator[str]:
+    """The paths of all strings that contain the text. Copies of the applied manifest do not count."""
     if isinstance(value, dict):
         for key, item in value.items():
             if key != "managedFields" and "last-applied" not in key:

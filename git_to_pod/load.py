@@ -1,4 +1,4 @@
-"""Requests to the Service from inside the cluster, for as long as the trials take: none may fail."""
+"""Load for the app's Service, sent from a pod in the cluster while the trials run. No request may fail."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from git_to_pod.repository import FILE
 from git_to_pod.settings import Settings
 
 POD = "load"
-# Requests a second, one after the other, each on a connection of its own. At 50 the log that tells of them took
-# containerd and the kubelet a sixth of a core, and what is measured took a fifth longer.
+# Requests per second, in sequence, each on a new connection. At 50, logging them took containerd and the kubelet
+# a sixth of a core, and the measured phases took a fifth longer.
 RATE = 20
 LINE = "%{stderr}%{exitcode}|%{http_code}|%header{x-git-commit}|%{errormsg}\\n"
 
 
 @dataclass(frozen=True)
 class Response:
-    """One request's outcome, at the instant its line was received."""
+    """The outcome of one request. `instant` is the receipt of its log line, on the monotonic clock in seconds."""
 
     instant: float
     status: int
@@ -35,7 +35,7 @@ class Response:
 
 
 def parse(instant: float, line: str, body: str = "") -> Response | None:
-    """The line that curl ends each response with; None for a line of the body before it."""
+    """The Response of the line that curl writes after each body; None for any other line."""
     parts = line.split("|", 3)
     if len(parts) != 4 or not parts[0].isdigit() or not parts[1].isdigit():
         return None
@@ -45,7 +45,7 @@ def parse(instant: float, line: str, body: str = "") -> Response | None:
 
 
 class Load:
-    """A pod with git-sync's image, for its curl, and a thread that reads its log, for as long as a `with` lasts."""
+    """A pod that runs the curl of git-sync's image, and a thread that follows its log, while a `with` block runs."""
 
     def __init__(self, cluster: Cluster, recorder: Recorder, settings: Settings, rate: int = RATE) -> None:
         self.cluster = cluster
@@ -69,9 +69,9 @@ class Load:
         self.stop()
 
     def start(self, like: Object | None = None) -> None:
-        """Create the pod, by default like the poller's, and wait until it is served for the first time."""
+        """Create the pod, by default like the poller's, and wait for the first response. Raises TimedOut."""
         poller = like or self.recorder.get("Deployment", "git-poller")
-        assert poller, "the poller is deployed first"
+        assert poller, "deployment/git-poller must exist"
         self.cluster.delete(f"{self.path}/{POD}", gracePeriodSeconds="0")
         self.cluster.call("POST", self.path, load_pod(poller["spec"]["template"]["spec"], self.rate))
 
@@ -80,9 +80,9 @@ class Load:
             return bool(pod and pod["status"].get("phase") == "Running")
 
         last_seen = partial(described_pod, self.recorder, POD)
-        self.recorder.wait_for("pod load running", running, self.timeout_s, last_seen)
+        self.recorder.wait_for("pod/load running", running, self.timeout_s, last_seen)
         self.reader.start()
-        wait_for("the Service's first answer", lambda: self.responses, self.timeout_s)
+        wait_for("first response from the Service", lambda: self.responses, self.timeout_s)
 
     def read(self) -> None:
         seen, body = 0, ""
@@ -94,26 +94,26 @@ class Load:
                         continue
                     seen, text = seen + 1, line.decode(errors="replace")
                     response = parse(instant, text, body)
-                    # It begins with an answer: the Service's endpoints reach kube-proxy a moment after the API server.
+                    # Failures before the first success do not count: kube-proxy gets the endpoints a moment later.
                     if response and (self.responses or not response.failed):
                         self.responses.append(response)
                     body = "" if response else f"{body}{text}\n"
             except (ApiError, Unreachable):
-                pass  # the API server is away: the log is still there when it is back
+                pass  # the API server is down: it still serves the log when it is back
             self.stopped.wait(0.2)
 
     def stop(self) -> list[Response]:
         self.stopped.set()
         self.cluster.delete(f"{self.path}/{POD}", gracePeriodSeconds="0")
         if self.reader.ident:  # it was started
-            self.reader.join(self.timeout_s)  # after an outage of the API server the kubelet may hear of it late
+            self.reader.join(self.timeout_s)  # after an API server outage, the kubelet may learn of the deletion late
         if self.reader.is_alive():
-            raise TimedOut(f"the load's log did not end {self.timeout_s:.0f} s after its pod was deleted")
+            raise TimedOut(f"pod/{POD}: its log did not end within {self.timeout_s:.0f} s of its deletion")
         return self.responses
 
 
 def load_pod(like: Object, rate: int) -> Object:
-    """curl as PID 1: one process, so that its requests cost the node little."""
+    """The load pod. curl is PID 1 and sends every request: one process costs the node little."""
     source = like["containers"][0]
     url = f"http://app/{FILE}?[1-100000000]"
     command = ["curl", "--silent", "--output", "/dev/stderr", "--rate", f"{rate}/s", "--write-out", LINE]
@@ -131,6 +131,7 @@ def load_pod(like: Object, rate: int) -> Object:
                     "name": "curl",
                     "image": source["image"],
                     "command": command,
+                    "resources": source.get("resources", {}),
                     "securityContext": source["securityContext"],
                 }
             ],
@@ -140,7 +141,7 @@ def load_pod(like: Object, rate: int) -> Object:
 
 @dataclass(frozen=True)
 class Mixed:
-    """While a rollout is under way, visitors get the old or the new commit: from the first new to the last old."""
+    """The time, on the monotonic clock, from the first response with the new commit to the last one with an old one."""
 
     started: float
     ended: float
@@ -151,7 +152,7 @@ class Mixed:
 
 
 def mixed_commits(responses: Sequence[Response], commit: str, since: float, until: float) -> Mixed | None:
-    """How long one commit's rollout was visible as two commits; None where the commit was never served."""
+    """The time in which the Service served this commit and older ones; None if it never served this commit."""
     window = [r for r in responses if since <= r.instant <= until and r.commit]
     first_new = next((r.instant for r in window if r.commit == commit), None)
     if first_new is None:

@@ -1,7 +1,8 @@
-"""The simplest model that holds: cost in proportion to a size, with its interval by resampling the points."""
+"""Linear fit of a cost against a size, with a bootstrap interval of the slope."""
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,30 +10,33 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Line:
-    """y = intercept + slope x; `fits`: the share of the points' variation that it accounts for (R²)."""
+    """y = intercept + slope x. `fits` is R², the share of the variation in y that the line explains."""
 
     intercept: float
     slope: float
-    slope_low: float  # 95 % interval
+    slope_low: float  # 95% interval
     slope_high: float
     fits: float
     n: int
 
     def at(self, x: float) -> tuple[float, float, float]:
-        """The value at x, and its interval as far as the slope's goes."""
+        """The value at x, and its interval if only the slope varies."""
         return tuple(self.intercept + slope * x for slope in (self.slope, self.slope_low, self.slope_high))  # type: ignore[return-value]
 
 
 def fit(points: Sequence[tuple[float, float]], resamples: int = 1000, seed: int = 1) -> Line:
-    """Least squares, through the origin where the line would start below it: nothing costs less than nothing.
+    """Least squares. A line with a negative intercept is fitted through the origin, because no cost is negative.
 
-    The interval holds the middle 95 % of the slopes of resampled points.
+    The interval holds the middle 95% of the slopes of resampled points. Everything that the points do not determine
+    is NaN: all of the line without points, its interval if all points have the same x.
     """
+    if not points:
+        return Line(math.nan, math.nan, math.nan, math.nan, math.nan, 0)
     intercept, slope = least_squares(points)
     chance = random.Random(seed)
     drawn = (chance.choices(points, k=len(points)) for _ in range(resamples))
     slopes = sorted(least_squares(some)[1] for some in drawn if len({x for x, _ in some}) > 1)
-    low, high = slopes[int(0.025 * len(slopes))], slopes[int(0.975 * len(slopes))]
+    low, high = (slopes[int(share * len(slopes))] if slopes else math.nan for share in (0.025, 0.975))
     mean = sum(y for _, y in points) / len(points)
     spread = sum((y - mean) ** 2 for _, y in points)
     left = sum((y - intercept - slope * x) ** 2 for x, y in points)
@@ -40,7 +44,7 @@ def fit(points: Sequence[tuple[float, float]], resamples: int = 1000, seed: int 
 
 
 def least_squares(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Intercept, which is not negative, and slope."""
+    """Intercept and slope. The intercept is never negative."""
     n = len(points)
     mean_x, mean_y = sum(x for x, _ in points) / n, sum(y for _, y in points) / n
     across = sum((x - mean_x) ** 2 for x, _ in points)

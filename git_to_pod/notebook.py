@@ -1,4 +1,4 @@
-"""JupyterLab with a notebook of this project, and the cluster for it: both end together."""
+"""Open a notebook of this project in JupyterLab, with a cluster to run it on. Both end together."""
 
 from __future__ import annotations
 
@@ -29,40 +29,41 @@ START_S = 60.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit status: 0 JupyterLab was shut down, 1 it or the lab died, 2 bad input, 128 + n ended by signal n."""
+    """Return 0 after JupyterLab's shutdown, 1 if it or the lab died, 2 for invalid input, 128 + n after signal n."""
     return exit_status(partial(start, argv))
 
 
 def start(argv: Sequence[str] | None, terminal: Terminal) -> int:
     options = parser("scripts/notebook", __doc__)
-    options.add_argument("--notebook", choices=NOTEBOOKS, default=EVALUATION.stem, help="default: %(default)s")
-    options.add_argument("--no-browser", action="store_true", help="only say where JupyterLab is")
+    which = "notebook to open (default: %(default)s)"
+    options.add_argument("--notebook", choices=NOTEBOOKS, default=EVALUATION.stem, help=which)
+    options.add_argument("--no-browser", action="store_true", help="print JupyterLab's URL, and open no browser")
     chosen = options.parse_args(argv)
     return run(parameters(chosen), NOTEBOOKS[chosen.notebook], chosen.images, not chosen.no_browser, terminal)
 
 
 def run(given: Parameters, notebook: Path, images: Path | None, browser: bool, terminal: Terminal) -> int:
-    """Cluster, checks, a copy of the notebook, JupyterLab; whatever was started is gone afterwards."""
+    """Provide the cluster, copy the notebook, run JupyterLab until it ends, and clean up. Returns the exit status."""
     second = notebook == ALTERNATIVES
     with ready(given, images, terminal, second) as (complete, settings, cluster):
         copy = write_copy(notebook, complete, settings.output)
         terminal.stage("starting JupyterLab")
         try:
             with jupyterlab(copy, browser) as (process, url, token):
-                terminal.stage("JupyterLab is up, with a copy of the notebook; Ctrl-C ends it and all that it uses")
-                print(f"{url}lab/tree/{copy.name}\nthe token that it asks for is in {token}", flush=True)
+                terminal.stage("JupyterLab is running; Ctrl-C stops it and removes the deployment")
+                print(f"{url}lab/tree/{copy.name}\ntoken file: {token}", flush=True)
                 return wait(process, settings)
         finally:
             if not settings.keep and is_up(settings):
-                terminal.stage("removing what was deployed")
+                terminal.stage("removing the deployment")
                 remove_all(cluster, settings, beside=second)
 
 
 def write_copy(notebook: Path, given: Parameters, folder: Path) -> Path:
-    """What was given is in its parameters cell; notebooks/ itself stays as it is in git, without outputs."""
+    """Copy the notebook to the folder, with these parameters in its parameters cell. notebooks/ does not change."""
 
     def absolute(path: str) -> str:
-        return str(Path(path).absolute()) if path else ""  # the kernel runs in the copy's folder
+        return str(Path(path).absolute()) if path else ""  # the kernel runs in the folder of the copy
 
     chosen = replace(
         given,
@@ -81,18 +82,18 @@ def write_copy(notebook: Path, given: Parameters, folder: Path) -> Path:
 
 @contextmanager
 def jupyterlab(notebook: Path, browser: bool) -> Iterator[tuple[subprocess.Popen[bytes], str, Path]]:
-    """A server on this machine's own address: its process, its URL, and the file with its token."""
+    """Run a server on 127.0.0.1. Yields its process, its URL and the file with its token. Raises Failed."""
     with tempfile.TemporaryDirectory(prefix="git-to-pod-") as name:
-        folder = Path(name)  # 0700: the token is in its files, and neither in an argument nor in the log
+        folder = Path(name)  # 0700: the token is in its files only, in no argument and in no log
         token, log = folder / "token", folder / "log"
         token.touch(0o600)
         token.write_text(secrets.token_hex(24))
         command = [sys.executable, "-m", "jupyterlab", str(notebook), "--ServerApp.ip=127.0.0.1"]
-        command += [f"--LabApp.workspaces_dir={folder / 'workspaces'}"]  # no tabs of earlier sessions
+        command += [f"--LabApp.workspaces_dir={folder / 'workspaces'}"]  # no tabs from earlier sessions
         command += [] if browser else ["--no-browser"]
         command += ["--allow-root"] if os.geteuid() == 0 else []
         environment = {"JUPYTER_TOKEN": "", "JUPYTER_TOKEN_FILE": str(token), "JUPYTER_RUNTIME_DIR": str(folder)}
-        environment |= {SESSION: "1", "PYTHONPATH": str(ROOT), "TMPDIR": name}  # kernels' credentials go with it
+        environment |= {SESSION: "1", "PYTHONPATH": str(ROOT), "TMPDIR": name}  # its credentials go with the folder
         with log.open("wb") as out:
             process = subprocess.Popen(
                 command,
@@ -101,25 +102,25 @@ def jupyterlab(notebook: Path, browser: bool) -> Iterator[tuple[subprocess.Popen
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                start_new_session=True,  # Ctrl-C is for this process, which then ends that one
+                start_new_session=True,  # Ctrl-C reaches this process, which ends the child
                 preexec_fn=end_with_parent,
             )
         try:
             yield process, url(process, folder), token
             if process.returncode:
-                raise Failed(f"JupyterLab ended by itself (status {process.returncode}): {last_line(log)}")
+                raise Failed(f"JupyterLab exited with status {process.returncode}: {last_line(log)}")
         finally:
             end(process)
 
 
 def url(process: subprocess.Popen[bytes], folder: Path) -> str:
-    """Where the server listens, as it says in a file of its own: it takes a port that is free."""
+    """The server's URL, from the file that it writes once it has found a free port. Raises Failed or TimedOut."""
     said = folder / f"jpserver-{process.pid}.json"
 
     def known() -> bool:
         return process.poll() is not None or (said.exists() and said.stat().st_size > 0)
 
-    wait_for("JupyterLab listens", known, START_S, partial(last_line, folder / "log"))
+    wait_for("JupyterLab listening", known, START_S, partial(last_line, folder / "log"))
     if process.returncode is not None:
         raise Failed(f"JupyterLab did not start: {last_line(folder / 'log')}")
     return str(json.loads(said.read_text())["url"])
@@ -127,20 +128,21 @@ def url(process: subprocess.Popen[bytes], folder: Path) -> str:
 
 def last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "its log is empty"
 
 
 def wait(process: subprocess.Popen[bytes], settings: Settings) -> int:
-    """Until JupyterLab has ended; the lab's end is its end too."""
+    """Wait for JupyterLab's end, and return its exit status. Raises Failed when the lab ends first."""
     while True:
         try:
             return process.wait(1)
         except subprocess.TimeoutExpired:
             if not is_up(settings):
-                raise Failed("the lab has gone down, so JupyterLab was ended") from None
+                raise Failed("the lab ended, so JupyterLab was stopped") from None
 
 
 def is_up(settings: Settings) -> bool:
+    """Whether the cluster is one of the user's own, or the lab that the run began with still runs."""
     return settings.lab is None or running_lab() == settings.lab
 
 

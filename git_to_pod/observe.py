@@ -1,4 +1,4 @@
-"""Watch events of one namespace, each stamped at its receipt with one monotonic clock."""
+"""Watch events of one namespace, each with the monotonic instant of its receipt, and waits on them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WATCHED = {
 
 @dataclass(frozen=True)
 class Event:
-    """One thing the API server told, and when it was heard."""
+    """A watch event. `instant` is its receipt, on the monotonic clock in seconds."""
 
     instant: float
     kind: str
@@ -35,7 +35,7 @@ class Event:
 
 
 class Recorder:
-    """Everything heard so far, in order of receipt, and the latest state of each object."""
+    """All events so far, in order of receipt, and the latest state of each object."""
 
     following: ClassVar[Recorder | None] = None
 
@@ -47,7 +47,7 @@ class Recorder:
         self.stopped = threading.Event()
 
     def follow(self, cluster: Cluster, namespace: str, beside: bool = False) -> None:
-        """Start a thread for each kind; they end with the process, with stop(), or when another follows alone."""
+        """Watch each kind in a thread until stop(), or until another Recorder follows without `beside`."""
         if not beside:
             if Recorder.following:
                 Recorder.following.stop()
@@ -87,20 +87,30 @@ class Recorder:
     def wait_for(
         self, what: str, condition: Callable[[], Found | None], timeout_s: float, last_seen: Callable[[], str]
     ) -> Found:
-        """Look at each event until the condition gives something."""
+        """Wait until the condition is true after some event, and return its value. Raises TimedOut."""
         limit = self.clock() + timeout_s
         with self.heard:
             while not (found := condition()):
                 left = limit - self.clock()
                 if left <= 0:
-                    raise TimedOut(f"{what}: not after {timeout_s:.0f} s; last seen: {last_seen()}")
+                    raise TimedOut(f"{what}: not within {timeout_s:.0f} s; last seen: {last_seen()}")
                 self.heard.wait(left)
         return found
 
 
 def pods_of(recorder: Recorder, app: str) -> list[Object]:
-    """The app's pods that are not on their way out."""
+    """The app's pods that are not being deleted."""
     return [pod for pod in recorder.all("Pod", app=app) if "deletionTimestamp" not in pod["metadata"]]
+
+
+def containers(spec: Object) -> list[Object]:
+    """All containers of a pod's spec: native sidecars are among the init containers."""
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def container_statuses(pod: Object) -> list[Object]:
+    """The status of each of a pod's containers, native sidecars included."""
+    return [*pod["status"].get("initContainerStatuses", []), *pod["status"].get("containerStatuses", [])]
 
 
 def is_ready(pod: Object) -> bool:
@@ -108,7 +118,7 @@ def is_ready(pod: Object) -> bool:
 
 
 def is_complete(deployment: Object | None) -> bool:
-    """As `kubectl rollout status` sees it: all replicas updated and available, and no others."""
+    """Whether all replicas are updated and available, and no others exist, as `kubectl rollout status` waits for."""
     if deployment is None:
         return False
     status: dict[str, Any] = deployment.get("status", {})
@@ -122,7 +132,7 @@ def is_complete(deployment: Object | None) -> bool:
 
 
 def serving(recorder: Recorder, service: str) -> set[str]:
-    """The names of the pods that the Service sends requests to."""
+    """The names of the Service's ready endpoints, which are pods."""
     return {
         endpoint["targetRef"]["name"]
         for part in recorder.all("EndpointSlice", **{"kubernetes.io/service-name": service})
@@ -132,7 +142,7 @@ def serving(recorder: Recorder, service: str) -> set[str]:
 
 
 def described(recorder: Recorder, app: str) -> str:
-    """What a wait for a Deployment last saw: its counts, and why its pods wait."""
+    """The state of a Deployment, for a timeout's message: its counts, and why pods are not ready."""
     deployment = recorder.get("Deployment", app)
     if deployment is None:
         return f"no deployment/{app}"
@@ -144,13 +154,13 @@ def described(recorder: Recorder, app: str) -> str:
 
 
 def described_pod(recorder: Recorder, name: str) -> str:
-    """Why a pod is not Ready: what its containers wait for, or its phase."""
+    """Why a pod is not ready, for a timeout's message: why it or its containers wait, else its phase."""
     pod = recorder.get("Pod", name)
     if pod is None:
         return f"no pod/{name}"
     reasons = [
         c["state"]["waiting"].get("reason", "waiting")
-        for c in pod["status"].get("containerStatuses", [])
+        for c in container_statuses(pod)
         if "waiting" in c.get("state", {})
     ]
     unscheduled = [c["message"] for c in pod["status"].get("conditions", []) if c.get("reason") == "Unschedulable"]

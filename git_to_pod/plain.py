@@ -1,4 +1,4 @@
-"""The baseline: the app's own nginx without git-sync, restarted in the same run."""
+"""The baseline: the sample app without git-sync, restarted in the same run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from git_to_pod.observe import Recorder, described, is_complete
 from git_to_pod.settings import Settings
 
 APP = "app-plain"
-WORKTREE = "/git/" + "0" * 40  # nginx.conf takes the commit from the folder's name, and is not Ready without one
+WORKTREE = "/git/" + "0" * 40  # nginx.conf takes the commit from the folder's name
 
 
 def plain_deployment(app: Object) -> Object:
-    """The Deployment as it runs, less git-sync and its credentials; nginx serves a ConfigMap instead."""
+    """The running Deployment without git-sync and its credentials. nginx serves a ConfigMap instead."""
     spec = copy.deepcopy(app["spec"])
     spec["selector"]["matchLabels"] = spec["template"]["metadata"]["labels"] = {"app": APP}
     spec["template"]["metadata"].pop("annotations", None)
@@ -23,9 +23,8 @@ def plain_deployment(app: Object) -> Object:
 
 
 def take_git_sync_out(pod: dict[str, Any]) -> None:
-    """Of a pod's spec, in place."""
-    pod["containers"] = [c for c in pod["containers"] if c["name"] == "nginx"]
-    del pod["containers"][0]["lifecycle"]["postStart"]  # which waits for git-sync
+    """Change a pod's spec in place."""
+    del pod["initContainers"]
     mounts = pod["containers"][0]["volumeMounts"]
     for mount in mounts:
         if mount["name"] == "git":
@@ -43,7 +42,7 @@ def plain_volume(volume: dict[str, Any]) -> dict[str, Any]:
 
 
 def deploy_plain(cluster: Cluster, recorder: Recorder, settings: Settings) -> None:
-    """Put it beside the app and wait until it is Ready."""
+    """Deploy it beside the app and wait until it is Ready."""
     app = recorder.get("Deployment", "app")
     assert app, "the app is deployed first"
     deployment = plain_deployment(app)

@@ -1,4 +1,4 @@
-"""Programs that this one starts."""
+"""Child processes: they end with this process."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import sys
 
 
 def end_with_parent() -> None:
-    """Linux: SIGTERM when the thread that started this process ends, whatever it ends of."""
+    """On Linux, have the kernel send SIGTERM when the thread that started this process ends, for whatever reason."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """papermill and JupyterLab end their kernels when they are asked to end; they get ten seconds for it."""
+    """Send SIGTERM, so that papermill and JupyterLab end their kernels; after ten seconds SIGKILL to the group."""
     if process.poll() is None:
         process.terminate()
         try:

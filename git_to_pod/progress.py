@@ -1,4 +1,4 @@
-"""What is going on, while it goes on: in the notebook below the cell, and on the terminal of the command."""
+"""Progress of a run: below the running cell of the notebook, and on the terminal of the command."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from typing import Any, TextIO
 from IPython import get_ipython
 from IPython.display import HTML, DisplayHandle
 
-PIPE = "GIT_TO_POD_PROGRESS"  # scripts/evaluate reads the notebook's progress from this named pipe
-WIDTH = 12  # of the bar: 80 columns hold the wait too
-ERASE = "\r\x1b[2K"  # what the terminal's cursor stands in
+PIPE = "GIT_TO_POD_PROGRESS"  # the named pipe from which scripts/evaluate reads the notebook's progress
+WIDTH = 12  # columns of the bar: it leaves room for the text and the wait in 80
+ERASE = "\r\x1b[2K"  # clears the cursor's line
 
 
 class Display:
-    """A piece of HTML in a cell's output that can be replaced later, from any cell."""
+    """HTML in a cell's output that can be replaced later."""
 
     def __init__(self) -> None:
         self.handle: DisplayHandle | None = None
@@ -37,60 +37,60 @@ class Display:
 
 
 class Progress:
-    """The notebook's side: how long each stage took, how far the trials are, and what is being waited for."""
+    """The notebook's side: the duration of each stage, the trials that are done, and the current wait."""
 
     def __init__(self) -> None:
         self.timings_s: dict[str, float] = {}
         pipe = os.environ.get(PIPE)
-        self.pipe = Path(pipe).open("w") if pipe else None  # noqa: SIM115  # open as long as the notebook runs
+        self.pipe = Path(pipe).open("w") if pipe else None  # noqa: SIM115  # open while the notebook runs
         self.told: dict[str, Any] = {}
         self.shown = Display()
         self.cell = 0
 
     @contextlib.contextmanager
     def stage(self, name: str, text: str) -> Iterator[None]:
-        """Say what begins, and keep how long it took."""
+        """Show the text, and keep the stage's duration in `timings_s`."""
         self.tell(text=text)
         started = time.monotonic()
         yield
         self.timings_s[name] = time.monotonic() - started
         done, of = self.told.get("done", 0), self.told.get("of", 0)
-        self.shown.show(f'<p class="note">{of} trials, {html.escape(self.told["text"])}</p>' if done == of > 0 else "")
+        self.shown.show(f'<p class="note">{html.escape(self.told["text"])} ({done}/{of})</p>' if done == of > 0 else "")
 
     def say(self, text: str) -> None:
-        """Name what begins, where the cell itself shows nothing of it."""
+        """Show the text on the command's terminal, and nothing below a cell."""
         if self.pipe:
             self.tell(text=text)
 
     def bar(self, done: int, of: int, text: str) -> None:
-        """How many of the trials are done, and what is under way."""
+        """Show how many of the trials are done, and what is running."""
         self.tell(done=done, of=of, text=text)
 
     def awaits(self, what: str) -> None:
-        """What is being waited for at this moment; empty: nothing any more."""
+        """Show what the run waits for; an empty text ends the wait."""
         self.begin_cell()
         if what != self.told.get("awaits", ""):
             self.tell(**self.told | {"awaits": what})
 
     def tell(self, **what: str | int) -> None:
-        """Show it: to the command that runs the notebook, else below the running cell."""
+        """Send an update to the command that runs the notebook, or show it below the running cell."""
         self.begin_cell()
         self.told = what
         if self.pipe:
-            with contextlib.suppress(OSError):  # nobody reads any more: no reason to stop
+            with contextlib.suppress(OSError):  # the command no longer reads, which must not end the run
                 print(json.dumps(what), file=self.pipe, flush=True)
         else:
             self.shown.show(f'<p class="note">{html.escape(" · ".join(in_words(what)))}</p>')
 
     def begin_cell(self) -> None:
-        """Each execution of a cell has a display of its own: the one of the execution before may be gone."""
+        """Use a new display for each execution of a cell: the cell may have dropped the previous one."""
         shell = get_ipython()
         if shell and shell.execution_count != self.cell:
             self.told, self.shown, self.cell = {}, Display(), shell.execution_count
 
 
 def in_words(told: dict[str, Any]) -> list[str]:
-    """The parts of a line that says what is under way."""
+    """The parts of a progress line: the bar, the text and the wait, as far as the update has them."""
     done, of = told.get("done", 0), told.get("of", 0)
     filled = round(WIDTH * done / of) if of else 0
     bar = f"{'█' * filled}{'░' * (WIDTH - filled)} {done}/{of}" if of else ""
@@ -99,14 +99,14 @@ def in_words(told: dict[str, Any]) -> list[str]:
 
 
 class Terminal:
-    """The command's side: a line for each stage with the seconds so far, and one that is drawn anew in its place."""
+    """The command's side: one line for each stage, with the seconds so far, and a progress line redrawn in place."""
 
     def __init__(self, out: TextIO = sys.stderr) -> None:
         self.out = out
         self.live = out.isatty()
         self.started = time.monotonic()
         self.line_at = 0.0
-        self.after_drawn = ""  # what the cursor needs to leave a drawn line: a bar stays, a mere wait is erased
+        self.after_drawn = ""  # ends the drawn line: a bar stays, a wait without a bar is erased
 
     def stage(self, text: str) -> None:
         self.leave_drawn()
@@ -118,7 +118,7 @@ class Terminal:
         return status
 
     def draw(self, told: dict[str, Any]) -> None:
-        """Redrawn in place on a terminal; elsewhere a line every ten seconds."""
+        """Redraw the progress line on a terminal; elsewhere print one at most every ten seconds."""
         now = time.monotonic()
         drawn = f"{now - self.started:6.1f} s  {'  '.join(in_words(told))}"
         if self.live:
@@ -137,7 +137,7 @@ class Terminal:
         print(f"{time.monotonic() - self.started:6.1f} s  {text}", file=self.out, flush=True)
 
     def read(self, pipe: TextIO) -> None:
-        """Show what the notebook tells, until an empty line."""
+        """Show the updates that the notebook sends, until an empty line."""
         for line in iter(pipe.readline, "\n"):
             told = json.loads(line)
             if "of" in told or "awaits" in told:

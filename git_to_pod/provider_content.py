@@ -1,4 +1,4 @@
-"""The commits that every git host is given: two in a row, and one for each special thing a repository may hold."""
+"""The commits that the checks push to every git host: ordinary ones, two with a submodule, one with a Git LFS file."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from git_to_pod.repository import FILE, GitError, Repository
 
-POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 12345\n"  # as git lfs writes it
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 12345\n"  # as `git lfs` writes it
 
 
 class Content:
-    """Commits made in the run's own clone, on no branch of it. `branches`: a name to its commit."""
+    """Commits in the run's clone, on none of its branches. `branches` maps each special commit's name to its ID."""
 
     def __init__(self, repository: Repository) -> None:
         self.repository = repository
@@ -31,7 +31,7 @@ class Content:
             ("submodule elsewhere", "https://elsewhere.example.test/content.git"),
         ):
             (clone / ".gitmodules").write_text(f'[submodule "part"]\n\tpath = part\n\turl = {url}\n')
-            (clone / "part").mkdir()  # else git takes it for deleted
+            (clone / "part").mkdir()  # otherwise `git add --all` removes the submodule again
             git("update-index", "--add", "--cacheinfo", f"160000,{self.tip},part")
             self.branches[branch] = self._commit(branch)
             self._reset(self.tip)
@@ -41,13 +41,14 @@ class Content:
         self._reset(head)
 
     def push(self, url: str) -> None:
-        """Put everything on a host; its branch of this name is replaced."""
+        """Push every commit to a host, each to its own test branch. Existing test branches are overwritten."""
         refs = {self.branch: self.tip} | {f"{self.branch}-{i}": c for i, c in enumerate(self.branches.values())}
         self._git("push", "--quiet", "--force", url, *(f"{commit}:refs/heads/{ref}" for ref, commit in refs.items()))
 
     def delete(self, url: str) -> None:
+        """Delete the test branches from a host, if it can be reached."""
         refs = [self.branch, *(f"{self.branch}-{i}" for i in range(len(self.branches)))]
-        with suppress(GitError):  # the host may be gone by now
+        with suppress(GitError):  # after a failure the host may be gone
             self._git("push", "--quiet", url, *(f":refs/heads/{ref}" for ref in refs))
 
     def _git(self, *arguments: str) -> str:

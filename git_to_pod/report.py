@@ -1,4 +1,4 @@
-"""The parts of the report that are computed: the answer at its head, the tables, the verdict."""
+"""The computed parts of the first page: the answer at its head, the tables, findings and recommendation."""
 
 # ruff: noqa: RUF001
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -22,29 +22,28 @@ from git_to_pod.progress import Display
 
 STYLE = Path(__file__).parent / "templates" / "report" / "style.css"
 SHORT = {  # the requirements, on the first screen
-    "R1": "content reaches the application",
-    "R2": "changes are noticed",
-    "R3": "the application restarts",
-    "R4": "the version can be seen",
+    "R1": "git content in running pods",
+    "R2": "changes are pulled automatically",
+    "R3": "pods restart on a change",
+    "R4": "the commit is observable",
 }
-SOURCES = {"archive": "from an archive", "built": "built here"}
 EXPLAINED = {
     "push_to_polled": "push → git-sync's next poll",
-    "polled_to_published": "poll → commit published in the cluster",
-    "published_to_requested": "published → Reloader asks for the restart",
-    "polled_to_requested": "poll → restart asked for: what the two tools add",
-    "requested_to_restarted": "restart asked for → all replicas restarted",
+    "polled_to_published": "poll → commit published in git-commit",
+    "published_to_requested": "published → Reloader patches the Deployment",
+    "polled_to_requested": "poll → Deployment patched: the overhead of both tools",
+    "requested_to_restarted": "Deployment patched → all replicas restarted",
     "push_to_restarted": "push → all replicas restarted",
-    "push_to_served": "push → every pod answers with the new commit",
-    "rollout_restart": "baseline: restart of the same Deployment by hand",
-    "plain_rollout_restart": "baseline: restart of the same nginx without git-sync",
-    "mixed_commits": "time in which visitors may get the old or the new commit",
+    "push_to_served": "push → every pod serves the new commit",
+    "rollout_restart": "baseline: kubectl rollout restart of the same Deployment",
+    "plain_rollout_restart": "baseline: kubectl rollout restart of the same nginx without git-sync",
+    "mixed_commits": "time in which clients get the old or the new commit",
 }
 
 
 @dataclass(frozen=True)
 class Html:
-    """HTML as a cell's output."""
+    """HTML as the output of a cell."""
 
     text: str
 
@@ -62,7 +61,7 @@ class Answer:
         self.show('<p class="headline">The answer is computed by this notebook: run all of its cells.</p>')
 
     def follow(self, findings: Findings) -> None:
-        """From now on tell also of a cell that fails: the ones after it are not run."""
+        """Show the failure of any cell from now on, because papermill does not run the cells after it."""
         if shell := get_ipython():
             if Answer.following:  # an earlier run in the same kernel
                 shell.events.unregister("post_run_cell", Answer.following)
@@ -74,7 +73,7 @@ class Answer:
         if isinstance(error, EvaluationFailed):
             return
         findings.error = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ") if error else ""
-        if error:  # a cell that succeeds after it, in Jupyter, takes it back: someone went on
+        if error:  # in Jupyter a later cell that succeeds clears it
             findings.write()
             self.fill(findings)
 
@@ -90,50 +89,59 @@ def answer_html(findings: Findings) -> str:
     parts = [
         stand_ins_banner(findings.stand_ins),
         f'<p class="headline">{escape(headline(findings))}</p>',
+        *(f'<p class="note">{escape(note)}</p>' for note in findings.notes),
         verdict_row(findings),
     ]
     if math.isfinite(findings.figures["push_to_restarted"].median):
         parts.append(f'<div class="key">{key_figure(findings)}<div>{plots.strip(findings).small()}</div></div>')
     parts.append(f'<p class="decide"><strong>What to decide.</strong> {escape(recommendation(findings))}</p>')
-    parts.append(measured_on(findings.kubernetes, findings.images, bool(findings.settings.lab)))
+    parts.append(measured_on(findings.kubernetes, findings.images, bool(findings.settings.lab), findings.started))
     return "".join(parts)
 
 
 def stand_ins_banner(refs: Sequence[str]) -> str:
-    """Said before anything else."""
+    """The first thing on a page about a run with stand-ins."""
     if not refs:
         return ""
     return (
         '<p class="banner"><strong>Made with stand-ins, no conclusion about git-sync or Reloader.</strong> '
-        f"Small programs of this project took the place of {escape(names([short(ref) for ref in refs]))}: the run "
-        "shows that everything around them works, measuring included, and nothing about the products.</p>"
+        f"Small programs of this project ran in place of {escape(names([short(ref) for ref in refs]))}. The run shows "
+        "that the manifests and the measurement work. It says nothing about the products.</p>"
     )
 
 
 def key_figure(findings: Findings) -> str:
-    """How fast: one figure with its interval, and what the two words mean."""
+    """How fast: one figure with its interval and the slowest push."""
     found, settings = findings.figures["push_to_restarted"], findings.settings
-    interval = f"is {found.low:.2f}–{found.high:.2f} s: the true median is in there with that probability"
-    if math.isnan(found.low):
-        interval = "would need more pushes"
-    slow = f"{found.timeouts} of them" if found.timeouts else "None"
+    interval = "" if math.isnan(found.low) else f" (95% CI {found.low:.2f}–{found.high:.2f} s)"
+    slowest = f"All finished; the slowest took {found.max:.2f} s."
+    if found.timeouts:
+        slowest = f"{found.timeouts} did not finish within {settings.timeout_s:g} s."
     return (
-        f'<div><p class="number">{found.median:.2f}&thinsp;s</p><p>from a push until all {settings.replicas} copies of '
-        f"the application run the new content: the <dfn>median</dfn>, half of the {found.n} pushes took longer. Its "
-        f"<dfn>95% interval</dfn> {interval}. {slow} took longer than {settings.timeout_s:g} s. "
-        f"git-sync asks for news every {settings.period_s:g} s.</p></div>"
+        f'<div><p class="number">{found.median:.2f}&thinsp;s</p><p>from a push until all {settings.replicas} replicas '
+        f"run the new content: the median of {found.n} pushes{interval}. {slowest} git-sync polls every "
+        f"{escape(settings.period)}.</p></div>"
     )
 
 
 def headline(findings: Findings) -> str:
     if findings.error:
-        return f"No: the run broke off. {findings.error}"
+        return f"No. The run was aborted: {findings.error}"
     if findings.failing:
         failing = [(REQUIREMENTS | CONSTRAINTS)[name] for name in findings.failing]
-        return f"No. Not shown to hold: {'; '.join(failing)}."
+        return f"No. Not met: {'; '.join(failing)}."
     if findings.stand_ins:
-        return "The pipeline works: all four requirements hold within the constraints, with stand-ins."
-    return "Yes, it works: all four requirements hold within the constraints."
+        return f"With stand-ins, all four requirements are met within the constraints{untried(findings)}."
+    return f"Yes. All four requirements are met within the constraints{untried(findings)}."
+
+
+def untried(findings: Findings) -> str:
+    """The constraints that this cluster does not let the run try, as the end of the headline."""
+    return (
+        f", except not tried: {'; '.join(CONSTRAINTS[name] for name in findings.not_tried)}"
+        if findings.not_tried
+        else ""
+    )
 
 
 def verdict_row(findings: Findings) -> str:
@@ -141,16 +149,16 @@ def verdict_row(findings: Findings) -> str:
     tiles = []
     for name in REQUIREMENTS:
         if check := findings.requirements.get(name):
-            tiles.append(tile(name, check.holds, f"{name} {'holds' if check.holds else 'does not hold'}", SHORT[name]))
+            tiles.append(tile(name, check.holds, f"{name} {'met' if check.holds else 'not met'}", SHORT[name]))
         else:
             tiles.append(tile("Does-it-work?", None, f"{name} not tried", SHORT[name]))
     tried = [findings.constraints[name].holds for name in CONSTRAINTS if name in findings.constraints]
-    held, of = sum(bool(holds) for holds in tried), len(CONSTRAINTS)
-    state = False if False in tried else (True if held == of else None)
-    tiles.append(tile("The-constraints", state, f"{held} of {of} hold", "constraints"))
+    met, total = sum(bool(holds) for holds in tried), len(CONSTRAINTS)
+    state = False if False in tried else (True if met == total else None)
+    tiles.append(tile("The-constraints", state, f"{met} of {total} met", "constraints"))
     if sent := len(findings.responses):
         failed = len(findings.failed_requests)
-        tiles.append(tile("load", not failed, f"{failed} failed", f"of {sent:,} visits meanwhile"))
+        tiles.append(tile("load", not failed, f"{failed} failed", f"of {sent:,} requests"))
     return f'<ul class="verdicts">{"".join(tiles)}</ul>'
 
 
@@ -163,31 +171,36 @@ def tile(anchor: str, holds: bool | None, verdict: str, what: str) -> str:
 
 
 def recommendation(findings: Findings) -> str:
-    """Follows from what was found, and from nothing else."""
+    """One outcome, one text."""
     if not findings.holds:
-        return "Nothing yet: what failed is named above, with its evidence below."
+        return "Nothing yet. The headline names what failed, and the sections below have the evidence."
     if findings.stand_ins:
-        return "Nothing from this run: it was made with stand-ins. Repeat it with the real git-sync and Reloader."
+        return "Nothing from this run, because it used stand-ins. Repeat it with the upstream git-sync and Reloader."
     missed = [target.what for target in findings.targets if target.met is False]
     words = (
-        "Go on with git-sync and Reloader in this shape: one git-sync looks for news on behalf of all, every copy of "
-        "the application fetches exactly the version that it announced, and Reloader is started so that it catches up "
-        "on what it missed."
+        "The design is feasible: a single git-sync polls the repository, every pod checks out exactly the commit it "
+        "publishes, and Reloader rolls the Deployment. Whether these are the right tools is the second page's question."
     )
-    return words if not missed else f"{words} Above its target, and to be looked at first: {names(missed)}."
+    return words if not missed else f"{words} Look first at what missed its target: {names(missed)}."
 
 
-def measured_on(kubernetes: dict[str, str], images: Sequence[dict[str, str]], in_lab: bool) -> str:
-    """One line; the tables at the end of the page say more."""
+def measured_on(kubernetes: dict[str, str], images: Sequence[dict[str, str]], in_lab: bool, started: str = "") -> str:
+    """When, on what, and which programs really ran. `started`: ISO 8601."""
     if not kubernetes:
-        return ""  # the run broke off before it looked
-    where = "a real cluster of one machine, cut off from outside," if in_lab else "an existing cluster"
-    cpus = f" with {kubernetes['cpus']} CPUs" if "cpus" in kubernetes else ""  # not every user may see them
-    host = ", a git server in it deployed for this run" if "git_host" in kubernetes else ""
-    text = f"Measured on {date.today():%-d %B %Y} on {where}{cpus}{host}"
-    ran = [f"{short(image['ref'])} ({SOURCES.get(image['source'], image['source'])})" for image in images]
-    programs = names([f"Kubernetes {kubernetes.get('version', '?')}", *ran])
-    return f'<p class="note">{escape(f"{text}: {programs}.")}</p>'
+        return ""  # the run was aborted before it looked
+    where = "a real single-node cluster without a route to the outside" if in_lab else "an existing cluster"
+    cpus = f" with {kubernetes['cpus']} CPUs" if "cpus" in kubernetes else ""  # not every user may list nodes
+    host = ", with a git host deployed into it for this run" if "git_host" in kubernetes else ""
+    when = f" on {datetime.fromisoformat(started):%-d %B %Y}" if started else ""
+    text = f"Measured{when} on {where}{cpus}{host}, Kubernetes {kubernetes.get('version', '?')}."
+    ran = "".join(f"<li>{escape(provenance(image))}</li>" for image in images)
+    return f'<div class="note"><p>{escape(text)} What ran:</p><ul>{ran}</ul></div>'
+
+
+def provenance(image: dict[str, str]) -> str:
+    """An image, the version that it names itself if it does, and its origin."""
+    ran = f" ran as {image['ran']}" if "ran" in image else ""
+    return f"{short(image['ref'])}{ran}: {image.get('note') or image['source']}"
 
 
 def short(ref: str) -> str:
@@ -195,9 +208,12 @@ def short(ref: str) -> str:
 
 
 def environment_table(findings: Findings) -> Html:
-    """What the run was made on, and which images it ran."""
+    """The cluster and the images."""
     rows = [{"what": name.replace("_", " "), "found": value} for name, value in findings.kubernetes.items()]
-    images = [{"image": i["ref"], "source": i["source"], "digest": i["digest"]} for i in findings.images]
+    images = [
+        {"image": i["ref"], "what ran": provenance(i).partition(short(i["ref"]))[2].lstrip(": "), "digest": i["digest"]}
+        for i in findings.images
+    ]
     return Html(html_table(rows, "The cluster") + html_table(images, "The images"))
 
 
@@ -206,42 +222,42 @@ def parameters_table(findings: Findings) -> Html:
     rows = [
         {"parameter": "repository", "value": settings.repository},
         {"parameter": "branch", "value": settings.ref},
-        {"parameter": "git-sync asks every", "value": settings.period},
+        {"parameter": "poll interval", "value": settings.period},
         {"parameter": "replicas of the app", "value": str(settings.replicas)},
         {"parameter": "commits pushed", "value": str(settings.commits)},
-        {"parameter": "seed of the order", "value": str(settings.seed)},
-        {"parameter": "a wait may take", "value": f"{settings.timeout_s:.0f} s"},
+        {"parameter": "seed", "value": str(settings.seed)},
+        {"parameter": "timeout", "value": f"{settings.timeout_s:.0f} s"},
     ]
     return Html(html_table(rows, "The run"))
 
 
 def latency_table(findings: Findings) -> Html:
-    """Every figure of summary.json."""
+    """Every latency of summary.json."""
     rows = []
     for name, found in findings.figures.items():
         interval = "–" if math.isnan(found.low) else f"{found.low:.2f}–{found.high:.2f}"
         rows.append(
             {
-                "from → until": EXPLAINED[name],
+                "from → to": EXPLAINED[name],
                 "median": f"{found.median:.2f}" if found.n else "not measured",
-                "95% interval": interval,
-                "least": f"{found.min:.2f}" if found.n else "–",
-                "most": f"{found.max:.2f}" if found.n else "–",
+                "95% CI": interval,
+                "min": f"{found.min:.2f}" if found.n else "–",
+                "max": f"{found.max:.2f}" if found.n else "–",
                 "n": str(found.n),
                 "timeouts": str(found.timeouts),
             }
         )
-    return Html(html_table(rows, "Seconds; medians with their exact 95% interval"))
+    return Html(html_table(rows, "Latencies in seconds"))
 
 
 def targets_table(findings: Findings) -> Html:
-    """The figures set before measuring, met or missed."""
+    """The limits set before measuring, met or missed."""
     rows = []
     for target in findings.targets:
         word = {True: "met", False: "missed", None: "not measured"}[target.met]
         figure = "–" if math.isnan(target.value) else number(target.value, target.unit)
         limit = "–" if math.isnan(target.limit) else number(target.limit, target.unit)
-        rows.append({"figure": f"{target.what}: {target.how}", "measured": figure, "at most": limit, "result": word})
+        rows.append({"target": f"{target.what}, {target.how}", "measured": figure, "limit": limit, "result": word})
     return Html(html_table(rows, "Targets"))
 
 
@@ -250,12 +266,12 @@ def number(value: float, unit: str) -> str:
 
 
 def load_shown(findings: Findings) -> Html:
-    """Requests sent and failed, and why they failed."""
+    """Requests sent and failed, with the reasons."""
     failed, sent = findings.failed_requests, len(findings.responses)
     kind = "good" if sent and not failed else "bad"
     origin = findings.trials[0].began if findings.trials else 0.0
     rows = [
-        {"seconds into the trials": f"{r.instant - origin:.1f}", "why": r.error or f"HTTP {r.status}"}
+        {"seconds into the trials": f"{r.instant - origin:.1f}", "reason": r.error or f"HTTP {r.status}"}
         for r in failed[:20]
     ]
     seconds = findings.responses[-1].instant - findings.responses[0].instant if sent else 0.0
@@ -263,13 +279,13 @@ def load_shown(findings: Findings) -> Html:
     return Html(
         f'<div class="check {kind}" id="load"><p class="claim"><span class="badge">{len(failed)} failed</span> '
         f"{len(failed)} of {sent:,} requests failed in {seconds:.0f} s</p>"
-        f"<p>Sent to the app's Service from inside the cluster, each on a new connection, while {rollouts} restarts "
-        f"replaced every pod.</p>{html_table(rows, label='Failed requests')}</div>"
+        f"<p>A pod in the cluster sent them to the app's Service, each on a new connection, during {rollouts} rollouts "
+        f"that replaced every pod.</p>{html_table(rows, label='Failed requests')}</div>"
     )
 
 
 def cost_table(findings: Findings) -> Html:
-    """What the parts cost while the trials ran."""
+    """CPU and memory of each container during the trials."""
     if "note" in findings.cost:
         return Html(f"<p>{escape(str(findings.cost['note']))}</p>")
     rows = []
@@ -278,22 +294,22 @@ def cost_table(findings: Findings) -> Html:
         rows.append(
             {
                 "container": name,
-                "CPU, share of a core": "replaced meanwhile" if cores is None else f"{100 * cores:.1f} %",
-                "CPU seconds since its start": f"{cost['cpu_seconds']:.2f}",
+                "CPU": "–" if cores is None else f"{1000 * cores:.0f} m",
+                "CPU seconds since the start": f"{cost['cpu_seconds']:.2f}",
                 "memory": f"{cost['memory_bytes'] / 2**20:.0f} MiB",
             }
         )
-    return Html(html_table(rows, "One pod of each, as Kubernetes counts"))
+    return Html(html_table(rows, "One pod of each, from the kubelet. –: the trials replaced the pod"))
 
 
 def verdict(findings: Findings) -> Html:
-    """Findings and recommendation, apart."""
+    """Findings and recommendation, labelled apart."""
     found = findings.figures
     lines = [f"{name}: {check.evidence}" for name, check in findings.requirements.items()]
-    held = [CONSTRAINTS[name] for name, check in findings.constraints.items() if check.holds]
-    lines.append(f"{len(held)} of {len(CONSTRAINTS)} constraints were tried and hold.")
-    lines.append(f"Push to all replicas restarted: {in_words(found['push_to_restarted'])}.")
-    lines.append(f"Of that, added by git-sync and Reloader: {in_words(found['polled_to_requested'])}.")
+    met = sum(bool(check.holds) for check in findings.constraints.values())
+    lines.append(f"{met} of {len(CONSTRAINTS)} constraints are met{untried(findings)}.")
+    lines.append(f"Push to all replicas restarted: median {in_words(found['push_to_restarted'])}.")
+    lines.append(f"Overhead of git-sync and Reloader in it: median {in_words(found['polled_to_requested'])}.")
     listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return Html(
         f"<h3>Findings</h3><ul>{listed}</ul>"

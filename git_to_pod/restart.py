@@ -1,4 +1,4 @@
-"""How the app may wait for its content: each way as a Deployment of its own, all restarted in one shuffled order."""
+"""How a pod can wait for its content: each way as a Deployment of its own, restarted in one shuffled order."""
 
 # ruff: noqa: RUF001  # signs as a reader expects them in print
 
@@ -17,22 +17,23 @@ from git_to_pod.cluster import Cluster, Object, TimedOut
 from git_to_pod.deploy import STAMP
 from git_to_pod.dots import dots
 from git_to_pod.findings import html_table
-from git_to_pod.observe import Recorder, described, is_complete, pods_of
+from git_to_pod.observe import Recorder, containers, described, is_complete, pods_of
 from git_to_pod.progress import Progress
+from git_to_pod.repository import FILE
 from git_to_pod.rollout import Rollout
 from git_to_pod.settings import Settings
 from git_to_pod.statistics import Figure, figure
 from git_to_pod.theme import Chart
 
 TRIALS = 8
-PLAIN, DEPLOYED = "nginx without git-sync", "as it is deployed"
-CONTENT, LISTENS = "[ -e /git/current ]", "[ -s /tmp/nginx.pid ]"
+BASELINE, DEPLOYED = "nginx without git-sync", "native sidecar, its postStart waits (deployed)"
+PROBE_PORT = 8081  # of git-sync's own endpoint; nginx has 8080
 POD = dict[str, Any]  # a pod's spec
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way and what it takes; `ratio` is to the same nginx without git-sync, of the medians."""
+    """One way; `ratio` is its median divided by that of the same nginx without git-sync."""
 
     name: str
     how: str
@@ -41,98 +42,78 @@ class Row:
     samples_s: list[float]
 
 
-def wait_until(condition: str) -> dict[str, Any]:
-    """A postStart hook as in manifests/app-deployment.yaml."""
-    script = f"i=0; until {condition} || [ $i = 250 ]; do sleep 0.02; i=$((i+1)); done"
-    return {"exec": {"command": ["sh", "-c", script]}}
+def as_deployed(pod: POD) -> None:
+    """manifests/app-deployment.yaml."""
 
 
-def containers(pod: POD) -> dict[str, dict[str, Any]]:
-    return {container["name"]: container for container in pod["containers"]}
+def ordinary_sidecar(pod: POD) -> POD:
+    """Make git-sync the first of the ordinary containers, without its hook; return its spec."""
+    (git_sync,) = pod.pop("initContainers")
+    del git_sync["restartPolicy"], git_sync["lifecycle"]["postStart"]
+    pod["containers"].insert(0, git_sync)
+    return dict(git_sync)
 
 
-def without_hooks(pod: POD) -> None:
-    """Both containers start at once; nginx is Ready when a probe finds content."""
-    del containers(pod)["nginx"]["lifecycle"]["postStart"]
+def app_hook_waits(pod: POD) -> None:
+    """nginx starts at once, and its hook ends when there is content and nginx listens."""
+    ordinary_sidecar(pod)
+    script = "until [ -e /git/current ] && [ -s /tmp/nginx.pid ]; do sleep 0.02; done"
+    pod["containers"][1]["lifecycle"]["postStart"] = {"exec": {"command": ["sh", "-c", script]}}
 
 
-def git_sync_first(pod: POD) -> None:
-    without_hooks(pod)
-    containers(pod)["git-sync"]["lifecycle"] = {"postStart": wait_until(CONTENT)}
+def readiness_probe_decides(pod: POD) -> None:
+    ordinary_sidecar(pod)
+    pod["containers"][1]["readinessProbe"] = {"httpGet": {"path": f"/{FILE}", "port": "http"}, "periodSeconds": 1}
 
 
-def git_sync_last(pod: POD) -> None:
-    git_sync_first(pod)
-    pod["containers"].reverse()
-
-
-def without_git_sync(pod: POD) -> None:
-    plain.take_git_sync_out(pod)
-    containers(pod)["nginx"]["lifecycle"]["postStart"] = wait_until(LISTENS)
-
-
-def probe_waits(pod: POD) -> None:
-    """A probe that waits by itself succeeds at once, and the kubelet then asks the readiness probe at once."""
-    without_hooks(pod)
-    script = f"until {CONTENT} && {LISTENS}; do sleep 0.02; done"
-    containers(pod)["nginx"]["startupProbe"] = {
-        "exec": {"command": ["sh", "-c", script]},
-        "periodSeconds": 1,
-        "timeoutSeconds": 10,
-        "failureThreshold": 360,
-    }
-
-
-def native_sidecar(pod: POD) -> None:
-    without_hooks(pod)
-    git_sync = pod["containers"].pop(0)
-    git_sync["restartPolicy"] = "Always"
-    git_sync["startupProbe"] = {
-        "exec": {"command": ["test", "-e", "/git/current"]},
-        "periodSeconds": 1,
-        "failureThreshold": 300,
-    }
-    pod["initContainers"] = [git_sync]
+def startup_probe(pod: POD) -> None:
+    (git_sync,) = pod["initContainers"]
+    del git_sync["lifecycle"]["postStart"]
+    git_sync["args"] = [f"--http-bind=:{PROBE_PORT}"]
+    probe = {"httpGet": {"path": "/", "port": PROBE_PORT}, "periodSeconds": 1, "failureThreshold": 300}
+    git_sync["startupProbe"] = probe
 
 
 def init_container(pod: POD) -> None:
-    """Ends with the first sync: as `--one-time` does, which the stand-in does not have."""
-    without_hooks(pod)
-    git_sync = pod["containers"].pop(0)
-    script = f'/git-sync "$@" & until {CONTENT}; do sleep 0.02; done'
-    git_sync["command"] = ["sh", "-c", script, "sh"]
-    pod["initContainers"] = [git_sync]
+    """Ends with the first sync, as with `--one-time`, which the stand-in does not have."""
+    (git_sync,) = pod["initContainers"]
+    del git_sync["restartPolicy"], git_sync["lifecycle"]["postStart"]
+    script = "/git-sync & until [ -e /git/current ]; do sleep 0.02; done"
+    git_sync["command"] = ["sh", "-c", script]
 
 
 WAYS: dict[str, tuple[str, Callable[[POD], None]]] = {
-    DEPLOYED: ("git-sync first; nginx's postStart waits for content and for nginx to listen", lambda pod: None),
-    "git-sync first, waits": ("git-sync's postStart waits for content, only then nginx is started", git_sync_first),
-    "git-sync last, waits": ("nginx first, then git-sync, whose postStart waits for content", git_sync_last),
-    "startup probe waits": ("both start at once; a startup probe ends when there is content", probe_waits),
-    "nobody waits": ("both start at once; the readiness probe decides, once a second", without_hooks),
-    "native sidecar": ("git-sync as a sidecar with a startup probe, once a second", native_sidecar),
-    "nginx without git-sync, waits": ("the baseline, and a postStart that waits for it to listen", without_git_sync),
-    "init container": ("git-sync syncs once before nginx is started, and ends", init_container),
+    DEPLOYED: ("nginx starts when git-sync's postStart hook has seen the content", as_deployed),
+    "ordinary sidecar, nginx's postStart waits": (
+        "both start at once; the pod is Ready after nginx's hook",
+        app_hook_waits,
+    ),
+    "ordinary sidecar, readiness probe decides": (
+        "both start at once; the probe runs once a second",
+        readiness_probe_decides,
+    ),
+    "native sidecar, startup probe": ("nginx starts after an HTTP probe of git-sync, once a second", startup_probe),
+    "init container": ("nginx starts after git-sync has synced once and ended", init_container),
 }
 
 
 def run_restarts(
     cluster: Cluster, recorder: Recorder, settings: Settings, progress: Progress, trials: int = TRIALS
 ) -> list[Row]:
-    """Put each way beside the app, then restart them all, one at a time."""
+    """Deploy each way beside the app, then restart one at a time."""
     plain.deploy_plain(cluster, recorder, settings)
-    apps = {PLAIN: plain.APP} | {name: f"restart-{number}" for number, name in enumerate(WAYS)}
+    apps = {BASELINE: plain.APP} | {name: f"restart-{number}" for number, name in enumerate(WAYS)}
     for name, (_, change) in WAYS.items():
         put(cluster, recorder, settings, apps[name], change)
     for app in apps.values():
         wait_complete(recorder, app, settings)
     samples: dict[str, list[float]] = {name: [] for name in apps}
-    order = [name for name in apps for _ in range(trials * (2 if name in (PLAIN, DEPLOYED) else 1))]
+    order = [name for name in apps for _ in range(trials * (2 if name in (BASELINE, DEPLOYED) else 1))]
     chance = random.Random(settings.seed)
     chance.shuffle(order)
     for number, name in enumerate(order):
         progress.bar(number, len(order), f"restarting: {name}")
-        recorder.stopped.wait(chance.uniform(0, 1))  # or they would fall into step with the kubelet's ticks
+        recorder.stopped.wait(chance.uniform(0, 1))  # else all would start at the same phase of the kubelet's 1 s tick
         samples[name].append(restart(cluster, recorder, settings, apps[name]))
     progress.bar(len(order), len(order), "restarts done")
     for app in apps.values():
@@ -141,14 +122,14 @@ def run_restarts(
 
 
 def put(cluster: Cluster, recorder: Recorder, settings: Settings, name: str, change: Callable[[POD], None]) -> None:
-    """The app's Deployment under another name, changed."""
+    """A changed copy of the app's Deployment, under another name."""
     app = recorder.get("Deployment", "app")
     assert app, "the app is deployed first"
     spec = copy.deepcopy(app["spec"])
     spec["selector"]["matchLabels"] = spec["template"]["metadata"]["labels"] = {"app": name}
     spec["template"]["metadata"].pop("annotations", None)
-    for container in spec["template"]["spec"]["containers"]:  # Reloader will not renew its stamp in a copy
-        container["env"] = [one for one in container.get("env", []) if one["name"] != STAMP]
+    for container in containers(spec["template"]["spec"]):  # Reloader does not renew its stamp in a copy
+        container["env"] = [variable for variable in container.get("env", []) if variable["name"] != STAMP]
     change(spec["template"]["spec"])
     deployment: Object = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
     cluster.apply(f"/apis/apps/v1/namespaces/{settings.namespace}/deployments", deployment)
@@ -164,7 +145,7 @@ def wait_complete(recorder: Recorder, app: str, settings: Settings) -> None:
 
 
 def restart(cluster: Cluster, recorder: Recorder, settings: Settings, app: str) -> float:
-    """As `kubectl rollout restart`; the seconds from the changed template to the old pods' end. Infinite: timed out."""
+    """Restart as `kubectl rollout restart` does; how long the rollout took in seconds, infinite on timeout."""
     with recorder.heard:
         deployment = recorder.get("Deployment", app)
         assert deployment, f"deployment/{app} is there"
@@ -191,13 +172,11 @@ def restart(cluster: Cluster, recorder: Recorder, settings: Settings, app: str) 
 
 
 def rows_of(samples: dict[str, list[float]]) -> list[Row]:
-    base = figure(samples[PLAIN]).median
-    hows = {PLAIN: "the baseline: the same pod, its content from a ConfigMap"} | {
-        n: how for n, (how, _) in WAYS.items()
-    }
     found = {name: figure(values) for name, values in samples.items()}
+    hows = {BASELINE: "the baseline: the same nginx, its content in a ConfigMap"}
+    hows |= {name: how for name, (how, _) in WAYS.items()}
     return [
-        Row(name, hows[name], found[name], found[name].median / base, samples[name])
+        Row(name, hows[name], found[name], found[name].median / found[BASELINE].median, samples[name])
         for name in sorted(samples, key=lambda name: found[name].median)
     ]
 
@@ -205,19 +184,22 @@ def rows_of(samples: dict[str, list[float]]) -> list[Row]:
 def finding(rows: Sequence[Row]) -> str:
     """The title, computed."""
     by_name = {row.name: row for row in rows}
-    deployed, bare = by_name[DEPLOYED], by_name[PLAIN]
-    others = [row for row in rows if not row.name.startswith((DEPLOYED, PLAIN))]
-    best = min(others, key=lambda row: row.restart_s.median)
-    words = f"A restart takes {deployed.restart_s.median:.2f} s, {deployed.ratio:.2f} × that of the same nginx without "
-    words += f"git-sync ({bare.restart_s.median:.2f} s)"
-    return f"{words}; of the other ways the quickest, “{best.name}”, takes {best.restart_s.median:.2f} s"
+    deployed, baseline = by_name[DEPLOYED], by_name[BASELINE]
+    quickest = min((row for row in rows if row is not baseline), key=lambda row: row.restart_s.median)
+    words = (
+        f"A rollout restart as deployed takes {deployed.restart_s.median:.2f} s, {deployed.ratio:.2f} × the same nginx "
+        f"without git-sync ({baseline.restart_s.median:.2f} s)."
+    )
+    if quickest is deployed:
+        return f"{words} It is the quickest of the {len(rows) - 1} ways with git-sync."
+    return f"{words} The quickest way with git-sync is “{quickest.name}”: {quickest.restart_s.median:.2f} s."
 
 
 def picture(rows: Sequence[Row]) -> Chart:
     """Every restart of each way."""
-    note = "Each dot is one restart; the upright bar is the median, the level one its 95% interval."
+    note = "Each dot is one restart. The vertical bar is the median, the horizontal one its 95% CI."
     lines = [(row.name, row.samples_s) for row in rows]
-    return dots(lines, "seconds from the changed template to the end of the restart", finding(rows), note, DEPLOYED)
+    return dots(lines, "seconds from the changed template to the end of the rollout", finding(rows), note, DEPLOYED)
 
 
 def shown(rows: Sequence[Row]) -> str:
@@ -227,11 +209,11 @@ def shown(rows: Sequence[Row]) -> str:
             "way": row.name,
             "how": row.how,
             "median": f"{row.restart_s.median:.2f} s",
-            "95% interval": f"{row.restart_s.low:.2f}–{row.restart_s.high:.2f}",
-            "× plain nginx": f"{row.ratio:.2f}",
+            "95% CI": f"{row.restart_s.low:.2f}–{row.restart_s.high:.2f}",
+            "× nginx without git-sync": f"{row.ratio:.2f}",
             "n": str(row.restart_s.n),
             "timeouts": str(row.restart_s.timeouts),
         }
         for row in rows
     ]
-    return html_table(table, "How each of them waits")
+    return html_table(table, "Ways in which a pod can wait for its content")

@@ -1,4 +1,4 @@
-"""Whether this user may do what a run does on a cluster: asked before anything is applied."""
+"""Check the user's permissions on a cluster before anything is applied."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import yaml
 from git_to_pod.cluster import Cluster
 from git_to_pod.settings import ROOT, InputError
 
-RIGHTS = ROOT / "notebooks" / "own-cluster" / "rights.yaml"  # what the README has an administrator apply
+RIGHTS = ROOT / "notebooks" / "own-cluster" / "rights.yaml"  # README.md has an administrator apply it
 RUN, GIT_HOST = "git-to-pod-evaluation", "git-to-pod-evaluation-git-host"  # the roles in it
-NAMESPACE = "git-to-pod"  # as the roles call the run's namespace
+NAMESPACE = "git-to-pod"  # the run's namespace in the roles
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-AT_ONCE = 8  # a cluster far away takes its time for each answer
+AT_ONCE = 8  # requests in flight: a remote cluster takes long for each
 
-Right = dict[str, str]  # the attributes of a request, as the API server's authorizers see them
+Right = dict[str, str]  # the resourceAttributes of a SelfSubjectAccessReview
 
 
 def check_rights(cluster: Cluster, namespace: str, roles: tuple[str, ...] = (RUN,), work_in: str = "") -> None:
-    """Refuse a user who lacks one of the roles' rights, and name what is missing; `work_in`, if not the run's own."""
+    """Check the roles' rights in `work_in`, by default the run's namespace. Raises InputError with the missing ones."""
     work_in = work_in or namespace
     asked = [right for role in roles for right in rights_of(role, namespace, work_in)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -30,13 +30,13 @@ def check_rights(cluster: Cluster, namespace: str, roles: tuple[str, ...] = (RUN
     missing = [right for right, is_one in zip(asked, allowed, strict=True) if not is_one]
     if missing:
         raise InputError(
-            f"--context {cluster.context}: this user may not {spelled(missing)} (for namespace {work_in}); "
-            f"have an administrator grant what {RIGHTS.relative_to(ROOT)} lists: README.md says how"
+            f"--context {cluster.context}: this user cannot {spelled(missing)} (namespace {work_in}); "
+            f"ask an administrator to grant {RIGHTS.relative_to(ROOT)} as README.md describes"
         )
 
 
 def rights_of(role: str, namespace: str, work_in: str) -> Iterator[Right]:
-    """Each right of a role by itself, for a run in this namespace."""
+    """The single rights of a role, for a run in this namespace."""
     documents = {each["metadata"]["name"]: each for each in yaml.safe_load_all(RIGHTS.read_text())}
     for rule in documents[role]["rules"]:
         names = rule.get("resourceNames", [""])
@@ -56,7 +56,7 @@ def is_allowed(cluster: Cluster, right: Right) -> bool:
 
 
 def spelled(rights: list[Right]) -> str:
-    """As `kubectl auth can-i` takes them, the verbs for one resource together."""
+    """The rights in the words of `kubectl auth can-i`, with the verbs for one resource together."""
     named = sorted((resource_of(right), right["verb"]) for right in rights)
     by_resource = groupby(named, key=lambda one: one[0])
     return "; ".join(f"{', '.join(verb for _, verb in same)} {resource}" for resource, same in by_resource)

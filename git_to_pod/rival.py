@@ -1,4 +1,4 @@
-"""One way to keep the app up to date, deployed in a namespace of its own with a branch of its own."""
+"""One candidate: a way to keep the app up to date, deployed in its own namespace with its own branch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from git_to_pod.trials import Trial, Trials, pause, served_commit
 
 BIG = "big.bin"
 BIG_BYTES = 2 * 2**20
-RATE = 10  # requests a second to each of them: all are asked at the same time
+RATE = 20  # requests a second, as in the first notebook
 
 
 def put_manifests(rival: Rival) -> None:
@@ -27,24 +27,25 @@ def put_manifests(rival: Rival) -> None:
 
 
 def prepare_nothing(rival: Rival) -> None:
-    """The content is all."""
+    """The content is all that the repository holds."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What tells one rival from the others."""
+    """What distinguishes one candidate from the others."""
 
-    key: str  # in names of namespaces and branches
+    key: str  # also in the names of its namespace and branch
     name: str
     base: str  # its manifests
-    controller: str  # the Deployment whose absence a change must survive
-    published: Callable[[Event], str]  # the commit, or the content, that an event makes the wanted one; empty: none
+    controller: str  # the Deployment that triggers the rollout
+    git_account: str  # the ServiceAccount of the pod that talks to the git host
+    published: Callable[[Event], str]  # the commit, or the content, that an event publishes; empty: none
     put: Callable[[Rival], None] = put_manifests
-    prepare: Callable[[Rival], None] = prepare_nothing  # what has to be in the clone beside the content
+    prepare: Callable[[Rival], None] = prepare_nothing  # adds to the clone what must be there beside the content
 
 
 class ContentTrials(Trials):
-    """A pod serves a commit when it serves that commit's file: not every rival tells the commit itself."""
+    """Trials that compare the served file: not every candidate names the commit in its responses."""
 
     def served(self, commit: str, pods: list[str]) -> float:  # type: ignore[override]
         wanted, last = self.repository.contents[commit], dict[str, bytes]()
@@ -59,28 +60,29 @@ class ContentTrials(Trials):
 
 
 class Rival:
-    """Its settings, its clone, what is heard of its namespace, and what is done to it."""
+    """A deployed candidate: its settings, its clone, the events of its namespace, and the operations on it."""
 
     def __init__(self, kind: Kind, cluster: Cluster, settings: Settings, progress: Progress) -> None:
         self.kind = kind
         self.cluster = cluster
         names = {"namespace": f"{settings.namespace}-{kind.key}", "ref": f"git-to-pod-{kind.key}"}
-        # Without the git host's log: it does not tell the pollers apart.
-        self.settings = replace(settings, **names, replicas=2, lab=None)  # type: ignore[arg-type]
+        self.settings = replace(settings, **names, replicas=2)  # type: ignore[arg-type]
         self.repository: Repository = open_repository(settings)
         self.repository.ref = self.settings.ref
         self.recorder = Recorder()
         self.trials = ContentTrials(cluster, self.recorder, self.repository, self.settings, progress)
         self.load: Load | None = None
         self.done: list[Trial] = []
+        self.repeated: list[Trial] = []  # a second set of the same, which shows the noise
         self.responses: list[Response] = []
+        self.resting: dict[str, int] = {}  # replicas of each Deployment while it is scaled to zero
 
     def path(self, kind: str, name: str = "") -> str:
         group = "apis/apps/v1" if kind == "deployments" else "api/v1"
         return f"/{group}/namespaces/{self.settings.namespace}/{kind}/{name}".rstrip("/")
 
     def deploy(self) -> None:
-        """To an empty namespace; return when the app serves the first commit."""
+        """Deploy to an empty namespace; return when the app serves the first commit."""
         remove(self.cluster, self.settings.namespace, self.settings.timeout_s)
         commit = self.commit("begins")
         self.repository.account.git(
@@ -96,6 +98,26 @@ class Rival:
         self.load = Load(self.cluster, self.recorder, self.settings, RATE)
         self.load.start(like)
 
+    def rest(self) -> None:
+        """Scale everything to zero, so that another candidate has the machine to itself."""
+        self.stop_load()
+        deployments = self.recorder.all("Deployment")
+        self.resting = {str(d["metadata"]["name"]): int(d["spec"]["replicas"]) for d in deployments}
+        for name in self.resting:
+            self.set_replicas(name, 0)
+        no_pods = lambda: not self.recorder.all("Pod")  # noqa: E731
+        wait_for(f"no pods in {self.settings.namespace}", no_pods, self.settings.timeout_s)
+
+    def wake(self) -> None:
+        """Scale everything back, and wait until the app serves the newest commit."""
+        for name in sorted(self.resting, key=lambda name: name == "app"):  # the app last
+            self.set_replicas(name, self.resting[name])
+        self.resting = {}
+        self.wait_served(self.repository.pushed[-1])
+
+    def set_replicas(self, name: str, replicas: int) -> None:
+        self.cluster.patch(self.path("deployments", name), {"spec": {"replicas": replicas}})
+
     def commit(self, text: str) -> str:
         self.kind.prepare(self)
         return self.repository.commit(f"{self.kind.key} {text} {secrets.token_hex(4)}\n")
@@ -106,7 +128,7 @@ class Rival:
         return commit
 
     def wait_served(self, commit: str, timeout_s: float | None = None) -> None:
-        """Until nothing moves and every pod serves this commit's file."""
+        """Wait until no rollout is under way and every pod serves this commit's file."""
         limit_s = timeout_s or self.settings.timeout_s
         words = partial(described, self.recorder, "app")
         replicas = self.settings.replicas
@@ -121,28 +143,28 @@ class Rival:
         return {served_commit(self.cluster, self.settings.namespace, name)[1] for name in names}
 
     def scale(self, name: str, replicas: int) -> None:
-        """Set a Deployment's replicas and wait until it has as many pods, Ready."""
-        self.cluster.patch(self.path("deployments", name), {"spec": {"replicas": replicas}})
+        """Set a Deployment's replicas and wait until it has as many Ready pods."""
+        self.set_replicas(name, replicas)
         if name == "app":
             self.settings = replace(self.settings, replicas=replicas)
             self.trials.settings = self.settings
 
         def scaled() -> bool:
             status = self.cluster.get(self.path("deployments", name))["status"]
-            there = len(pods_of(self.recorder, name))
-            return bool(there == replicas == status.get("readyReplicas", 0))
+            existing = len(pods_of(self.recorder, name))
+            return bool(existing == replicas == status.get("readyReplicas", 0))
 
         wait_for(f"{name} has {replicas} pods", scaled, self.settings.timeout_s, lambda: described(self.recorder, name))
 
     def burst(self, pushes: int, gap_s: float) -> tuple[int, int]:
-        """Push fast; how many rollouts that made, and how often the published commit went back to an older one."""
+        """Push fast; how many rollouts that made, and how often the published commit regressed to an older one."""
         position = len(self.recorder.events)
         commits = []
         for number in range(pushes):
             commits.append(self.push(f"burst {number}"))
             pause(gap_s)
         self.wait_served(commits[-1])
-        pause(2)  # a rollout too many would begin by now
+        pause(2)  # one rollout more would have begun by now
         self.wait_served(commits[-1])
         events = self.recorder.events[position:]
         sets = [e for e in events if e.kind == "ReplicaSet" and e.type == "ADDED" and e.name.startswith("app-")]
@@ -150,10 +172,10 @@ class Rival:
         pushed = self.repository.pushed
         order = {commit: number for number, commit in enumerate(pushed)}
         order |= {self.repository.contents[commit].decode(): number for number, commit in enumerate(pushed)}
-        return len(sets), steps_back([order[one] for one in seen if one in order])
+        return len(sets), regressions([order[commit] for commit in seen if commit in order])
 
     def misses_a_change(self) -> bool:
-        """A push while the controller is away, which then comes back: whether the change is deployed after all."""
+        """Push while the controller is down and bring it back: whether it catches up."""
         self.scale(self.kind.controller, 0)
         commit = self.push("missed")
         pause(2 * self.settings.period_s + 1)
@@ -163,6 +185,20 @@ class Rival:
         except TimedOut:
             return False
         return True
+
+    def undo_restores_content(self) -> bool:
+        """Whether `kubectl rollout undo` brings back the content of the commit before."""
+        before = self.push("before undo")
+        self.wait_served(before)
+        self.wait_served(self.push("to be undone"))
+        self.cluster.kubectl("rollout", "undo", "deployment/app", f"--namespace={self.settings.namespace}")
+        restored = True
+        try:
+            self.wait_served(before, 15)
+        except TimedOut:
+            restored = False
+        self.wait_served(self.push("after undo"))
+        return restored
 
     def takes_big_content(self) -> bool:
         """Whether a commit with a file over 1 MiB is deployed."""
@@ -176,7 +212,7 @@ class Rival:
         return True
 
     def close(self) -> None:
-        """Take in what the load saw, and leave nothing behind: no namespace, no branch, no clone."""
+        """Delete the namespace, the branch and the clone."""
         self.stop_load()
         self.recorder.stop()
         ask_to_remove(self.cluster, self.settings.namespace)
@@ -192,10 +228,10 @@ class Rival:
         if self.load:
             by_content = {content: commit for commit, content in self.repository.contents.items()}
             heard = self.load.stop()
-            self.responses = [replace(r, commit=by_content.get(r.body.encode(), "")) for r in heard]
+            self.responses += [replace(r, commit=by_content.get(r.body.encode(), "")) for r in heard]
             self.load = None
 
 
-def steps_back(numbers: list[int]) -> int:
+def regressions(numbers: list[int]) -> int:
     """How often a commit was followed by one that was pushed before it."""
     return sum(after < before for before, after in itertools.pairwise(numbers))

@@ -1,4 +1,4 @@
-"""One rollout, cut out of the recorded events: when each of its phases was reached."""
+"""The phases of one rollout, from the recorded events."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from git_to_pod.cluster import Object
-from git_to_pod.observe import Event, is_complete, is_ready
+from git_to_pod.observe import Event, container_statuses, is_complete, is_ready
 
 POD_PHASES = ("scheduled", "git_sync_running", "app_running", "ready")
 
 
 @dataclass
 class Rollout:
-    """Takes one event after the other; `instants` holds what was reached so far."""
+    """A rollout, followed event by event. `instants` holds the phases reached so far, in monotonic seconds."""
 
     app: str
-    template: Object  # of the Deployment, before
-    old: set[str]  # the names of its pods, before
-    commit: str = ""  # the commit to be published first; empty where the restart is asked for directly
+    template: Object  # the Deployment's, before the rollout
+    old: set[str]  # the names of its pods before the rollout
+    commit: str = ""  # the commit whose publication triggers the rollout; empty for a restart
     instants: dict[str, float] = field(default_factory=dict)
-    pods: dict[str, dict[str, float]] = field(default_factory=dict)  # the new ones, each with its own instants
-    left: set[str] = field(default_factory=set)  # the old ones that are on their way out
+    pods: dict[str, dict[str, float]] = field(default_factory=dict)  # the instants of each new pod's phases
+    left: set[str] = field(default_factory=set)  # the old pods that are being deleted or gone
     replicas: int = 0
     complete: bool = False
-    rollouts: int = 0  # how often the template changed
+    rollouts: int = 0  # the number of template changes
 
     def see(self, event: Event) -> None:
         if event.kind == "ConfigMap" and event.name == "git-commit":
@@ -57,7 +57,7 @@ class Rollout:
         if event.name in self.old:
             if leaving:
                 self.left.add(event.name)
-        elif leaving:  # overtaken by a later rollout
+        elif leaving:  # replaced by a later rollout
             self.pods.pop(event.name, None)
         else:
             reached = self.pods.setdefault(event.name, {})
@@ -66,7 +66,7 @@ class Rollout:
             self.see_all_pods()
 
     def see_all_pods(self) -> None:
-        """A phase is reached when the last of the new pods has reached it."""
+        """The rollout reaches a phase when its last new pod does."""
         if self.replicas and len(self.pods) >= self.replicas:
             for phase in POD_PHASES:
                 instants = [reached[phase] for reached in self.pods.values() if phase in reached]
@@ -75,10 +75,10 @@ class Rollout:
 
 
 def pod_phases(pod: Object) -> Iterable[str]:
-    """What a pod's status says it has reached."""
+    """The phases that a pod has reached, by its status."""
     if pod["spec"].get("nodeName"):
         yield "scheduled"
-    running = {c["name"] for c in pod["status"].get("containerStatuses", []) if "running" in c.get("state", {})}
+    running = {c["name"] for c in container_statuses(pod) if "running" in c.get("state", {})}
     if "git-sync" in running:
         yield "git_sync_running"
     if "nginx" in running:

@@ -1,8 +1,9 @@
-"""What it costs and up to what size: pods that poll, pods that restart, and Deployments that follow one commit."""
+"""Cost and scale: pods that poll, replicas that restart, and Deployments that follow one commit."""
 
 from __future__ import annotations
 
 import copy
+import math
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +15,7 @@ from git_to_pod.fanout import Fan, run_fan_out
 from git_to_pod.findings import html_table
 from git_to_pod.githost import GitLog
 from git_to_pod.model import Line, fit
-from git_to_pod.observe import Recorder, described, is_complete
+from git_to_pod.observe import Recorder, containers, described, is_complete
 from git_to_pod.progress import Progress
 from git_to_pod.repository import Repository, open_repository
 from git_to_pod.settings import Settings
@@ -22,7 +23,7 @@ from git_to_pod.trials import pause
 from lab import Lab, client
 
 POLLERS, BRANCH = "scale-pollers", "git-to-pod-scale"
-# pods, poll period in seconds, files in the repository, seconds of measuring: at least one period
+# pods, poll interval in seconds, files in the repository, seconds measured: at least one poll interval
 POINTS = (
     (2, 1, 1, 10),
     (10, 1, 1, 10),
@@ -35,12 +36,13 @@ POINTS = (
     (10, 5, 20_000, 15),
 )
 REPLICAS, RESTARTS = (2, 10, 20, 40), 2
-TARGET = 1000  # pods, to which the models are carried on
+TARGET = 1000  # pods or Deployments, to which the lines are extrapolated
+INTERVAL_S = 10  # of these pods' polls
 
 
 @dataclass(frozen=True)
 class Poll:
-    """What some pods that poll cost, per second. CPU is in cores."""
+    """What a number of polling pods cost, per second. CPU is in cores."""
 
     experiment: str
     pods: int
@@ -54,7 +56,7 @@ class Poll:
 
 @dataclass(frozen=True)
 class Restart:
-    """How long it took until this many replicas were replaced."""
+    """The time of one rollout with this many replicas; infinite if it timed out."""
 
     experiment: str
     pods: int
@@ -63,7 +65,7 @@ class Restart:
 
 @dataclass(frozen=True)
 class Scale:
-    """Everything measured, and the models."""
+    """All measurements, and the lines fitted to them."""
 
     polls: list[Poll]
     restarts: list[Restart]
@@ -75,17 +77,25 @@ class Scale:
 
     @property
     def small(self) -> list[Poll]:
-        """Those with one file, which differ in the number of polls only."""
+        """The measurements with one file, which differ only in the number of polls."""
         return [poll for poll in self.polls if poll.files == 1]
 
     @property
+    def finished(self) -> list[Restart]:
+        """The rollouts that did not time out."""
+        return [restart for restart in self.restarts if math.isfinite(restart.restart_s)]
+
+    @property
     def models(self) -> dict[str, Line]:
-        """The first three go by polls a second, the fourth by pods, the others by Deployments."""
+        """The first three are lines over polls per second, the fourth over replicas, the others over Deployments.
+
+        Rollouts that timed out have no time and are left out.
+        """
         return {
             "host_cpu_per_poll": fit([(p.polls_per_s, p.host_cpu) for p in self.small]),
             "node_cpu_per_poll": fit([(p.polls_per_s, p.node_cpu) for p in self.small]),
             "bytes_per_poll": fit([(p.polls_per_s, p.bytes_per_s) for p in self.small]),
-            "restart_s_per_pod": fit([(r.pods, r.restart_s) for r in self.restarts]),
+            "restart_s_per_pod": fit([(r.pods, r.restart_s) for r in self.finished]),
             "fan_out_s_per_deployment": fit([(f.deployments, f.last_patched_s) for f in self.fans]),
             "api_writes_per_deployment": fit([(f.deployments, f.api_writes) for f in self.fans]),
         }
@@ -93,7 +103,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Counters:
-    """What has been used up so far."""
+    """CPU time and network traffic since the processes and interfaces started."""
 
     time_s: float
     host_cpu_s: dict[str, float]  # by process
@@ -102,7 +112,7 @@ class Counters:
 
 
 def run_scale(cluster: Cluster, recorder: Recorder, settings: Settings, progress: Progress) -> Scale:
-    """All three experiments, on the embedded lab: elsewhere the git host's own cost cannot be read."""
+    """Run all three experiments. They need the embedded lab, because only there the git host's CPU time can be read."""
     lab = client.find()
     repository = open_repository(settings)
     repository.ref = BRANCH
@@ -118,11 +128,11 @@ def run_scale(cluster: Cluster, recorder: Recorder, settings: Settings, progress
 def measure_polls(
     cluster: Cluster, recorder: Recorder, repository: Repository, settings: Settings, lab: Lab, progress: Progress
 ) -> list[Poll]:
-    """Pods with nothing but git-sync, which poll as the poller does; nothing changes meanwhile."""
+    """Measure pods that run only git-sync and poll like the poller, while nobody pushes."""
     path = f"/apis/apps/v1/namespaces/{settings.namespace}/deployments"
     found, files = [], 0
     for number, (pods, period_s, wanted, seconds) in enumerate(POINTS):
-        text = f"{pods} pods polling every {period_s} s, {wanted:,} files"
+        text = f"{pods} pods polling every {period_s} s, {wanted:,} file{'' if wanted == 1 else 's'}"
         progress.bar(number, len(POINTS), text)
         if files != wanted:
             files = wanted
@@ -154,19 +164,19 @@ def measure_polls(
 
 
 def push_files(repository: Repository, files: int) -> None:
-    """A commit with so many small files."""
+    """Push a commit with this many small files."""
     folder = repository.clone / "files"
     folder.mkdir(exist_ok=True)
     for number in range(files):
         (folder / f"{number}.txt").write_text(f"file {number} of {files}\n")
     git = repository.account.git
     git("add", "files", folder=repository.clone)
-    commit = repository.commit(f"A repository of {files} files\n")
+    commit = repository.commit(f"Number of files: {files}\n")
     git("push", "--quiet", "--force", repository.url, f"{commit}:refs/heads/{BRANCH}", folder=repository.clone)
 
 
 def pollers(recorder: Recorder, pods: int, period_s: float, files: int) -> Object:
-    """The poller's Deployment without its hook, the probe that is about it, and its token."""
+    """The poller's Deployment without its hook, without access to the API server, and with its own poll interval."""
     poller = recorder.get("Deployment", "git-poller")
     assert poller, "the poller is deployed first"
     spec = copy.deepcopy(poller["spec"])
@@ -174,21 +184,22 @@ def pollers(recorder: Recorder, pods: int, period_s: float, files: int) -> Objec
     spec["template"]["metadata"] = {"labels": {"app": POLLERS}}
     pod = spec["template"]["spec"]
     pod |= {"serviceAccountName": "default", "serviceAccount": "default", "terminationGracePeriodSeconds": 1}
-    unwanted = ("publish-commit", "api-access")
-    pod["volumes"] = [volume for volume in pod["volumes"] if volume["name"] not in unwanted]
+    pod["automountServiceAccountToken"] = False
+    pod["volumes"] = [volume for volume in pod["volumes"] if volume["name"] != "publish-commit"]
     git_sync = pod["containers"][0]
-    del git_sync["livenessProbe"]
-    git_sync["volumeMounts"] = [mount for mount in git_sync["volumeMounts"] if mount["name"] not in unwanted]
+    git_sync["volumeMounts"] = [mount for mount in git_sync["volumeMounts"] if mount["name"] != "publish-commit"]
     git_sync["args"] = [argument for argument in git_sync["args"] if "exechook" not in argument]
     git_sync["env"] = [{"name": "GITSYNC_REF", "value": BRANCH}, {"name": "GITSYNC_PERIOD", "value": f"{period_s}s"}]
     request_little(pod)
-    git_sync["env"].append({"name": "FILES", "value": str(files)})  # new pods for a new repository
+    git_sync["env"].append(
+        {"name": "FILES", "value": str(files)}
+    )  # changes the template, so that new pods clone the new commit
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": POLLERS}, "spec": spec}
 
 
 def request_little(pod: Object) -> None:
-    """So many pods would ask for more than one small node has; what they use is what is measured."""
-    for container in pod["containers"]:
+    """Lower the requests, which for this many pods would exceed one small node. Only the usage is measured."""
+    for container in containers(pod):
         container["resources"]["requests"] = {"cpu": "1m", "memory": "1Mi"}
 
 
@@ -200,7 +211,7 @@ def wait_settled(recorder: Recorder, app: str, pods: int, timeout_s: float) -> N
 
 
 def counters(lab: Lab) -> Counters:
-    """From the kernel's own figures: every process of the git host, and git-sync with what it started."""
+    """Read the kernel's counters: of all processes on the git host, and of git-sync and its children on the node."""
     lines = lab.run_in("git-host", "cat", "/proc/net/dev").stdout.splitlines()
     fields = [line.split(":")[1].split() for line in lines if ":" in line and not line.strip().startswith("lo:")]
     traffic = sum(int(field[0]) + int(field[8]) for field in fields)
@@ -208,89 +219,124 @@ def counters(lab: Lab) -> Counters:
 
 
 def used(before: dict[str, float], after: dict[str, float]) -> float:
-    """CPU seconds of the processes that are still there: one that has ended took its counter with it."""
+    """CPU seconds of the processes that still run. The counter of a process is gone once it has ended."""
     return sum(seconds - before.get(process, 0.0) for process, seconds in after.items())
 
 
 def cpu_seconds(lab: Lab, place: str, only: str | None = None) -> dict[str, float]:
-    """By process: its own time, and that of the children that it has seen end."""
+    """CPU seconds of each process, with those of the children that it has waited for."""
     said = lab.run_in(place, "sh", "-c", "cat /proc/[0-9]*/stat 2>/dev/null; true").stdout
     found = {}
     for line in said.splitlines():
         pid, _, rest = line.partition(" (")
         name, _, numbers = rest.rpartition(") ")
         if only is None or name == only:
-            found[pid] = sum(map(int, numbers.split()[11:15])) / 100  # the kernel's ticks, a hundred a second
+            found[pid] = sum(map(int, numbers.split()[11:15])) / 100  # the kernel counts 100 ticks per second
     return found
 
 
 def measure_restarts(cluster: Cluster, recorder: Recorder, settings: Settings, progress: Progress) -> list[Restart]:
-    """The app, restarted with more and more replicas."""
+    """Restart the app with an increasing number of replicas."""
     name, path = "scale-app", f"/apis/apps/v1/namespaces/{settings.namespace}/deployments"
     patient, found = replace(settings, timeout_s=3 * settings.timeout_s), []
     restart.put(cluster, recorder, settings, name, request_little)
     for number, replicas in enumerate(REPLICAS):
-        progress.bar(number, len(REPLICAS), f"restarting {replicas} replicas")
+        progress.bar(number, len(REPLICAS), f"restarting the app with {replicas} replicas")
         cluster.patch(f"{path}/{name}", {"spec": {"replicas": replicas}})
         for _ in range(RESTARTS):
             wait_settled(recorder, name, replicas, patient.timeout_s)
             found.append(Restart("restart", replicas, restart.restart(cluster, recorder, patient, name)))
     cluster.delete(f"{path}/{name}")
-    progress.bar(len(REPLICAS), len(REPLICAS), "restarts of many replicas measured")
+    progress.bar(len(REPLICAS), len(REPLICAS), "rollouts with many replicas measured")
     return found
 
 
 def finding(scale: Scale) -> str:
-    """The title, computed."""
+    """What a poll costs, and what the polls of many pods and of one pod would cost."""
     node, host = scale.models["node_cpu_per_poll"], scale.models["host_cpu_per_poll"]
-    every_pod = TARGET / 10
+    if not node.n:
+        return f"{cost_of_a_poll(node, host)}."
+    many, one = TARGET / INTERVAL_S, 1 / INTERVAL_S
     return (
-        f"A poll costs {1000 * node.slope:.0f} ms of CPU on the node and {1000 * host.slope:.0f} ms on the git host: "
-        f"{TARGET:,} pods that each poll every 10 s would take {node.at(every_pod)[0]:.1f} and "
-        f"{host.at(every_pod)[0]:.1f} cores; one poller for all of them takes {node.at(0.1)[0]:.2f} and "
-        f"{host.at(0.1)[0]:.2f}"
+        f"{cost_of_a_poll(node, host)}. "
+        f"{TARGET:,} pods that poll every {INTERVAL_S} s would use {cpu(node.at(many)[0])} on the nodes and "
+        f"{cpu(host.at(many)[0])} on the git host. "
+        f"A single poller with this poll interval uses {cpu(node.at(one)[0])} on its node and "
+        f"{cpu(host.at(one)[0])} on the git host."
     )
 
 
+def cost_of_a_poll(node: Line, host: Line) -> str:
+    """A sentence without its full stop, as titles are."""
+    if not node.n:
+        return "The cost of a poll was not measured"
+    return f"A poll costs {cpu_time(node.slope)} of CPU time on the node and {cpu_time(host.slope)} on the git host"
+
+
+def rounded(value: float, digits: int = 2) -> str:
+    """To significant digits, two for an extrapolation."""
+    return f"{float(f'{value:.{digits}g}'):,.12g}" if math.isfinite(value) else "unknown"
+
+
+def cpu(cores: float) -> str:
+    """An extrapolated CPU usage, in words."""
+    if not math.isfinite(cores):
+        return "an unknown share of a core"
+    if cores < 0.0005:
+        return "less than 1 millicore"
+    amount, unit = (rounded(cores), "core") if cores >= 1 else (f"{float(f'{1000 * cores:.2g}'):.0f}", "millicore")
+    return f"about {amount} {unit}{'' if amount == '1' else 's'}"
+
+
+def cpu_time(seconds: float) -> str:
+    return f"{1000 * seconds:.{0 if seconds >= 0.001 else 1}f} ms"
+
+
 def shown(scale: Scale) -> str:
-    """Tables: what was measured, what it comes to."""
+    """Two tables: the measurements, and their extrapolation."""
     polls = [
         {
             "pods": str(p.pods),
-            "period": f"{p.period_s:g} s",
+            "poll interval": f"{p.period_s:g} s",
             "files": f"{p.files:,}",
-            "polls a second": f"{p.polls_per_s:.2f}",
-            "git host, cores": f"{p.host_cpu:.3f}",
-            "node, cores": f"{p.node_cpu:.3f}",
+            "polls per second": f"{p.polls_per_s:.2f}",
+            "CPU on the git host": f"{1000 * p.host_cpu:,.0f} m",
+            "CPU on the node": f"{1000 * p.node_cpu:,.0f} m",
             "traffic": f"{p.bytes_per_s / 1000:.1f} kB/s",
         }
         for p in scale.polls
     ]
-    return html_table(polls, finding(scale)) + html_table(carried_on(scale), f"The models, carried on to {TARGET:,}")
+    caption = f"Linear extrapolation to {TARGET:,} pods or Deployments; m: millicores"
+    return html_table(polls, finding(scale)) + html_table(carried_on(scale), caption)
 
 
 def carried_on(scale: Scale) -> list[dict[str, str]]:
-    """Each model: its slope, how well it holds, and its value at the size that nobody measured."""
-    models = scale.models
-    asked = {
-        "host_cpu_per_poll": ("git host, cores, every pod polling each 10 s", TARGET / 10),
-        "node_cpu_per_poll": ("nodes, cores, every pod polling each 10 s", TARGET / 10),
-        "bytes_per_poll": ("traffic, bytes a second, every pod polling each 10 s", TARGET / 10),
-        "restart_s_per_pod": (f"seconds to restart {TARGET:,} pods of one app on one machine such as this", TARGET),
-        "fan_out_s_per_deployment": (f"seconds until the last of {TARGET:,} Deployments is patched", TARGET),
-        "api_writes_per_deployment": (f"API writes for one commit and {TARGET:,} Deployments", TARGET),
+    """Each line: its value at the size that nobody measured, the interval, and the slope."""
+    models, pods = scale.models, f"if {TARGET:,} pods poll every {INTERVAL_S} s"
+    polls = TARGET / INTERVAL_S
+    # For each line: the quantity, the x to read it at, the factor to print it with, its unit, the unit of the slope.
+    asked: dict[str, tuple[str, float, float, str, str]] = {
+        "host_cpu_per_poll": (f"CPU on the git host {pods}", polls, 1000, "m", "ms per poll"),
+        "node_cpu_per_poll": (f"CPU on the nodes {pods}", polls, 1000, "m", "ms per poll"),
+        "bytes_per_poll": (f"traffic {pods}", polls, 0.001, "kB/s", "kB per poll"),
+        "restart_s_per_pod": (f"rollout of {TARGET:,} replicas on one such node", TARGET, 1, "s", "s per replica"),
+        "fan_out_s_per_deployment": (f"until {TARGET:,} Deployments are patched", TARGET, 1, "s", "s per Deployment"),
+        "api_writes_per_deployment": (f"API writes if {TARGET:,} Deployments follow", TARGET, 1, "", "per Deployment"),
     }
     rows = []
-    for name, (text, x) in asked.items():
-        value, low, high = models[name].at(x)
+    for name, (text, x, factor, unit, slope_unit) in asked.items():
+        line = models[name]
+        value, low, high = (rounded(factor * found) for found in line.at(x))
         rows.append(
             {
                 "": text,
-                "value": f"{value:,.1f}",
-                "95% interval of the slope": f"{low:,.1f} to {high:,.1f}",
-                "slope": f"{models[name].slope:.4g}",
-                "R²": f"{models[name].fits:.2f}",
-                "points": str(models[name].n),
+                "value": f"about {value} {unit}".strip() if line.n else "not measured",
+                "95% interval": f"{low} to {high} {unit}".strip()
+                if math.isfinite(line.slope_low)
+                else "too few points",
+                "slope": f"{rounded(factor * line.slope, 3)} {slope_unit}" if line.n else "not measured",
+                "R²": f"{line.fits:.2f}" if line.n else "",
+                "points": str(line.n),
             }
         )
     return rows

@@ -1,4 +1,4 @@
-"""What a run is told: the notebook's parameters, checked and turned into what the other modules use."""
+"""The parameters of a run, checked and completed into the Settings that the other modules use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 
 class InputError(ValueError):
-    """Something the user gave cannot work: one line that names it, what was expected, and what to do."""
+    """The user's input is invalid. The message is one line: the value, what was expected, and what to do."""
 
 
 def parameter(default: str | int | bool, text: str) -> Any:  # noqa: ANN401  # as dataclasses.field
@@ -28,30 +28,32 @@ def parameter(default: str | int | bool, text: str) -> Any:  # noqa: ANN401  # a
 
 @dataclass(frozen=True)
 class Parameters:
-    """What a user can set, for the notebook, papermill and the command line alike."""
+    """The parameters of the notebook, papermill and the command line. The help texts are those of all three."""
 
     context: str = parameter("", "kubeconfig context of the cluster; empty: the embedded lab")
     kubeconfig: str = parameter("", "kubeconfig file; empty: $KUBECONFIG or ~/.kube/config")
-    namespace: str = parameter("git-to-pod", "namespace that the run creates and removes again")
-    repository: str = parameter("", "URL by which the pods read the repository, https:// or ssh://; empty: the lab's")
-    push_url: str = parameter("", "URL by which this machine pushes; empty: the same as repository")
-    credentials: str = parameter("", "folder: the cluster's username, password, ca.crt, ssh-privatekey, known_hosts")
-    push_credentials: str = parameter("", "folder: the same files for the account that pushes the test commits")
-    username: str = parameter("", "the cluster's user name; empty: the file username in credentials")
-    push_username: str = parameter("", "user name that pushes; empty: the file username in push_credentials")
-    ref: str = parameter("main", "branch that the pods follow; the test commits are pushed to it")
-    period: str = parameter("1s", "how often git-sync polls, as 500ms, 10s or 1m")
-    replicas: int = parameter(2, "replicas of the app")
-    commits: int = parameter(20, "commits pushed, one trial each; as many restarts of each baseline")
-    seed: int = parameter(1, "seed of the order and the offsets of the trials")
-    timeout: int = parameter(60, "seconds that any one wait may take")
-    output: str = parameter("", "folder for what the run leaves; empty: reports/<time>")
-    keep: bool = parameter(False, "leave the namespace in place at the end")
+    namespace: str = parameter("git-to-pod", "namespace that the run creates, and deletes at the end")
+    repository: str = parameter("", "repository URL for the pods, https:// or ssh://; empty: the lab's repository")
+    push_url: str = parameter("", "repository URL for pushes from this machine; empty: same as repository")
+    credentials: str = parameter(
+        "", "folder of the read account: username, password, ca.crt, ssh-privatekey, known_hosts"
+    )
+    push_credentials: str = parameter("", "folder of the push account, which pushes the test commits; same files")
+    username: str = parameter("", "user name of the read account; empty: the file username in credentials")
+    push_username: str = parameter("", "user name of the push account; empty: the file username in push_credentials")
+    ref: str = parameter("main", "branch that the pods follow; test commits are pushed to it")
+    period: str = parameter("1s", "git-sync's poll interval, such as 500ms, 10s or 1m")
+    replicas: int = parameter(2, "number of replicas of the app")
+    commits: int = parameter(20, "number of test commits; each baseline gets as many restarts")
+    seed: int = parameter(1, "random seed for the order and the offsets of the trials")
+    timeout: int = parameter(60, "timeout of each wait, in seconds")
+    output: str = parameter("", "folder for the report and its data; empty: reports/<time>")
+    keep: bool = parameter(False, "keep the namespace at the end")
 
 
 @dataclass(frozen=True, repr=False)  # no repr: secrets must not reach a traceback or a cell's output
 class Credentials:
-    """One account at the git host. Empty fields are not used."""
+    """One account on the git host. Empty fields are not used."""
 
     username: str = ""
     password: str = ""
@@ -60,7 +62,7 @@ class Credentials:
     known_hosts: str = ""
 
     def files(self) -> dict[str, str]:
-        """The file names by which the Secret git-credentials and the folders know these fields."""
+        """The fields that are not empty, by their file names in the Secret git-credentials and in a folder."""
         named = {
             "password": self.password,
             "ca.crt": self.ca_crt,
@@ -71,8 +73,8 @@ class Credentials:
 
 
 def running_lab() -> Lab | None:
-    """The embedded lab, if it is up."""
-    from lab import LabError, client  # only here: with a cluster of their own nobody needs what the lab needs
+    """The embedded lab if it is running, else None."""
+    from lab import LabError, client  # only here: a run with --context needs none of the lab's dependencies
 
     try:
         return client.find()
@@ -82,7 +84,7 @@ def running_lab() -> Lab | None:
 
 @dataclass(frozen=True)
 class Settings:
-    """Parameters that hold together: everything the run needs, derived and checked."""
+    """Everything a run needs: checked, complete and consistent."""
 
     context: str
     kubeconfig: Path | None
@@ -107,18 +109,18 @@ class Settings:
 
     @property
     def git_host_inside(self) -> bool:
-        """Whether the pods find the git host in their own cluster."""
+        """Whether the git host is a Service in the pods' own cluster."""
         return (urlsplit(self.repository).hostname or "").endswith((".svc", ".svc.cluster.local"))
 
     @property
     def reader_url(self) -> str:
-        """The repository as this machine reads it: pods may know the git host by a name that this machine does not."""
+        """The URL from which this machine reads: it may not resolve the host name in the pods' URL."""
         same_way = urlsplit(self.push_url).scheme == urlsplit(self.repository).scheme
         return self.push_url if same_way else self.repository
 
 
 def resolve(given: Parameters) -> Settings:
-    """Check what was given, fill what was left empty from the lab, or say in one line what is wrong."""
+    """Check the parameters, and take empty ones from the running lab. Raises InputError."""
     check_values(given)
     lab = None if given.context else running_lab()
     if not given.context and not lab:
@@ -150,7 +152,7 @@ def resolve(given: Parameters) -> Settings:
 
 
 def parameters_cell(given: Parameters) -> str:
-    """The notebook's cell of this tag with these values, as papermill and its reader want it."""
+    """The source of the notebook's parameters cell: `name: type = value  # help`, as papermill parses it."""
     lines = [
         f"{f.name}: {type(f.default).__name__} = {literal(getattr(given, f.name))}  # {f.metadata['help']}"
         for f in fields(Parameters)
@@ -163,7 +165,7 @@ def literal(value: str | int | bool) -> str:
 
 
 def settings_from(names: Mapping[str, Any]) -> Settings:
-    """The notebook's way in: pick the parameters out of its global names."""
+    """The Settings for a notebook, from its global names."""
     return resolve(Parameters(**{f.name: names[f.name] for f in fields(Parameters)}))
 
 
@@ -172,7 +174,7 @@ def new_report_folder() -> Path:
 
 
 def check_values(given: Parameters) -> None:
-    """What is wrong whatever the cluster and the repository are."""
+    """The checks that need neither the cluster nor the repository. Raises InputError."""
     for f in fields(Parameters):
         check_type(f, getattr(given, f.name))
     for name in ("replicas", "commits", "timeout"):
@@ -181,32 +183,38 @@ def check_values(given: Parameters) -> None:
     if duration_s(given.period) < 0.1:
         raise InputError(f"--period {given.period}: expected 100ms or longer")
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", given.namespace):
-        raise InputError(f"--namespace {given.namespace!r}: expected a DNS label, as git-to-pod")
-    if not re.fullmatch(r"(?!-)(?!.*(\.\.|//|@\{))[^\s~^:?*\[\\]+(?<![/.])", given.ref):
-        raise InputError(f"--ref {given.ref!r}: expected the name of a branch, as main")
+        raise InputError(f"--namespace {given.namespace!r}: expected a DNS label such as git-to-pod")
+    if not is_branch_name(given.ref):
+        raise InputError(f"--ref {given.ref!r}: expected a branch name such as main")
+
+
+def is_branch_name(text: str) -> bool:
+    """Whether git allows this name for a branch, by the rules of `git check-ref-format --branch`."""
+    part = r"(?!\.)[^\x00-\x20\x7f~^:?*\[\\/]+(?<!\.lock)"
+    return text != "HEAD" and bool(re.fullmatch(rf"(?!-)(?!.*(\.\.|@\{{)){part}(/{part})*(?<!\.)", text))
 
 
 def check_type(f: Field[Any], value: object) -> None:
     kind = type(f.default)
     if type(value) is not kind:
-        raise InputError(f"--{f.name.replace('_', '-')} {value!r}: expected {kind.__name__}, as {f.default!r}")
+        raise InputError(f"--{f.name.replace('_', '-')} {value!r}: expected {kind.__name__}, such as {f.default!r}")
 
 
 def duration_s(text: str) -> float:
-    """A duration as Go writes it (git-sync's own notation), in seconds."""
+    """Seconds of a duration in Go's notation, which is git-sync's."""
     units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise InputError(f"--period {text!r}: expected a duration, as 500ms, 10s or 1m30s")
+        raise InputError(f"--period {text!r}: expected a duration such as 500ms, 10s or 1m30s")
     return sum(float(number) * units[unit] for number, unit in parts)
 
 
 def url(text: str, option: str) -> str:
-    """A git URL of a kind that both this machine and git-sync can use, without credentials in it."""
+    """Check a git URL: both this machine and git-sync can use it, and it holds no credentials."""
     if not text:
         raise InputError(
-            f"{option} is missing: with --context give the URL of a private repository, https:// or ssh:// "
-            "(scripts/evaluate and scripts/notebook, without it, deploy a git host for the run)"
+            f"{option} is missing: with --context, give the https:// or ssh:// URL of a private repository, "
+            "or use scripts/evaluate or scripts/notebook, which deploy a temporary git host"
         )
     parts = urlsplit(text)
     if parts.scheme not in ("https", "ssh") or not parts.hostname or len(parts.path) < 2:
@@ -219,28 +227,27 @@ def url(text: str, option: str) -> str:
 
 def existing(path: str, option: str) -> Path | None:
     if path and not Path(path).is_file():
-        raise InputError(f"{option} {path}: no such file")
+        raise InputError(f"{option} {path}: no such file; give the path of an existing one")
     return Path(path).absolute() if path else None
 
 
 def credentials_in_environment() -> list[str]:
-    """The names of those that are set."""
+    """The names of the environment variables that hold credentials for a run."""
     name = r"GIT_TO_POD_(PUSH_)?(PASSWORD|CA_CRT|SSH_PRIVATEKEY|KNOWN_HOSTS)"
     return [variable for variable in os.environ if re.fullmatch(name, variable)]
 
 
 def load_credentials(folder: str, username: str, prefix: str, target: str, option: str) -> Credentials:
-    """An account from the files of a folder; GIT_TO_POD_[PUSH_]PASSWORD and so on in the environment go over them."""
+    """An account from a folder's files; variables such as GIT_TO_POD_[PUSH_]PASSWORD take precedence."""
     if folder and not Path(folder).is_dir():
-        raise InputError(f"{option} {folder}: no such folder")
+        raise InputError(f"{option} {folder}: no such folder; give the path of an existing one")
 
     def read(name: str) -> str:
         told = os.environ.get(f"GIT_TO_POD_{prefix}{re.sub('[-.]', '_', name).upper()}", "")
         path = Path(folder, name)
         text = told or (path.read_text() if folder and path.is_file() else "")
-        return (
-            text and text.rstrip("\r\n") + "\n"
-        )  # keys need the end of their last line, which the environment often loses
+        # ssh refuses a key whose last line has no newline, and a variable often lacks it.
+        return text and text.rstrip("\r\n") + "\n"
 
     found = Credentials(
         username=username or read("username").strip(),

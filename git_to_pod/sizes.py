@@ -1,66 +1,83 @@
-"""The size at which each way costs less than the one deployed, from what they take at rest in the same run."""
+"""The size at which a candidate is cheaper than the deployed design, from the idle cost of the same run."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from git_to_pod.evidence import Row
 from git_to_pod.findings import html_table
 
-REPLICAS = 2  # that every way had when its cost was measured
+REPLICAS = 2  # that every candidate had when its idle cost was measured
 MIB = 2**20
 
 
 def sizes(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """A line for each other way. `rows` are summary.json's alternatives, the one deployed first."""
-    deployed, *others = rows
-    told = {"polling": in_every_pod, "patch": without_controller, "Flux": shared}
+    """A line for each other candidate. `rows` are summary.json's alternatives; empty without the deployed one."""
+    by_key = {row["key"]: row for row in rows}
+    compared: dict[str, Callable[[Any, Any], tuple[str, str]]] = {
+        "polling": in_every_pod,
+        "patching": without_controller,
+        "flux": shared,
+    }
+    if "deployed" not in by_key:
+        return []
     return [
-        {"way": other["name"], "costs less": size, "because": because}
-        for other in others
-        for word, of in told.items()
-        if word in other["name"]
-        for size, because in [of(deployed, other)]
+        {"candidate": by_key[key]["name"], "cheaper": size, "because": because}
+        for key, compare in compared.items()
+        if key in by_key
+        for size, because in [compare(by_key["deployed"], by_key[key])]
     ]
 
 
 def in_every_pod(deployed: Row, other: Row) -> tuple[str, str]:
-    """It grows with the pods; one poller and Reloader do not."""
-    each = other["cpu_cores"] / REPLICAS
-    even = max(math.ceil(deployed["cpu_cores"] / each) - 1, 0)
-    several = f"up to {even} pods that follow one repository"
-    size = {0: "at no size", 1: "for 1 pod that follows one repository"}.get(even, several)
-    once = f"one poller and Reloader {millicores(deployed['cpu_cores'])} for any number of pods"
-    return size, f"a pod that polls takes {millicores(each)} at rest; {once}"
+    """Its cost grows with the pods; that of one poller does not."""
+    each, once = (other["cpu_cores"] or math.nan) / REPLICAS, deployed["cpu_cores"] or math.nan
+    if math.isnan(each) or math.isnan(once):
+        return "not measured", "the CPU of one of the two was not measured"
+    even = max(math.ceil(once / each) - 1, 0)
+    size = {0: "never", 1: "for a single pod"}.get(even, f"up to {even} pods")
+    return size, f"a pod that polls takes {millicores(each)}, one poller and Reloader {millicores(once)} for all pods"
 
 
 def without_controller(deployed: Row, other: Row) -> tuple[str, str]:
     """Its hook and its Role name each Deployment."""
-    saved = (deployed["memory_bytes"] - other["memory_bytes"]) / MIB
-    objects = sum(deployed["objects"].values()) - sum(other["objects"].values())
-    rights = deployed["rights_pairs"] - other["rights_pairs"]
+    objects, rights, mib = saved(deployed, other)
     return (
-        "while one Deployment follows",
-        f"no Reloader: {saved:.0f} MiB, {objects} objects and {rights} rights less; every further Deployment has to be "
-        "named in the hook and in its Role",
+        "for one Deployment",
+        f"it needs no Reloader, which saves {mib} MiB, {objects} objects and {rights} rights; for each further "
+        "Deployment its hook and its Role need one more name",
     )
+
+
+def saved(deployed: Row, other: Row) -> tuple[int, int, int]:
+    """The objects, rights and MiB that the other candidate needs less than the deployed one."""
+    objects = sum(deployed["objects"].values()) - sum(other["objects"].values())
+    mib = round((deployed["memory_bytes"] - other["memory_bytes"]) / MIB)
+    return objects, deployed["rights_pairs"] - other["rights_pairs"], mib
 
 
 def shared(deployed: Row, other: Row) -> tuple[str, str]:
     """Its controllers serve the whole cluster; a poller and a Reloader serve a namespace."""
-    even = math.ceil(other["memory_bytes"] / deployed["memory_bytes"])
-    each = f"its controllers take {other['memory_bytes'] / MIB:.0f} MiB once, a poller and Reloader"
+    if not deployed["memory_bytes"] or not other["memory_bytes"]:
+        return "not measured", "the memory of one of the two was not measured"
     return (
-        f"from about {even} namespaces with a repository of their own",
-        f"{each} {deployed['memory_bytes'] / MIB:.0f} MiB in each",
+        f"from about {namespaces(deployed, other)} namespaces with a repository of their own",
+        f"its controllers take {other['memory_bytes'] / MIB:.0f} MiB once, a poller and Reloader "
+        f"{deployed['memory_bytes'] / MIB:.0f} MiB in each namespace",
     )
 
 
+def namespaces(deployed: Row, other: Row) -> int:
+    """How many namespaces with their own poller and Reloader take as much memory as controllers for all of them."""
+    return math.ceil(float(other["memory_bytes"]) / float(deployed["memory_bytes"]))
+
+
 def millicores(cores: float) -> str:
-    return f"{1000 * cores:.0f} thousandths of a core"
+    return f"{1000 * cores:.0f} m"
 
 
 def shown(rows: Sequence[Row]) -> str:
     """The table, as HTML."""
-    return html_table(sizes(rows), "The size at which each way costs less than the one deployed")
+    return html_table(sizes(rows), "The size at which each candidate is cheaper than the deployed design")

@@ -1,4 +1,4 @@
-"""Medians with their exact interval. A timeout is infinitely long and stays in; what was not measured is left out."""
+"""Medians with their exact 95% confidence interval. A timeout counts as infinite; NaN (not measured) is left out."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured quantity, in seconds."""
+    """The median, interval and range of one measured quantity, in seconds."""
 
     median: float
-    low: float  # the 95 % interval of the median; NaN where n is too small for one
+    low: float  # 95% CI of the median; NaN if n is below 6
     high: float
     min: float
     max: float
@@ -22,6 +22,7 @@ class Figure:
 
 
 def figure(samples: Iterable[float]) -> Figure:
+    """Without samples, `n` is 0 and every other value but `timeouts` is NaN."""
     known = sorted(sample for sample in samples if not math.isnan(sample))
     n = len(known)
     if not n:
@@ -37,7 +38,10 @@ def median(ordered: list[float]) -> float:
 
 
 def difference(samples: Sequence[float], others: Sequence[float], draws: int = 2000) -> tuple[float, float]:
-    """The 95 % interval of how much greater the first median is, in seconds: the percentile bootstrap (Efron, 1979)."""
+    """95% CI of the first median minus the second, in seconds, by the percentile bootstrap (Efron, 1979).
+
+    Both ends are NaN if either side has no samples.
+    """
     chance = random.Random(1)
     a, b = ([s for s in some if not math.isnan(s)] for some in (samples, others))
     if not a or not b:
@@ -45,7 +49,7 @@ def difference(samples: Sequence[float], others: Sequence[float], draws: int = 2
     found = []
     for _ in range(draws):
         first, second = (median(sorted(chance.choices(some, k=len(some)))) for some in (a, b))
-        found.append(0.0 if first == second else first - second)  # as two timeouts are
+        found.append(0.0 if first == second else first - second)  # inf - inf would be NaN
     found.sort()
     return found[round(0.025 * draws)], found[round(0.975 * draws) - 1]
 
@@ -53,10 +57,11 @@ def difference(samples: Sequence[float], others: Sequence[float], draws: int = 2
 def median_interval(ordered: list[float], confidence: float = 0.95) -> tuple[float, float]:
     """The narrowest symmetric pair of order statistics that covers the median with the given confidence.
 
-    Each sample is below the median with probability 1/2 whatever the distribution, so the count below it is binomial.
+    Whatever the distribution, a sample is below the median with probability 1/2, so the number of samples below it is
+    binomial. Both ends are NaN if n is too small.
     """
     n = len(ordered)
-    rank, outside = 0, 2.0**-n  # the chance that fewer than rank + 1 samples are below
+    rank, outside = 0, 2.0**-n  # probability that at most `rank` samples are below
     while 2 * outside <= 1 - confidence:
         rank += 1
         outside += math.comb(n, rank) * 2.0**-n

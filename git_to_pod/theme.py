@@ -1,4 +1,4 @@
-"""Matplotlib charts as inline SVG that follows the page: its fonts, its light or dark colours, its width."""
+"""Matplotlib charts as inline SVG with the fonts, the light or dark colours and the width of the page."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure as Canvas
 
-# Each colour is a name in templates/report/style.css, which has its light and its dark value. Hues by Okabe and Ito,
-# which colour-blind readers can tell apart; shapes, labels and order say the same again.
+# Each colour becomes a variable of templates/report/style.css, which defines its light and its dark value. The hues are
+# those of Okabe and Ito, for colour-blind readers. Shapes, labels and order repeat what the colours say.
 INK, MUTED, GRID, PAPER = "#1b1c1e", "#5f6368", "#dfe1e5", "#fefefe"
 WAIT, CHAIN_1, CHAIN_2 = "#b4b8bf", "#0072b2", "#56b4e9"
 RESTART_1, RESTART_2, RESTART_3 = "#d55e00", "#e69f00", "#f3cf7a"
@@ -32,7 +32,7 @@ NAMES = {
     GOOD: "good",
     PLAIN: "plain",
 }
-WIDE, NARROW = 720, 350  # the two widths, in CSS pixels, that each chart is drawn for
+WIDE, NARROW = 720, 350  # CSS pixels; each chart is drawn in both widths
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 11,
@@ -57,7 +57,7 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Chart:
-    """A finding as the title, the picture, how to read it, and the same in words for those who cannot see it."""
+    """A chart: its finding as the title, a note on how to read it, and a text alternative for screen readers."""
 
     title: str
     note: str
@@ -76,13 +76,13 @@ class Chart:
         return f'<div class="wide">{wide}</div><div class="narrow">{self.small()}</div>'
 
     def small(self) -> str:
-        """For a phone, and for a column beside text."""
+        """The narrow picture, for phones and for a column beside text."""
         return svg(self.draw, NARROW, self.narrow_height or self.height, narrow=True, alternative=self.alternative)
 
 
 def svg(draw: Callable[[Canvas, bool], None], width: int, height: int, narrow: bool, alternative: str) -> str:
-    """Draw, then hand fonts and colours over to the page."""
-    with mpl.rc_context(STYLE | {"svg.hashsalt": f"{alternative}{width}"}):  # ids that no other picture has
+    """Draw the chart as SVG that takes its fonts and colours from the page's CSS."""
+    with mpl.rc_context(STYLE | {"svg.hashsalt": f"{alternative}{width}"}):  # makes the IDs unique on the page
         canvas = Canvas(figsize=(width / 72, height / 72), layout="constrained")
         draw(canvas, narrow)
         written = io.StringIO()
@@ -92,7 +92,7 @@ def svg(draw: Callable[[Canvas, bool], None], width: int, height: int, narrow: b
     for unwanted in (r"<metadata>.*?</metadata>", r"<style.*?</style>", r"font-family: [^;\"]*;", r"<!--.*?-->"):
         text = re.sub(unwanted, "", text, flags=re.DOTALL)
     text = re.sub(r' (width|height)="[^"]*pt"', "", text, count=2)
-    text = re.sub(r' id="[a-zA-Z_0-9]*_[0-9]+"', "", text)  # the same in every picture, and nowhere referred to
+    text = re.sub(r' id="[a-zA-Z_0-9]*_[0-9]+"', "", text)  # not unique on the page, and never referenced
     for colour, name in NAMES.items():
         text = text.replace(colour, f"var(--{name}, {colour})")
     return text.replace("<svg", f'<svg role="img" aria-label="{escape(alternative)}"', 1)

@@ -1,4 +1,4 @@
-"""The trials: a commit is pushed, or a restart asked for, and everything that follows is timed."""
+"""Trials: a commit is pushed, or a rollout restart is triggered, and every phase that follows is timed."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ PHASES = (
     "restarted",
     "served",
 )
-# What is waited for until a phase is reached, for who looks on.
+# What the progress line says while a phase is awaited.
 AWAITED = {
     "published": "git-sync to publish the commit",
-    "requested": "the restart to be asked for",
-    "scheduled": "new pods to be placed",
-    "git_sync_running": "git-sync in the new pods",
-    "app_running": "nginx in the new pods to have the content",
+    "requested": "the Deployment to be patched",
+    "scheduled": "new pods to be scheduled",
+    "git_sync_running": "git-sync to run in the new pods",
+    "app_running": "nginx to run in the new pods",
     "ready": "new pods to be Ready",
-    "restarted": "old pods to be let go",
+    "restarted": "old pods to terminate",
 }
-RELIST_S = 1.0  # the kubelet's period, which a pod that starts is at the mercy of
-RECEIPT_S = 0.01  # kinds are watched in threads of their own: what is heard closer together has no order
-TIMEOUTS_IN_A_ROW = 3  # after which the rest would only tell the same again
+RELIST_S = 1.0  # the kubelet's sync tick
+RECEIPT_S = 0.01  # each kind has its own watch thread, so events closer together have no order
+TIMEOUTS_IN_A_ROW = 3  # end the series: the rest would show the same
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Trial:
 
     number: int
     kind: str
-    offset_s: float = 0.0  # waited before it began
+    offset_s: float = 0.0  # wait before the trial
     commit: str = ""
     instants: dict[str, float] = field(default_factory=dict)
     pods: dict[str, float] = field(default_factory=dict)  # the new pods, and when each was ready
@@ -82,7 +82,7 @@ class Trial:
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """Those that a trial of this kind goes through."""
+        """The phases that a trial of this kind goes through."""
         absent = {
             PUSH: set[str](),
             RESTART: {"pushed", "polled", "published", "served"},
@@ -91,13 +91,13 @@ class Trial:
         return tuple(phase for phase in PHASES if phase not in absent | self.unmeasured)
 
     def _repr_html_(self) -> str:
-        """What one more trial shows in Jupyter."""
+        """A trial as the output of a cell."""
         reached = [phase for phase in self.phases[1:] if phase in self.instants]
         took = ", ".join(f"{phase.replace('_', ' ')} {self.instants[phase] - self.began:.2f} s" for phase in reached)
-        return f'<p class="note">{escape(f"{self.kind} {self.number}, {self.outcome}. After it: {took}")}</p>'
+        return f'<p class="note">{escape(f"{self.kind} {self.number}, {self.outcome}: {took}")}</p>'
 
     def latency_s(self, start: str, end: str) -> float:
-        """Infinite where a timeout came first; NaN where it was not measured, or the trial failed."""
+        """Seconds; infinite after a timeout, NaN if it was not measured or the trial failed."""
         if not {start, end} <= set(self.phases) or not (self.outcome == "ok" or self.timed_out):
             return math.nan
         if start not in self.instants or end not in self.instants:
@@ -106,8 +106,8 @@ class Trial:
 
 
 def plan(commits: int, seed: int, period_s: float) -> list[tuple[str, float]]:
-    """Pushes and both baselines in one shuffled order. Each waits first, so that it does not fall into step: a push
-    uniformly over one poll period, a restart over the second after which the kubelet looks at its pods again."""
+    """Pushes and both baselines in one shuffled order, each with a random wait before it, so that trials are in step
+    neither with the polls nor with the kubelet: within one poll interval for a push, within 1 s for a restart."""
     chance = random.Random(seed)
     kinds = [PUSH, RESTART, PLAIN] * commits
     chance.shuffle(kinds)
@@ -115,7 +115,7 @@ def plan(commits: int, seed: int, period_s: float) -> list[tuple[str, float]]:
 
 
 class Trials:
-    """What the trials need, and the trials."""
+    """The trials of a run, with all that they need."""
 
     def __init__(
         self, cluster: Cluster, recorder: Recorder, repository: Repository, settings: Settings, progress: Progress
@@ -129,11 +129,11 @@ class Trials:
         self.done: list[Trial] = []
 
     def run(self) -> list[Trial]:
-        """One set, in the planned order; three timeouts in a row end it. A second set takes the first one's place."""
+        """Run one set in the planned order. Three timeouts in a row end it. A second set replaces the first."""
         self.done = []
         longest_s = min(self.settings.period_s, self.settings.timeout_s)
         todo = plan(self.settings.commits, self.settings.seed, longest_s)
-        last = "the first"
+        last = "first trial"
         for number, (kind, offset_s) in enumerate(todo, 1):
             self.progress.bar(number - 1, len(todo), f"{kind}; {last}")
             trial = self.push(number, offset_s) if kind == PUSH else self.restart(number, kind, offset_s)
@@ -142,11 +142,11 @@ class Trials:
                 last = f"last {kind} {trial.outcome}"
             if len(self.done) >= TIMEOUTS_IN_A_ROW and all(t.timed_out for t in self.done[-TIMEOUTS_IN_A_ROW:]):
                 break
-        self.progress.bar(len(todo), len(todo), "all done" if len(self.done) == len(todo) else f"broken off; {last}")
+        self.progress.bar(len(todo), len(todo), "all done" if len(self.done) == len(todo) else f"aborted; {last}")
         return self.done
 
     def push(self, number: int = 0, offset_s: float = 0.0) -> Trial:
-        """One trial more: push a commit and watch it reach every pod."""
+        """One more trial: push a commit and follow it to every pod."""
         unmeasured = set() if self.git_log.path else {"polled"}
         trial = Trial(number or len(self.done) + 1, PUSH, offset_s, unmeasured=unmeasured)
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -163,7 +163,7 @@ class Trials:
         return trial
 
     def restart(self, number: int, kind: str, offset_s: float = 0.0) -> Trial:
-        """Restart as `kubectl rollout restart` does, by a time in the template's annotations."""
+        """Restart as `kubectl rollout restart` does, by an annotation with the time."""
         trial = Trial(number, kind, offset_s)
         app = "app" if kind == RESTART else plain.APP
         pause(offset_s)
@@ -176,7 +176,7 @@ class Trials:
         return trial
 
     def begin(self, app: str, commit: str) -> tuple[Rollout, int]:
-        """What is there before, and from which event on to look."""
+        """The state before, and the index of the first event to look at."""
         with self.recorder.heard:
             deployment = self.recorder.get("Deployment", app)
             assert deployment, f"deployment/{app} is deployed first"
@@ -184,7 +184,7 @@ class Trials:
             return Rollout(app, deployment["spec"]["template"], old, commit), len(self.recorder.events)
 
     def follow(self, trial: Trial, rollout: Rollout, position: int) -> None:
-        """Wait for one phase after the other; then for quiet, so that the next trial starts from the same state."""
+        """Wait for each phase, then until no rollout is under way, so that all trials start from the same state."""
 
         def reached(phase: str) -> bool:
             nonlocal position
@@ -207,7 +207,7 @@ class Trials:
                 self.progress.awaits("all pods to serve the commit")
                 trial.instants["served"] = self.served(trial.commit, list(rollout.pods))
             wait_until("restarted")
-            self.progress.awaits("the Service to forget the old pods")
+            self.progress.awaits("the Service to drop the old pods")
             self.wait_until_settled(rollout.app)
         except TimedOut as error:
             trial.outcome = f"timed out: {error}"
@@ -221,9 +221,9 @@ class Trials:
         self.progress.awaits("")
 
     def arrival(self, instants: dict[str, float]) -> dict[str, float]:
-        """When the git host had the commit, and when it was asked for it.
+        """The instants of the push and of the poll that saw it.
 
-        Hosts end a push some time after others can see it. What was published before counts from its publication.
+        A host may end a push after others can see it. A commit published before that counts from its publication.
         """
         returned, published = instants["pushed"], instants.get("published", math.inf)
         polled = self.git_log.polled(returned, published)
@@ -231,7 +231,7 @@ class Trials:
         return found if polled is None else found | {"polled": min(polled, published)}
 
     def served(self, commit: str, pods: Sequence[str]) -> float:
-        """When each of these pods, asked through the API server, had answered with the commit."""
+        """The instant at which each of these pods had answered with the commit, through the API server's proxy."""
         last: dict[str, str] = {}
 
         def all_answer() -> bool:
@@ -243,7 +243,7 @@ class Trials:
         return self.recorder.clock()
 
     def wait_until_settled(self, app: str) -> None:
-        """Pods that end are not waited for once the Service has let go of them: that would double the time taken."""
+        """Wait until the Service has no old pods. Waiting for their end too would double the time of a trial."""
         replicas = self.settings.replicas
 
         def quiet() -> bool:
@@ -256,7 +256,7 @@ class Trials:
 
 
 def awaited(trial: Trial, rollout: Rollout) -> str:
-    """The first phase that was not reached yet, in words."""
+    """The first phase that was not reached yet, as the progress line says it."""
     to_come = [phase for phase in trial.phases if phase in AWAITED and phase not in rollout.instants]
     return AWAITED[to_come[0]] if to_come else ""
 
@@ -266,13 +266,13 @@ def pause(seconds: float) -> None:
 
 
 def served_commit(cluster: Cluster, namespace: str, pod: str) -> tuple[str, bytes]:
-    """The commit and the file that one pod serves, asked through the API server's proxy."""
+    """The commit and the file that one pod serves, through the API server's proxy."""
     response = cluster.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}:8080/proxy/{FILE}")
     return response.headers.get("X-Git-Commit", f"HTTP {response.status}"), bytes(response.data)
 
 
 def order_of_phases(instants: dict[str, float]) -> str:
-    """ "ok", or which phase seems to have been reached before the one that leads to it."""
+    """ "ok", or which phase was reached before the one that leads to it."""
     reached = [phase for phase in PHASES if phase in instants and phase != "served"]
     for before, after in itertools.pairwise(reached):
         if instants[after] < instants[before] - RECEIPT_S:
@@ -281,7 +281,7 @@ def order_of_phases(instants: dict[str, float]) -> str:
 
 
 def measure_mixed_commits(trials: Sequence[Trial], responses: Sequence[Response]) -> None:
-    """Fill in, for each push, how long the Service's visitors were served two commits."""
+    """Set `mixed_s` of each push: how long the Service's clients got two commits."""
     pushes = [trial for trial in trials if trial.kind == PUSH and "pushed" in trial.instants]
     for trial, end in zip(pushes, [*map(overtaken, pushes[1:]), math.inf], strict=True):
         mixed = mixed_commits(responses, trial.commit, trial.instants["pushed"], end)
@@ -289,8 +289,8 @@ def measure_mixed_commits(trials: Sequence[Trial], responses: Sequence[Response]
 
 
 def overtaken(push: Trial) -> float:
-    """From when on visitors may get its commit: Services are told of new pods later than the pods are Ready, so what
-    the push before it brought may not have been seen when it began."""
+    """The instant from which on clients may get its commit. Endpoints follow readiness with a delay, so clients may
+    not have seen the commit before it yet when this push began."""
     return push.instants.get("requested", push.instants.get("pushed", math.inf))
 
 
@@ -308,7 +308,7 @@ LATENCIES = {
 
 
 def latencies(trials: Sequence[Trial]) -> dict[str, list[float]]:
-    """Every sample of each figure in summary.json."""
+    """The samples of each figure in summary.json."""
     samples = {
         name: [trial.latency_s(start, end) for trial in trials if trial.kind == kind]
         for name, (kind, start, end) in LATENCIES.items()
@@ -322,7 +322,7 @@ def figures(trials: Sequence[Trial]) -> dict[str, Figure]:
 
 
 def table(trials: Sequence[Trial]) -> pd.DataFrame:
-    """trials.csv: seconds since the push, or since the restart was requested."""
+    """trials.csv: seconds since the push, or since the Deployment was patched."""
     return pd.DataFrame([row(trial) for trial in trials])
 
 

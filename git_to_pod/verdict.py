@@ -1,187 +1,316 @@
-"""The verdict: every criterion with its measured figure and where it comes from, then what follows from them."""
+"""The recommendation: criteria and weights fixed before the figures, each candidate's score, and sentences.
+
+No rule here knows which candidate manifests/ deploys, except for the sentences that answer whether that one works.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from git_to_pod import sizes
 from git_to_pod.alternatives import BURST, GAP_S
 from git_to_pod.evidence import EXPERIMENTS, Evidence, Row, section
-from git_to_pod.fanout import SIZES
+from git_to_pod.faults_list import LARGE_FILE
 from git_to_pod.findings import html_table, names
 from git_to_pod.model import Line
-from git_to_pod.sizes import sizes
 from git_to_pod.statistics import difference
 
-DEPLOYED = "one poller, pinned pods, Reloader"
-PATIENCE_S = 60.0  # within which the last Deployment should be told of a commit
+PATIENCE_S = 60.0  # within which the last Deployment should follow a commit
+REQUIRED: dict[str, Callable[[Row], bool]] = {
+    "restarts within the timeout": lambda r: finite(median(r["polled_to_restarted_s"])) or not r["samples_s"],
+    "fails no request": lambda r: r["requests"]["failed"] == 0,
+    "never publishes an older commit": lambda r: not any(r["regressions"].values()),
+    "changes files only with a restart": lambda r: r["changed_before_restart"] == 0,
+    "catches up on a change made while its controller is down": lambda r: bool(r["recovers_missed_change"]),
+}
 
 
-def seconds(figure: dict[str, Any]) -> str:
-    median = figure["median"]
-    if median is None or math.isnan(median):
-        return "not measured"
-    return "timed out" if math.isinf(median) else f"{median:.2f} s"
+@dataclass(frozen=True)
+class Criterion:
+    """What counts, and how much. `value`: less is better, NaN is not measured; `cell`: as the table shows it."""
+
+    name: str
+    weight: int
+    reason: str
+    value: Callable[[Row], float]
+    cell: Callable[[Row], str]
 
 
-LATENCY = "push → all replicas restarted, median"
-# Each criterion: how its cell reads, and how little of it there is; less is better.
-CRITERIA: dict[str, tuple[Callable[[Row], str], Callable[[Row], float]]] = {
-    LATENCY: (
-        lambda r: seconds(r["push_to_restarted_s"]),
-        lambda r: float(r["push_to_restarted_s"]["median"]),
+def median(figure: dict[str, Any]) -> float:
+    """A figure's median from a row of this run, or from JSON, where null is a timeout or not measured."""
+    value = figure["median"]
+    if value is None:
+        return math.inf if figure.get("timeouts") else math.nan
+    return float(value)
+
+
+def finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def seconds(value: float) -> str:
+    return "not measured" if math.isnan(value) else "timed out" if math.isinf(value) else f"{value:.2f} s"
+
+
+def yes(holds: bool) -> str:
+    return "yes" if holds else "no"
+
+
+LATENCY = "poll → all replicas restarted, median"
+CRITERIA = (
+    Criterion(
+        "largest content", 3, "models are part of the task",
+        lambda r: float(bool(r["content_limit_bytes"])),
+        lambda r: f"{r['content_limit_bytes']:,} bytes" if r["content_limit_bytes"] else "no limit found",
     ),
-    "failed requests while restarting": (
-        lambda r: f"{r['requests']['failed']} of {r['requests']['sent']:,}",
-        lambda r: float(r["requests"]["failed"]),
+    Criterion(
+        LATENCY, 2, "only differences that the data show count",
+        lambda r: median(r["polled_to_restarted_s"]), lambda r: seconds(median(r["polled_to_restarted_s"])),
     ),
-    "times the published commit went back under fast pushes": (
-        lambda r: str(sum(r["went_backwards"].values())),
-        lambda r: float(sum(r["went_backwards"].values())),
+    Criterion(
+        "objects in which the commit is visible", 2, "R4",
+        lambda r: -float(len(r["commit_seen_in"])), lambda r: str(len(r["commit_seen_in"])),
     ),
-    "rollouts for a burst": (
-        lambda r: ", ".join(f"{count} with {pods} pods" for pods, count in r["rollouts_per_burst"].items()),
+    Criterion(
+        "kubectl rollout undo brings the content back", 2, "the rollback that operators know",
+        lambda r: float(not r["undo_restores_content"]), lambda r: yes(r["undo_restores_content"]),
+    ),
+    Criterion(
+        "the pod with the git credentials may not change workloads", 2, "least privilege where untrusted input arrives",
+        lambda r: float(r["git_pod_changes_workloads"]), lambda r: yes(not r["git_pod_changes_workloads"]),
+    ),
+    Criterion(
+        "one more workload follows without one more right", 2, "several applications can share a repository",
+        lambda r: float(r["names_each_workload"]), lambda r: yes(not r["names_each_workload"]),
+    ),
+    Criterion(
+        "rollouts for a burst of pushes", 1, "each one replaces all pods",
         lambda r: float(sum(r["rollouts_per_burst"].values())),
+        lambda r: " and ".join(str(count) for count in r["rollouts_per_burst"].values()),
     ),
-    "a change while its controller is away": (
-        lambda r: "deployed after all" if r["recovers_missed_change"] else "lost",
-        lambda r: float(not r["recovers_missed_change"]),
+    Criterion(
+        "objects", 1, "to write and to maintain",
+        lambda r: float(sum(r["objects"].values())), lambda r: str(sum(r["objects"].values())),
     ),
-    "pushes that changed files before the restart": (
-        lambda r: r["files_changed_before_restart"],
-        lambda r: float(r["files_changed_before_restart"].split()[0]),
+    Criterion(
+        "rights, pairs of verb and resource", 1, "to review",
+        lambda r: float(r["rights_pairs"]), lambda r: str(r["rights_pairs"]),
     ),
-    "content limit": (
-        lambda r: f"{r['content_limit_bytes']:,} bytes" if r["content_limit_bytes"] else "none found",
-        lambda r: 1.0 if r["content_limit_bytes"] else 0.0,
+    Criterion(
+        "CPU, idle", 1, "for each repository", lambda r: cores(r),
+        lambda r: "not measured" if math.isnan(cores(r)) else sizes.millicores(cores(r)),
     ),
-    "objects to write": (lambda r: str(sum(r["objects"].values())), lambda r: float(sum(r["objects"].values()))),
-    "rights, pairs of verb and resource": (lambda r: str(r["rights_pairs"]), lambda r: float(r["rights_pairs"])),
-    "CPU at rest, thousandths of a core": (lambda r: f"{1000 * r['cpu_cores']:.0f}", lambda r: float(r["cpu_cores"])),
-    "memory at rest": (lambda r: f"{r['memory_bytes'] / 2**20:.0f} MiB", lambda r: float(r["memory_bytes"])),
-    "places that show the commit": (
-        lambda r: str(len(r["commit_seen_in"])),
-        lambda r: -float(len(r["commit_seen_in"])),
+    Criterion(
+        "memory, idle", 1, "for each repository",
+        lambda r: float(r["memory_bytes"] or math.nan),
+        lambda r: f"{r['memory_bytes'] / 2**20:.0f} MiB" if r["memory_bytes"] else "not measured",
     ),
-}
-# What a way must not do, as a reader would say it; from this the recommendation is drawn.
-FAULTS: dict[str, Callable[[Row], bool]] = {
-    "loses a change while its controller is away": lambda r: not r["recovers_missed_change"],
-    "lets the published commit go back": lambda r: any(r["went_backwards"].values()),
-    "changes files under a running app": lambda r: not r["files_changed_before_restart"].startswith("0 "),
-    "drops requests": lambda r: r["requests"]["failed"] > 0,
-    "takes no content over {content_limit_bytes:,} bytes": lambda r: bool(r["content_limit_bytes"]),
-    "did not restart in time": lambda r: not math.isfinite(r["push_to_restarted_s"]["median"]),
-}
+)  # fmt: skip
+TOTAL = sum(criterion.weight for criterion in CRITERIA)
 
 
-def faults_of(row: Row) -> list[str]:
-    return [words.format_map(row) for words, has in FAULTS.items() if has(row)]
+def cores(row: Row) -> float:
+    return math.nan if row["cpu_cores"] is None else float(row["cpu_cores"])
 
 
-def recommended(rows: Sequence[Row]) -> Row | None:
-    """Of the ways without a fault the one deployed, if it is among them; else the quickest. None: all have one."""
-    sound = [row for row in rows if not faults_of(row)]
-    sound.sort(key=lambda row: (row["name"] != DEPLOYED, row["push_to_restarted_s"]["median"]))
-    return sound[0] if sound else None
+def failed(row: Row) -> list[str]:
+    """The required criteria that a candidate does not meet."""
+    return [name for name, met in REQUIRED.items() if not met(row)]
+
+
+def as_good(criterion: Criterion, row: Row, rows: Sequence[Row]) -> bool:
+    """Whether no other candidate is better. Medians that the data do not show to differ count as equal."""
+    if math.isnan(criterion.value(row)):
+        return False
+    known = [other for other in rows if not math.isnan(criterion.value(other))]
+    best = min(known, key=criterion.value)
+    if criterion.name == LATENCY and row is not best:
+        return difference(row["samples_s"], best["samples_s"])[0] <= 0
+    return criterion.value(row) == criterion.value(best)
+
+
+def score(row: Row, rows: Sequence[Row]) -> int:
+    """The weights of the criteria in which no other candidate is better."""
+    return sum(criterion.weight for criterion in CRITERIA if as_good(criterion, row, rows))
+
+
+def recommended(rows: Sequence[Row]) -> list[Row]:
+    """The candidates with the highest score among those that meet every required criterion; several if they tie."""
+    sound = [row for row in rows if not failed(row)]
+    highest = max((score(row, rows) for row in sound), default=0)
+    return [row for row in sound if score(row, rows) == highest]
 
 
 def reach(line: Line) -> int:
-    """How many Deployments can follow one commit before the last waits too long."""
-    return max(0, int((PATIENCE_S - line.intercept) / line.slope)) if line.slope > 0 else 0
+    """How many Deployments can follow one commit before the last waits longer than PATIENCE_S, to one digit."""
+    exact = max(0, int((PATIENCE_S - line.intercept) / line.slope)) if line.slope > 0 else 0
+    return round(exact, 1 - len(str(exact)))
 
 
 def recommendation(evidence: Evidence, fan_out: Line | None = None) -> list[str]:
-    """Five sentences, each from what was measured; with stand-ins one, about the pipeline."""
-    rows = evidence.rows.get("alternatives", [])
+    """At most eight sentences, each from what was measured. With stand-ins: one, about the experiments alone."""
     if evidence.stand_ins:
-        tried = names([name for name, found in evidence.rows.items() if found]) if evidence.rows else "nothing"
-        return [
-            f"The experiments run and their figures come out ({tried}); made with stand-ins, they recommend nothing."
-        ]
-    best = recommended(rows)
-    if best is None:
-        return ["Nothing is recommended yet: " + "; ".join(f"{r['name']} {names(faults_of(r))}" for r in rows) + "."]
-    return [use(best), size(fan_out), settings(), instead(best, rows), change(evidence, best)]
+        return ["This run used stand-ins, so it recommends nothing; it shows that the experiments themselves work."]
+    rows = evidence.rows.get("alternatives", [])
+    if not rows:
+        return ["Nothing is recommended: no candidate was measured."]
+    by_key = {row["key"]: row for row in rows}
+    deployed = by_key.get("deployed")
+    sentences = [
+        does_it_work(evidence.summary),
+        git_sync(evidence.rows.get("faults", [])),
+        choice(rows),
+        reloader(deployed, by_key.get("patching"), rows, fan_out),
+        flux(deployed, by_key.get("flux")),
+        none_of_them(deployed),
+        settings(),
+        what_would_change(evidence.rows.get("faults", []), deployed),
+    ]
+    return [sentence for sentence in sentences if sentence]
 
 
-def use(best: Row) -> str:
-    deployed = best["name"] == DEPLOYED
-    what = "git-sync and Reloader, with one poller and pinned pods," if deployed else f"“{best['name']}”"
+def does_it_work(summary: dict[str, Any]) -> str:
+    """From the first notebook's summary."""
+    if not summary.get("holds"):
+        return f"Does it work? {summary['answer']}." if summary.get("answer") else ""
+    figure, requests = summary["latency_s"]["push_to_restarted"], summary["requests"]
     return (
-        f"Use {what} for files that an application reads at its start: a push is on all replicas after "
-        f"{seconds(best['push_to_restarted_s'])}, {best['requests']['failed']} of {best['requests']['sent']:,} "
-        "requests failed meanwhile, and no published commit went back or was lost."
+        f"It works: a push is live on all replicas after a median of {figure['median']:.2f} s with a poll interval of "
+        f"{summary['parameters']['period']} (n = {figure['n']}), and {requests['failed'] or 'no'} request"
+        f"{'s' if requests['failed'] > 1 else ''} of {requests['sent']:,} failed."
     )
 
 
-def size(fan_out: Line | None) -> str:
-    if fan_out is None:
-        return "Up to what size was not measured in this run."
+def git_sync(faults: Sequence[Row]) -> str:
+    """For what content."""
+    large = next((row for row in faults if row["name"] == LARGE_FILE), None)
+    words = "Use git-sync for files that an application reads when it starts"
+    if large is None:
+        return f"{words}; large files were not tried in this run."
+    if not large["held"]:
+        return f"{words}, but not for large files: {LARGE_FILE} did not arrive within the limit."
+    took = f"{large['recovery_s']:.0f} s after the push"
+    return f"{words}: {LARGE_FILE} is on all replicas {took}, within 256 MiB of memory."
+
+
+def choice(rows: Sequence[Row]) -> str:
+    """Which candidate the weighted criteria favour."""
+    best = recommended(rows)
+    out = [f"“{row['name']}” (required: {names(failed(row))})" for row in rows if failed(row)]
+    ruled_out = f" Ruled out: {names(out)}." if out else ""
+    if not best:
+        return f"No candidate meets every required criterion, so none is recommended.{ruled_out}"
+    others = [row for row in rows if row not in best and not failed(row)]
+    scores = ", ".join(f"“{row['name']}” {score(row, rows)}" for row in others)
+    rest = f" ({scores})" if scores else ""
+    named = names([f"“{row['name']}”" for row in best])
+    verb = "scores" if len(best) == 1 else "score"
     return (
-        f"Use it up to about {reach(fan_out):,} Deployments that follow one repository: the last of so many is told "
-        f"{PATIENCE_S:.0f} s after a commit (measured up to {SIZES[-1]}); the number of pods costs the git host "
-        "nothing but their restarts."
+        f"For one application, {named} {verb} highest on the weighted criteria with {score(best[0], rows)} of {TOTAL} "
+        f"points{rest}.{ruled_out}"
+    )
+
+
+def reloader(deployed: Row | None, patching: Row | None, rows: Sequence[Row], fan_out: Line | None) -> str:
+    """When it earns its place beside a hook that patches the pod template."""
+    if deployed is None:
+        return "Reloader was not measured in this run."
+    if failed(deployed):
+        return f"Do not use Reloader as deployed here: it misses what is required ({names(failed(deployed))})."
+    size = f" (one instance patches about {reach(fan_out):,} within a minute)" if fan_out and reach(fan_out) else ""
+    when = f"when several workloads follow one repository{size} or when the pod that holds the git credentials must "
+    when += "not change Deployments"
+    if patching is None:
+        return f"Use Reloader {when}; the hook that patches the pod template was not measured, so nothing is compared."
+    if failed(patching) or score(deployed, rows) >= score(patching, rows):
+        return f"Use Reloader, and above all {when}: the hook that patches the pod template does not score higher."
+    objects, rights, _ = sizes.saved(deployed, patching)
+    undo = ", and kubectl rollout undo brings its content back" if patching["undo_restores_content"] else ""
+    return (
+        f"Use Reloader {when}; for a single Deployment, the hook that patches the pod template is the better choice: "
+        f"it needs {objects} objects and {rights} rights less{undo}."
+    )
+
+
+def flux(deployed: Row | None, measured: Row | None) -> str:
+    if measured is None:
+        return "Flux was not measured in this run."
+    if failed(measured):
+        return f"Do not use Flux for this: it misses what is required ({names(failed(measured))})."
+    limit = measured["content_limit_bytes"]
+    words = "Use Flux where it already applies the manifests"
+    words += f" and the content of each application fits into {limit:,} bytes" if limit else ""
+    if deployed is None or not deployed["memory_bytes"] or not measured["memory_bytes"]:
+        return f"{words}."
+    count = sizes.namespaces(deployed, measured)
+    return f"{words}; from about {count} namespaces with their own repository its controllers also need less memory."
+
+
+def none_of_them(deployed: Row | None) -> str:
+    took = median(deployed["requested_to_restarted_s"]) if deployed else math.nan
+    rollout = f", which takes {took:.1f} s and room for twice the pods" if finite(took) else ""
+    return (
+        "Use none of them for Git LFS (pods get the pointer files), for models so large that every new pod should not "
+        f"fetch them again, or for an application that cannot afford a rollout for each commit{rollout}."
     )
 
 
 def settings() -> str:
     return (
-        "Three settings must not stay at their defaults: git-sync's --max-failures and --init-max-failures (-1, or a "
-        "git outage ends it), Reloader's --reload-on-create with --sync-after-restart (or what is published while it "
-        "is away is never deployed), and git-sync's --period (10 s, half of which each push waits on average)."
+        "Change these defaults: git-sync's max-failures and init-max-failures to -1, its period, and git's "
+        "core.bigFileThreshold; Reloader's --reload-on-create and --sync-after-restart to true."
     )
 
 
-def instead(best: Row, rows: Sequence[Row]) -> str:
-    """At what size each of the others costs less, and what speaks against it."""
-    others = [row for row in rows if row is not best]
-    cheaper = {line["way"]: line["costs less"] for line in sizes([best, *others])}
-    said = []
-    for row in others:
-        words = f"“{row['name']}” costs less {cheaper.get(row['name'], 'at a size that was not looked at')}"
-        said.append(f"{words}, but {names(against)}" if (against := faults_of(row)) else words)
-    return f"Of the others, {'; '.join(said)}." if said else "Nothing else was tried."
+def what_would_change(faults: Sequence[Row], deployed: Row | None) -> str:
+    """What would lead to another answer."""
+    broken = [row["name"] for row in faults if not row["held"]]
+    if deployed is None:
+        return ""
+    most = max(deployed["rollouts_per_burst"].values(), default=0)
+    words = f"The answer changes if pushes come faster than rollouts ({BURST} pushes {GAP_S} s apart made up to {most})"
+    if not broken:
+        return f"{words}."
+    return f"{words}, or if nobody may have to repair by hand what did not recover by itself: {names(broken)}."
 
 
-def change(evidence: Evidence, best: Row) -> str:
-    """What would turn the answer."""
-    broken = [row["name"] for row in evidence.rows.get("faults", []) if not row["held"]]
-    bursts = max(best["rollouts_per_burst"].values())
-    words = "The answer changes if pushes come faster than restarts and each restart counts "
-    words += f"({BURST} pushes {GAP_S} s apart made up to {bursts})"
-    return words + (f", or if what it does not mend by itself must not happen: {names(broken)}." if broken else ".")
+def weights_table() -> list[dict[str, str]]:
+    """The criteria as they were fixed before the figures."""
+    required = [{"criterion": name, "weight": "required", "reason": ""} for name in REQUIRED]
+    weighted = [{"criterion": c.name, "weight": str(c.weight), "reason": c.reason} for c in CRITERIA]
+    return required + weighted
 
 
 def table(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """A line for each criterion: every way's figure, the best of them marked."""
-    found = []
-    for name, (cell, less) in CRITERIA.items():
-        best = min(rows, key=less, default={})
-        cells = {row["name"]: cell(row) + (" ✓" if as_good(name, row, best) else "") for row in rows}
-        found.append({"criterion": name, **cells})
-    return found
+    """A line for each criterion with every candidate's figure, ✓ where no other is better; the last is the score."""
+    found = [
+        {"criterion": name, "weight": "required", **{row["name"]: "✓" if met(row) else "no" for row in rows}}
+        for name, met in REQUIRED.items()
+    ]
+    for criterion in CRITERIA:
+        cells = {r["name"]: criterion.cell(r) + (" ✓" if as_good(criterion, r, rows) else "") for r in rows}
+        found.append({"criterion": criterion.name, "weight": str(criterion.weight), **cells})
+    scores = {r["name"]: "ruled out" if failed(r) else str(score(r, rows)) for r in rows}
+    return [*found, {"criterion": "score", "weight": str(TOTAL), **scores}]
 
 
-def as_good(criterion: str, row: Row, best: Row) -> bool:
-    """Medians that are not shown to differ count as equal."""
-    if criterion == LATENCY:
-        return difference(row["samples_s"], best["samples_s"])[0] <= 0
-    _, less = CRITERIA[criterion]
-    return less(row) == less(best)
+def weights_shown() -> str:
+    """The criteria and their weights, without figures."""
+    return html_table(weights_table(), "Criteria and weights, fixed before the candidates were measured")
 
 
 def shown(evidence: Evidence) -> str:
     """Findings and recommendation, apart."""
     rows = evidence.rows.get("alternatives", [])
-    faults = evidence.rows.get("faults", [])
-    held = f"{sum(row['held'] for row in faults)} of {len(faults)} faults held" if faults else "faults were not tried"
-    title = f"The criteria: each measured in this run; marked: the best, and what is not shown to be worse; {held}"
+    title = "Each candidate by the criteria. ✓: required and met, or no other candidate is better"
     listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in evidence.extra.get("recommendation", []))
     sources = ", ".join(f'<a href="#{section(name)}">{text}</a>' for name, text in EXPERIMENTS.items())
     return (
-        f"<h3>Findings</h3>{html_table(table(rows), title)}<p>Where the figures are from: {sources}.</p>"
+        f"<h3>Findings</h3>{html_table(table(rows), title) if rows else '<p>No candidate was measured.</p>'}"
+        f"<p>The figures are from the sections above: {sources}.</p>"
         f'<h3>Recommendation</h3><ol class="decide">{listed}</ol>'
     )

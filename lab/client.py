@@ -1,4 +1,4 @@
-"""Starting, finding and ending a lab from other programs."""
+"""Start, find and stop a lab from other programs."""
 
 import contextlib
 import fcntl
@@ -20,24 +20,23 @@ STOP_TIMEOUT_S = 40
 
 @dataclass(frozen=True)
 class Lab:
-    """A running lab, as its state file describes it. Paths are on this machine."""
+    """A running lab, read from its state file. Paths are on this machine."""
 
     context: str
     kubeconfig: str
-    repository: str  # the URL for pods
-    push_url: str  # the URL for this machine
+    repository: str  # its URL from pods
+    push_url: str  # its URL from this machine
     ssh_repository: str
     ssh_push_url: str
-    git_credentials: str  # folder: username, password, ca.crt, ssh-privatekey, known_hosts of the reader
-    push_credentials: str  # the same of the writer
-    proxied_repository: str  # the URL for pods that leads through Toxiproxy
-    proxy_api: str  # Toxiproxy's own, reached from this machine only
-    git_passwords: str  # the accounts that the git host knows over HTTPS, read at every request
+    git_credentials: str  # a folder with the reader's username, password, ca.crt, ssh-privatekey and known_hosts
+    push_credentials: str  # the same files of the writer
+    proxied_repository: str  # its URL from pods, through Toxiproxy
+    proxy_api: str  # the URL of Toxiproxy's API, from this machine only
+    git_passwords: str  # the git host's password file for HTTPS, which nginx reads at every request
     git_log: str  # the git host's access log; its format is in config/git/nginx.conf
-    # Gitea's repository, push_url, ssh_repository, ssh_push_url, token; and below: both empty without the extras
-    gitea: dict[str, str]
-    simulated_nodes: dict[str, str]  # the label of nodes whose kubelet is KWOK
-    images: list[dict[str, str]]
+    gitea: dict[str, str]  # repository, push_url, ssh_repository, ssh_push_url and token; empty without the extras
+    simulated_nodes: dict[str, str]  # the label of the nodes that KWOK simulates; empty without the extras
+    images: list[dict[str, str]]  # ref, source, digest and note of each
     timings_s: dict[str, float]
     node_pid: int
     git_pid: int
@@ -47,26 +46,26 @@ class Lab:
         return subprocess.run([*self.enter(place), *command], capture_output=True, text=True, timeout=timeout_s)
 
     def enter(self, place: str) -> list[str]:
-        """What a command line begins with that is to run in the `node` or the `git-host`."""
+        """The words before a command that make it run inside the `node` or the `git-host`."""
         pid = {"node": self.node_pid, "git-host": self.git_pid}[place]
         return ["nsenter", f"--target={pid}", "--mount", "--pid", "--net", "--ipc", "--uts", "--"]
 
 
 def find() -> Lab:
-    """The running lab. Raises LabError if there is none."""
+    """Return the running lab. Raise LabError if there is none."""
     try:
         state = json.loads(STATE.read_text())
     except FileNotFoundError as error:
         raise LabError("no lab is running: start it with scripts/lab up") from error
     if not _locked():
-        raise LabError("the lab ended without a farewell: clean up with scripts/lab down")
+        raise LabError("the lab ended without cleaning up: run scripts/lab down")
     return Lab(**{field.name: state[field.name] for field in fields(Lab)})
 
 
 def up(images: Path | None, report: Callable[[str], None], owned: bool, extras: bool = False) -> subprocess.Popen[str]:
-    """Start a lab, if asked with the extras of the second notebook; return its supervisor when it is up.
+    """Start a lab and return its supervisor once the lab is up.
 
-    An owned lab ends when this process does, however it ends.
+    `extras` adds Gitea and KWOK, which the second notebook uses. An owned lab stops when this process ends.
     """
     supervisor = subprocess.Popen(
         [sys.executable, "-m", "lab.supervisor", *(["--owned"] if owned else []),
@@ -83,7 +82,7 @@ def up(images: Path | None, report: Callable[[str], None], owned: bool, extras: 
     except BaseException:
         _end(supervisor)
         raise
-    if line.startswith("error: ") or not STATE.exists():  # the state may be another lab's, which runs already
+    if line.startswith("error: ") or not STATE.exists():  # after an error, the state file may belong to another lab
         supervisor.wait()
         raise LabError(line.removeprefix("error: ").strip() if line.startswith("error: ") else _last_error())
     return supervisor
@@ -91,7 +90,7 @@ def up(images: Path | None, report: Callable[[str], None], owned: bool, extras: 
 
 @contextlib.contextmanager
 def running(images: Path | None = None, report: Callable[[str], None] = print, extras: bool = False) -> Iterator[Lab]:
-    """A lab for as long as the block lasts: `with running() as lab: ...`."""
+    """Run a lab during the block: `with running() as lab: ...`."""
     supervisor = up(images, report, owned=True, extras=extras)
     try:
         yield find()
@@ -99,11 +98,11 @@ def running(images: Path | None = None, report: Callable[[str], None] = print, e
         killed = supervisor.poll() is not None
         _end(supervisor)
         if killed:
-            down()  # it could not clean up after itself
+            down()  # a killed supervisor does not clean up
 
 
 def down() -> bool:
-    """End the running lab, or clean up after one that was killed. Returns whether one was running."""
+    """Stop the running lab, or clean up after one that was killed. Return whether one was running."""
     if _locked():
         supervisor = LOCK.read_text()
         command("down")
@@ -113,7 +112,7 @@ def down() -> bool:
                 raise LabError(f"the lab (process {supervisor}) did not end within {STOP_TIMEOUT_S} s")
             time.sleep(0.05)
         return True
-    from lab.supervisor import clear_leftovers  # only here: it needs the build's modules
+    from lab.supervisor import clear_leftovers  # this imports the modules of the build
 
     clear_leftovers()
     return False
@@ -126,7 +125,7 @@ def command(verb: str, component: str = "") -> None:
             connection.send((verb, component))
             answer = connection.recv()
     except (FileNotFoundError, ConnectionError) as error:
-        if verb == "down":  # still starting, so it does not listen yet
+        if verb == "down":  # a lab that is still starting does not listen yet
             os.kill(int(LOCK.read_text()), 15)
             return
         raise LabError("no lab is running: start it with scripts/lab up, clean up with scripts/lab down") from error
@@ -135,7 +134,7 @@ def command(verb: str, component: str = "") -> None:
 
 
 def _runs(pid: str) -> bool:
-    """Whether a process lives; one that only waits for its parent to notice its end has no command line any more."""
+    """Whether a process is alive. A zombie is not: its command line is empty."""
     try:
         return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
     except FileNotFoundError:
@@ -143,7 +142,7 @@ def _runs(pid: str) -> bool:
 
 
 def _locked() -> bool:
-    """Whether a supervisor lives: it holds the lock until its end."""
+    """Whether a supervisor is alive. It holds the lock until it ends."""
     if not LOCK.exists():
         return False
     with LOCK.open() as lock:
@@ -169,4 +168,4 @@ def _errors_file() -> int:
 
 def _last_error() -> str:
     lines = LOCK.with_name("supervisor.log").read_text().strip().splitlines()
-    return f"the lab did not start: {lines[-1] if lines else 'it said nothing'}; logs are in {LOGS}"
+    return f"the lab did not start: {lines[-1] if lines else 'the supervisor printed no error'}; logs are in {LOGS}"

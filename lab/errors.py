@@ -1,8 +1,8 @@
-"""The one exception of the lab."""
+"""The exception of the lab."""
 
 
 class LabError(Exception):
-    """Something the user can act on: one line that says what was wrong, what was expected and what to do."""
+    """An error that the user can fix. Its message is one line: what is wrong, what was expected, what to do."""
 
 
-ELSEWHERE = "or use a cluster of your own: --context NAME"
+ELSEWHERE = "or use your own cluster: --context NAME"

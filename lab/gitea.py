@@ -1,6 +1,6 @@
-"""A full git service on the git host, for those who ask for it: Gitea, with one private repository.
+"""Gitea, a full git service on the git host, with one private repository. It runs only with --extras.
 
-Its accounts are the git host's own, with the same passwords and keys; the reader also gets a token.
+Its accounts are those of the git host, with the same passwords and keys. The reader also gets a token.
 """
 
 import os
@@ -22,7 +22,7 @@ from lab.pki import write_secret
 from lab.process import Component, Process
 
 HOME = githost.OWN / "git" / "gitea"
-INSIDE = "/srv/git/gitea"  # the same folder as the git host sees it
+INSIDE = "/srv/git/gitea"  # the same folder in the git host's namespace
 API = f"https://{network.GIT_ADDRESS}:{network.GITEA_PORT}/api/v1"
 REPOSITORY = "writer/content"
 STATE = {
@@ -36,7 +36,7 @@ _AS_GIT = ("setpriv", "--reuid=git", "--regid=git", "--clear-groups", "env", f"H
 
 
 def start(space: Namespace, built: Path) -> Process:
-    """Start Gitea beside the git host's other servers and make its accounts; return when both is done."""
+    """Start Gitea on the git host and create its accounts. Return once both are done."""
     shutil.copytree(built, HOME, copy_function=os.link)
     shutil.copy(githost.OWN / "etc" / "gitea.ini", HOME)
     shutil.copytree(githost.OWN / "etc" / "pki", HOME / "pki")
@@ -53,7 +53,7 @@ def _make_accounts(space: Namespace) -> None:
     said = space.run(*_AS_GIT, *create, "--must-change-password=false", f"--config={INSIDE}/gitea.ini")
     found = re.search(r"password is '(.+)'", said)
     if not found:
-        raise LabError("gitea admin user create printed no password: is it the version that lab/go/gitea pins?")
+        raise LabError("gitea admin user create printed no password: use the version that lab/go/gitea/go.mod names")
     passwords = {name: (folder / "password").read_text() for name, folder in githost.CREDENTIALS.items()}
     for name, password in passwords.items():
         user = {"username": name, "email": f"{name}@example.test", "must_change_password": False}
@@ -72,14 +72,14 @@ def _answers() -> str:
     try:
         _call("GET", "/version", None)
     except urllib.error.HTTPError as error:
-        return "" if error.code in (401, 403) else str(error)  # it wants to know who asks
+        return "" if error.code in (401, 403) else str(error)  # it answers, and requires a login
     except OSError as error:
         return str(error)
     return ""
 
 
 def _call(method: str, path: str, account: tuple[str, str] | None, body: object = None) -> Any:  # noqa: ANN401
-    """Gitea's API."""
+    """Send a request to Gitea's API and return the decoded response, None if it is empty."""
     headers = {"Content-Type": "application/json"}
     if account:
         headers["Authorization"] = "Basic " + b64encode(":".join(account).encode()).decode()

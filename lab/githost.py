@@ -1,6 +1,6 @@
-"""The private git host: nginx over git's http-backend, and OpenSSH; one account that reads, one that also writes.
+"""The private git host: nginx with git's http-backend, and OpenSSH. One account can read, the other can also push.
 
-Toxiproxy stands before it on a port of its own, so that faults can be put between the cluster and the host.
+Toxiproxy forwards a second port to nginx. Tests use it to inject network faults between the cluster and the git host.
 """
 
 import base64
@@ -21,8 +21,8 @@ ACCESS_LOG = OWN / "log" / "access.log"
 CREDENTIALS = {account: RUN / f"git-{account}" for account in (READER, WRITER)}
 REPOSITORY = f"https://{network.GIT_NAME}/content.git"
 PUSH_URL = f"https://{network.GIT_ADDRESS}/content.git"
-PROXIED_REPOSITORY = f"https://{network.GIT_NAME}:8443/content.git"  # by way of Toxiproxy
-PROXY_API = f"http://{network.GIT_ADDRESS}:8474"  # an address that only the host reaches, not the node
+PROXIED_REPOSITORY = f"https://{network.GIT_NAME}:8443/content.git"  # through Toxiproxy
+PROXY_API = f"http://{network.GIT_ADDRESS}:8474"  # only the host can reach this address, the node cannot
 PASSWORDS = OWN / "etc" / "accounts" / "passwords"
 SSH_REPOSITORY = f"ssh://git@{network.GIT_NAME}/srv/git/content.git"
 SSH_PUSH_URL = f"ssh://git@{network.GIT_ADDRESS}/srv/git/content.git"
@@ -40,7 +40,7 @@ git update-ref refs/heads/main "$(git commit-tree "$tree" -m 'First content')"
 
 
 def enter(root: Path, parts: Path) -> Namespace:
-    """Make the git host's namespace with its keys, its accounts and its disk in it."""
+    """Create the git host's namespace with its keys, accounts and disk."""
     shutil.copytree(CONFIG / "git", OWN / "etc")
     accounts = pki.make_git_pki(OWN / "etc" / "pki", CREDENTIALS)
     for folder in ("git", "log"):
@@ -56,7 +56,7 @@ def enter(root: Path, parts: Path) -> Namespace:
 
 
 def start(space: Namespace) -> dict[str, Process]:
-    """Start the servers; return when both answer."""
+    """Start the servers. Return once all of them accept connections."""
     space.run("install", "-d", "-o", "git", "-g", "git", "/run/git", "/srv/git")
     space.run("install", "-d", "/run/sshd")
     as_git = ("setpriv", "--reuid=git", "--regid=git", "--clear-groups")
@@ -84,6 +84,6 @@ def _answers(port: int) -> str:
 
 
 def _salted(password: str) -> str:
-    """A line of nginx's password file (RFC 2307 {SSHA}); the passwords are random, so a slow hash gains nothing."""
+    """Hash a password for nginx's password file (RFC 2307 {SSHA}). Random passwords need no slow hash."""
     salt = secrets.token_bytes(8)
     return "{SSHA}" + base64.b64encode(hashlib.sha1(password.encode() + salt).digest() + salt).decode()

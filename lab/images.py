@@ -1,12 +1,13 @@
-"""Where each image comes from: an archive the user has, else a pull, else what the lab makes of packages."""
+"""Find each image: the user's archive, else a pull from the registry, else a substitute that the lab builds."""
 
 import inspect
+import platform
 import re
 import socket
 import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lab import oci
@@ -21,7 +22,10 @@ _REACH_S = 2.0
 
 @dataclass(frozen=True)
 class Image:
-    """`source`: archive, pulled, built (the real program, from packages) or stand-in (a small program of ours)."""
+    """An image of the lab. `note` is one line that says where it is from.
+
+    `source` is archive, pulled, built (the real program, from packages) or stand-in (a small program of this project).
+    """
 
     ref: str
     source: str
@@ -30,16 +34,16 @@ class Image:
     archive: Path
 
     def public(self) -> dict[str, str]:
-        """Its row in lab.json and summary.json."""
+        """The image's entry in lab.json and summary.json: ref, source, digest and note."""
         return {key: value for key, value in asdict(self).items() if key != "archive"}
 
 
 @dataclass(frozen=True)
 class Substitute:
-    """How to make an image of packages: `packages` from Debian, `program` from the Go parts, the image's `config`."""
+    """How to build an image from Debian `packages` and a `program` of the Go parts, with the image's `config`."""
 
     source: str
-    note: str
+    note: str  # {distribution}: this machine's, for example "Debian bookworm"
     config: dict[str, object]
     packages: tuple[str, ...] = ()
     program: tuple[str, str] | None = None  # (binary, path in the image)
@@ -53,11 +57,12 @@ _ACCOUNTS = (
 )
 SUBSTITUTES = {
     "docker.io/library/nginx": Substitute(
-        "built", "Debian's nginx", {"Entrypoint": [], "Cmd": ["nginx"], "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]},
+        "built", "nginx from {distribution}'s packages, in place of this image",
+        {"Entrypoint": [], "Cmd": ["nginx"], "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]},
         packages=("nginx", "dash", "coreutils"), hooks=('mkdir -p "$1/tmp" && chmod 1777 "$1/tmp"',),
     ),
     "registry.k8s.io/git-sync/git-sync": Substitute(
-        "stand-in", "a small program over Debian's git, not git-sync",
+        "stand-in", "stand-in: a small program of this project over {distribution}'s git, not git-sync",
         {"Entrypoint": ["/git-sync"], "User": "65533:65533", "WorkingDir": "/tmp",
          "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp", "GITSYNC_ROOT=/git"]},
         packages=(
@@ -66,21 +71,21 @@ SUBSTITUTES = {
         program=("git-sync", "/git-sync"), hooks=(_ACCOUNTS,),
     ),
     "ghcr.io/stakater/reloader": Substitute(
-        "stand-in", "a small program, not Reloader", {"Entrypoint": ["/manager"], "User": "65532:65532"},
-        program=("reloader", "/manager"),
+        "stand-in", "stand-in: a small program of this project, not Reloader",
+        {"Entrypoint": ["/manager"], "User": "65532:65532"}, program=("reloader", "/manager"),
     ),
     "lab.git-to-pod.test/coredns": Substitute(
-        "built", "CoreDNS", {"Entrypoint": ["/coredns"]}, program=("coredns", "/coredns"),
+        "built", "CoreDNS from its Go module", {"Entrypoint": ["/coredns"]}, program=("coredns", "/coredns"),
     ),
     "lab.git-to-pod.test/pause": Substitute(
-        "built", "the pods' first process, ours", {"Entrypoint": ["/pause"], "User": "65535:65535"},
-        program=("pause", "/pause"),
+        "built", "the first process of every pod, a small program of this project",
+        {"Entrypoint": ["/pause"], "User": "65535:65535"}, program=("pause", "/pause"),
     ),
 }  # fmt: skip
 
 
 def references() -> list[str]:
-    """Every image that the manifests and the lab's own objects name."""
+    """All image references in the manifests and in the lab's own configuration."""
     files = [*MANIFESTS.glob("*.yaml"), Path(__file__).parent / "config" / "coredns.yaml"]
     found = {ref for file in files for ref in re.findall(r"^\s*(?:- )?image: *(\S+)", file.read_text(), re.MULTILINE)}
     pause = re.search(r'sandbox = "(.+)"', (Path(__file__).parent / "config" / "containerd.toml").read_text())
@@ -89,7 +94,7 @@ def references() -> list[str]:
 
 
 def resolve(built: Built, archives: Path | None, runner: Runner) -> list[Image]:
-    """Find an archive for every reference, and take whatever else the user's folder holds."""
+    """Find or build an archive for every reference. Include all other archives in the user's folder."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     given = _given(built, archives, runner) if archives else {}
     missing = [ref for ref in references() if ref not in given]
@@ -99,17 +104,23 @@ def resolve(built: Built, archives: Path | None, runner: Runner) -> list[Image]:
 
 
 def _given(built: Built, folder: Path, runner: Runner) -> dict[str, Image]:
-    """The user's archives, each copied once into one form, which also checks every digest in it."""
+    """Copy each of the user's archives once into an OCI archive. The copying also checks every digest in it."""
     if not folder.is_dir():
-        raise LabError(f"--images {folder} is not a folder; expected one with OCI or docker archives (*.tar)")
+        raise LabError(f"--images {folder} is not a folder; expected a folder of OCI or docker archives (*.tar)")
     found: dict[str, Image] = {}
     for file in sorted(folder.glob("*.tar")):
         try:
             kind, refs = oci.names(file)
-        except (OSError, tarfile.TarError, KeyError, ValueError) as error:
-            raise LabError(f"image archive {file} is corrupt or none ({error}): copy it again with skopeo") from error
+        except (OSError, tarfile.TarError, ValueError) as error:
+            reason = str(error).partition("\n")[0].rstrip(":")  # tarfile adds a line for each compression that it tries
+            raise LabError(
+                f"image archive {file} is corrupt or incomplete ({reason}): copy it again with skopeo"
+            ) from error
         if len(refs) != 1:
-            raise LabError(f"image archive {file} names {len(refs)} images {refs}; expected one: copy each by itself")
+            raise LabError(
+                f"image archive {file} contains {len(refs)} names ({', '.join(refs)}); expected one: "
+                "save each to a file of its own"
+            )
         ref, stat = refs[0], file.stat()
         copy = whole(
             IMAGES / f"archive-{digest_of(str(file.resolve()), str(stat.st_mtime_ns), str(stat.st_size))}.tar",
@@ -124,12 +135,22 @@ def _given(built: Built, folder: Path, runner: Runner) -> dict[str, Image]:
                 f"image archive {file} is for {described.platform}; this machine is linux/{oci.ARCHITECTURE}: "
                 f"copy it again with skopeo --override-arch {oci.ARCHITECTURE}"
             )
-        found[ref] = Image(ref, "archive", described.digest, file.name, copy)
+        found[ref] = Image(ref, "archive", described.digest, _origin(file), copy)
     return found
 
 
+def _origin(archive: Path) -> str:
+    """The first line with text of NAME.txt beside NAME.tar, which says where the image is from."""
+    try:
+        lines = archive.with_suffix(".txt").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    stated = (" ".join(line.split()) for line in lines if line.strip())
+    return next(stated, f"archive {archive.name}, origin not stated")
+
+
 def _pulled(ref: str, built: Built, runner: Runner) -> Image | None:
-    """The image from its registry, if one answers."""
+    """Pull the image. Return None if the registry is unreachable or the pull fails."""
     host = ref.split("/")[0].replace("docker.io", "registry-1.docker.io")
     if ref.startswith("lab.git-to-pod.test/") or not _reachable(host):
         return None
@@ -141,13 +162,13 @@ def _pulled(ref: str, built: Built, runner: Runner) -> Image | None:
     try:
         archive = whole(IMAGES / f"pulled-{digest_of(ref)}.tar", pull)
     except LabError as error:
-        runner.report(f"{error}; the offline substitute is used")
+        runner.report(f"{error}; the lab uses its substitute")
         return None
-    return Image(ref, "pulled", oci.read(archive).digest, host, archive)
+    return Image(ref, "pulled", oci.read(archive).digest, f"pulled from {host}", archive)
 
 
 def _reachable(host: str) -> bool:
-    # a resolver without an answer takes far longer than any limit, so the wait is in a thread that is left behind
+    # A DNS lookup without an answer outlasts the timeout of the connection, so this does not wait for the thread.
     pool = ThreadPoolExecutor(max_workers=1)
     try:
         pool.submit(lambda: socket.create_connection((host, 443), _REACH_S).close()).result(_REACH_S)
@@ -161,20 +182,31 @@ def _reachable(host: str) -> bool:
 def _made(ref: str, built: Built, runner: Runner) -> Image:
     name = ref.rpartition(":")[0]
     if name not in SUBSTITUTES:
-        raise LabError(f"image {ref} is in no archive and no registry answers: put an archive of it into --images DIR")
+        raise LabError(
+            f"image {ref} is in no archive and its registry is unreachable: put an archive of it into --images DIR"
+        )
     substitute = SUBSTITUTES[name]
-    made_of = [repr(substitute), inspect.getsource(debian)]
+    made_of = [repr(replace(substitute, note="")), inspect.getsource(debian)]
+    if substitute.packages:
+        made_of.append(_distribution())
     if substitute.program:
         program = (built.parts / substitute.program[0]).stat()
         made_of.append(f"{program.st_size} {program.st_mtime_ns}")
     key = digest_of(ref, *made_of)
     archive = whole(IMAGES / f"{substitute.source}-{Path(name).name}-{key}.tar", _maker(ref, substitute, built, runner))
-    return Image(ref, substitute.source, oci.read(archive).digest, substitute.note, archive)
+    note = substitute.note.format(distribution=_distribution())
+    return Image(ref, substitute.source, oci.read(archive).digest, note, archive)
+
+
+def _distribution() -> str:
+    """This machine's distribution and release, for example "Debian bookworm". Its apt provides the packages."""
+    release = platform.freedesktop_os_release()
+    return f"{release['ID'].capitalize()} {release.get('VERSION_CODENAME', '')}".rstrip()
 
 
 def _maker(ref: str, substitute: Substitute, built: Built, runner: Runner) -> Callable[[Path], None]:
     def make(path: Path) -> None:
-        layer = path.with_suffix(".layer.tar")
+        layer = path.with_name(f"{path.name}.layer.tar")
         try:
             if substitute.packages:
                 debian(runner, layer, substitute.packages, "extract", *substitute.hooks)
@@ -190,7 +222,7 @@ def _maker(ref: str, substitute: Substitute, built: Built, runner: Runner) -> Ca
 
 
 def _skopeo(built: Built, runner: Runner, title: str, source: str, target: Path, ref: str, archives: Path) -> None:
-    """Copy an image into an OCI archive with the skopeo of the lab's root, in mounts of its own."""
+    """Copy an image into an OCI archive with skopeo from the lab's root, in a mount namespace."""
     script = (
         'cd "$1" && mount --bind "$2" srv/archives && mount --bind "$3" srv/images && mount -t tmpfs tmpfs run && '
         'mount --rbind /proc proc && mount --bind /etc/resolv.conf etc/resolv.conf && shift 3 && exec chroot . "$@"'
@@ -204,5 +236,5 @@ def _skopeo(built: Built, runner: Runner, title: str, source: str, target: Path,
 
 
 def listed(images: list[Image]) -> str:
-    """A table for a person: reference, source, digest, note."""
+    """A table of the images: reference, source, digest, note."""
     return "\n".join(f"{image.ref:<46} {image.source:<9} {image.digest[:19]}…  {image.note}" for image in images)

@@ -1,4 +1,4 @@
-"""Nodes that are only simulated, for those who ask for them: KWOK plays their kubelet, and pods on them run nothing."""
+"""KWOK simulates nodes: it acts as their kubelet, and their pods run no containers. It runs only with --extras."""
 
 import os
 import urllib.request
@@ -9,12 +9,12 @@ from lab.namespace import Namespace
 from lab.paths import LOGS
 from lab.process import Component, Process
 
-LABEL = {"git-to-pod/simulated": "true"}  # of the nodes that it plays
+LABEL = {"git-to-pod/simulated": "true"}  # of the simulated nodes
 _PORT = 10247
 
 
 def start(space: Namespace, built: Path) -> Process:
-    """Start KWOK on the node; it takes up a node with LABEL as soon as there is one."""
+    """Start KWOK on the node. It simulates each node that has LABEL, from the time the node is created."""
     os.link(built / "kwok", node.DISK / "kwok")
     ((key, value),) = LABEL.items()
     arguments = [

@@ -1,4 +1,4 @@
-"""A process tree in namespaces of its own. Killing its first process removes its processes, mounts and interfaces."""
+"""A process tree in Linux namespaces. Killing its first process removes its processes, mounts and interfaces."""
 
 import ctypes
 import os
@@ -12,13 +12,13 @@ from typing import IO, Any
 from lab.errors import LabError
 from lab.paths import CONFIG
 
-_LIBC = ctypes.CDLL(None)  # loaded before any fork
+_LIBC = ctypes.CDLL(None)  # loaded here, because loading it after a fork could deadlock
 
 
 class Namespace:
-    """One process tree with its own mounts, network and process ids; `root` is the folder it sees as /.
+    """A process tree with its own mounts, network and process ids. `root` becomes its `/`, which is read-only.
 
-    `binds` maps paths inside to folders outside. The root itself is read-only.
+    `binds` maps paths inside the namespace to folders on the host.
     """
 
     def __init__(self, name: str, root: Path, parts: Path, binds: Mapping[str, Path], log: Path) -> None:
@@ -43,23 +43,24 @@ class Namespace:
             time.sleep(0.005)
         self.kill()
         last = self._log.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing"]
-        raise LabError(f"namespace {self.name} was not entered within 10 s; its last line: {last[0]}")
+        raise LabError(f"namespace {self.name} did not start within 10 s; its log ends: {last[0]}")
 
     def command(self, *arguments: str, network_of: int | None = None) -> list[str]:
-        """The command line that runs `arguments` inside, or with the network of another process."""
+        """The command line that runs `arguments` inside. `network_of`: use the network of this process instead."""
         network = f"--net=/proc/{network_of or self.pid}/ns/net"
         return ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--ipc", "--uts", network, "--", *arguments]
 
     def run(
         self, *arguments: str, network_of: int | None = None, stdin: str | None = None, timeout_s: float = 30
     ) -> str:
-        """Run a command inside to its end and return what it printed."""
+        """Run a command inside and return its standard output. Raise LabError if it fails."""
         done = subprocess.run(
             self.command(*arguments, network_of=network_of),
             input=stdin, capture_output=True, text=True, timeout=timeout_s,
         )  # fmt: skip
         if done.returncode:
-            raise LabError(f"{self.name}: {' '.join(arguments)} ended with {done.returncode}: {done.stderr.strip()}")
+            status = f"exited with status {done.returncode}"
+            raise LabError(f"{self.name}: {' '.join(arguments)} {status}: {done.stderr.strip()}")
         return done.stdout
 
     def start(self, *arguments: str, out: IO[Any]) -> subprocess.Popen[bytes]:
@@ -69,13 +70,13 @@ class Namespace:
         )
 
     def kill(self) -> None:
-        """End everything inside, at once."""
-        self._unshare.kill()  # its child dies with it, and every process inside with that
+        """Kill every process inside."""
+        self._unshare.kill()  # the kernel then kills its child, and with that all other processes inside
         self._unshare.wait()
 
 
 def die_with_parent() -> None:
-    """A supervisor that is killed outright takes the namespaces with it."""
+    """For preexec_fn: the kernel kills this process when its parent dies, even by SIGKILL."""
     pr_set_pdeathsig = 1
     _LIBC.prctl(pr_set_pdeathsig, signal.SIGKILL)
     os.setsid()

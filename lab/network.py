@@ -1,8 +1,8 @@
-"""Addresses and wires: three point-to-point links, no bridge and no forwarding on the host, no way out of the node.
+"""Addresses and links: three point-to-point links, without a bridge or forwarding on the host.
 
     host .1 ──── .2 node .9 ──── .10 git host .6 ──── .5 host
 
-All are in 198.18.0.0/15, the range reserved for benchmarks (RFC 2544). The node has no default route.
+All addresses are in 198.18.0.0/15, which RFC 2544 reserves for benchmarks. The node has no default route.
 """
 
 import os
@@ -12,7 +12,7 @@ from lab.errors import ELSEWHERE, LabError
 from lab.namespace import Namespace
 
 NODE_ADDRESS = "198.18.0.2"
-GIT_ADDRESS = "198.18.0.6"  # as the host sees it
+GIT_ADDRESS = "198.18.0.6"  # from the host
 GIT_ADDRESS_FROM_NODE = "198.18.0.10"
 GIT_NAME = "git.example.test"
 GITEA_PORT, GITEA_SSH_PORT = 3000, 2222  # as in config/git/gitea.ini
@@ -21,7 +21,7 @@ SERVICE_NETWORK = "198.18.128.0/18"
 API_SERVICE = "198.18.128.1"
 HOST_LINKS = {"g2p-node": "198.18.0.1/30", "g2p-git": "198.18.0.5/30"}
 
-# Pods reach the git host and nothing else; the git host may answer but never open a connection into the node.
+# Pods can reach the git host and nothing else. The git host can answer but cannot open a connection to the node.
 NODE_RULES = f"""
 table inet lab {{
   chain input {{
@@ -44,7 +44,7 @@ table inet lab {{
 
 
 def check_free() -> None:
-    """Refuse to start where the host already uses the lab's addresses or interface names."""
+    """Raise LabError if the host already uses the lab's addresses or interface names."""
     for name in links_left():
         raise LabError(f"network interface {name} exists already: remove it (ip link del {name}) {ELSEWHERE}")
     for address in (NODE_ADDRESS, GIT_ADDRESS, *(link.split("/")[0] for link in HOST_LINKS.values())):
@@ -57,10 +57,10 @@ def check_free() -> None:
 
 
 def connect(node: Namespace, git: Namespace) -> None:
-    """Lay the three links and the node's rules. Every link has an end in a namespace, and is gone with it."""
+    """Create the three links and the node's nftables rules. Each link disappears with the namespace of one end."""
     host = os.getpid()
     for space, link in ((node, "g2p-node"), (git, "g2p-git")):
-        # the namespace's own `ip` in the host's network: the host needs no iproute2
+        # `ip` comes from the namespace's root and runs in the host's network, so the host needs no iproute2
         veth = ("ip", "link", "add", link, "type", "veth", "peer", "name", "host0", "netns", "1")
         space.run(*veth, network_of=host)
         space.run("ip", "address", "add", HOST_LINKS[link], "dev", link, network_of=host)
@@ -79,5 +79,5 @@ def connect(node: Namespace, git: Namespace) -> None:
 
 
 def links_left() -> list[str]:
-    """The host's ends of links that are still there."""
+    """The lab's network interfaces that still exist on the host."""
     return [name for _, name in socket.if_nameindex() if name in HOST_LINKS]

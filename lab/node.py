@@ -1,4 +1,4 @@
-"""The Kubernetes node: its programs as data, and the order in which they start."""
+"""The Kubernetes node: its components as data, and the order in which they start."""
 
 import http.client
 import json
@@ -22,7 +22,7 @@ _E = "/etc/lab/"
 
 
 def enter(root: Path, parts: Path) -> Namespace:
-    """Make the node's namespace with its configuration and its disk in it."""
+    """Create the node's namespace with its configuration, keys and disk."""
     own = RUN / "node"
     shutil.copytree(CONFIG, own / "etc")
     pki.make_cluster_pki(PKI)
@@ -33,14 +33,14 @@ def enter(root: Path, parts: Path) -> Namespace:
 
 
 class Node:
-    """The node's running programs."""
+    """The node's running components."""
 
     def __init__(self, space: Namespace) -> None:
         self._space = space
         self.processes: dict[str, Process] = {}
 
     def start(self) -> None:
-        """Start everything; return when the node is Ready."""
+        """Start all components. Return once the node is Ready."""
         self._launch(etcd(), apiserver(), containerd(self._space))
         self.processes["containerd"].wait_ready()
         self.processes["kube-apiserver"].wait_ready()
@@ -49,7 +49,7 @@ class Node:
         self.processes["kubelet"].wait_ready()
 
     def wait_dns(self) -> None:
-        """Wait until the cluster's DNS answers pods."""
+        """Wait until CoreDNS is rolled out."""
         self._kubectl("rollout", "status", "deployment/coredns", "--namespace=kube-system", "--timeout=60s")
 
     def _launch(self, *components: Component) -> None:
@@ -69,7 +69,7 @@ class Node:
 
 
 def api_get(path: str) -> tuple[int, bytes]:
-    """Ask the API server as the administrator. Returns the HTTP status and the body; raises OSError."""
+    """Send a GET request to the API server as the administrator. Return the HTTP status and the body; raise OSError."""
     context = ssl.create_default_context(cafile=str(PKI / "ca.crt"))
     context.load_cert_chain(PKI / "admin.crt", PKI / "admin.key")
     connection = http.client.HTTPSConnection(network.NODE_ADDRESS, 6443, context=context, timeout=2)
@@ -102,7 +102,7 @@ def _node_ready() -> str:
 
 
 def etcd() -> Component:
-    """Without fsync: the cluster's state need not outlive the lab."""
+    """Runs without fsync, because the cluster's state need not outlive the lab."""
     return Component("etcd", [
         f"{_P}etcd", "--data-dir=/var/lib/etcd", "--unsafe-no-fsync", "--log-level=warn",
         "--listen-client-urls=http://127.0.0.1:2379", "--advertise-client-urls=http://127.0.0.1:2379",
@@ -111,9 +111,9 @@ def etcd() -> Component:
 
 
 def apiserver() -> Component:
-    """Kubelets are reached by address, because the node's name is in no DNS."""
+    """Reaches kubelets by address, because no DNS knows the node's name."""
     return Component("kube-apiserver", [
-        "env", "GOGC=300",  # memory for CPU, of which a small machine has less
+        "env", "GOGC=300",  # uses more memory and less CPU, which is scarcer on a small machine
         f"{_P}kube-apiserver", "--etcd-servers=http://127.0.0.1:2379",
         f"--advertise-address={network.NODE_ADDRESS}", f"--service-cluster-ip-range={network.SERVICE_NETWORK}",
         f"--tls-cert-file={_E}pki/apiserver.crt", f"--tls-private-key-file={_E}pki/apiserver.key",
@@ -127,7 +127,7 @@ def apiserver() -> Component:
     ], _api_ready)  # fmt: skip
 
 
-# Without those for volumes, quotas, clouds and certificates: nothing here uses them, and each adds to the start.
+# The controllers for volumes, quotas, clouds and certificates are left out: nothing uses them, and each takes time.
 CONTROLLERS = (
     "clusterrole-aggregation", "cronjob", "daemonset", "deployment", "disruption", "endpointslice",
     "garbage-collector", "job", "namespace", "node-lifecycle", "pod-garbage-collector", "replicaset",
@@ -136,7 +136,7 @@ CONTROLLERS = (
 
 
 def controller_manager() -> Component:
-    """One of each, so there is no leader to elect; the same below."""
+    """Runs without leader election, because there is only one. The same holds for the scheduler."""
     return Component("kube-controller-manager", [
         f"{_P}kube-controller-manager", f"--kubeconfig={_E}pki/controller-manager.kubeconfig",
         f"--root-ca-file={_E}pki/ca.crt", f"--service-account-private-key-file={_E}pki/service-account.key",
@@ -153,24 +153,24 @@ def scheduler() -> Component:
 
 
 def kube_proxy() -> Component:
-    """Services by nftables, in the node's own network."""
+    """Implements Services with nftables in the node's network."""
     return Component("kube-proxy", [
         f"{_P}kube-proxy", f"--config={_E}kube-proxy.yaml", f"--hostname-override={pki.NODE}",
     ])  # fmt: skip
 
 
 def containerd(space: Namespace) -> Component:
-    """Ready when its socket is there."""
+    """Ready once its socket exists."""
     socket = Path(f"/proc/{space.pid}/root/run/containerd/containerd.sock")
     return Component(
         "containerd",
         ["env", f"PATH={_P}:/usr/sbin:/usr/bin:/sbin:/bin", f"{_P}containerd", f"--config={_E}containerd.toml"],
-        lambda: "" if socket.exists() else "no socket yet",
+        lambda: "" if socket.exists() else "its socket is missing",
     )
 
 
 def kubelet() -> Component:
-    """Ready when the API server says that the node is."""
+    """Ready once the API server reports the node as Ready."""
     return Component("kubelet", [
         f"{_P}kubelet", f"--config={_E}kubelet.yaml", f"--kubeconfig={_E}pki/kubelet.kubeconfig",
         f"--hostname-override={pki.NODE}", f"--node-ip={network.NODE_ADDRESS}",

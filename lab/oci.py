@@ -1,6 +1,6 @@
-"""OCI image archives: one is written from a tar of files, any is read for its name, platform and digest.
+"""Write an OCI image archive from a tar of files. Read the reference, platform and digest of any archive.
 
-Layout: https://github.com/opencontainers/image-spec, image-layout.md.
+The layout is that of https://github.com/opencontainers/image-spec, image-layout.md.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _TYPE = "application/vnd.oci.image."
 
 @dataclass(frozen=True)
 class Described:
-    """What an archive says of itself. `digest` is its manifest's."""
+    """The references, the manifest's digest and the platform ("linux/amd64") of an archive."""
 
     refs: list[str]
     digest: str
@@ -27,7 +27,7 @@ class Described:
 
 
 def write(target: Path, ref: str, layer: Path, config: dict[str, Any]) -> None:
-    """Write an archive of one image with one uncompressed layer: a local import need not spend time on gzip."""
+    """Write an archive of one image with one layer. The layer is uncompressed, which makes the local import faster."""
     layer_digest = _sha256(layer)
     created = {"architecture": ARCHITECTURE, "os": "linux", "config": config}
     image = _json(created | {"rootfs": {"type": "layers", "diff_ids": [layer_digest]}})
@@ -51,7 +51,7 @@ def write(target: Path, ref: str, layer: Path, config: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> Described:
-    """Describe an OCI archive of one image. Raises OSError, tarfile.TarError, KeyError or ValueError if it is none."""
+    """Describe an OCI archive of one image. Raise OSError, tarfile.TarError, KeyError or ValueError if invalid."""
     with tarfile.open(path) as archive:
         index = json.loads(_member(archive, "index.json"))["manifests"][0]
         manifest = json.loads(_member(archive, _blob(index["digest"])))
@@ -61,13 +61,27 @@ def read(path: Path) -> Described:
 
 
 def names(path: Path) -> tuple[str, list[str]]:
-    """The kind of an archive ("oci-archive" or "docker-archive") and the references in it."""
-    with tarfile.open(path) as archive:
-        members = {member.name.removeprefix("./") for member in archive}
-        if "manifest.json" in members:
-            return "docker-archive", json.loads(_member(archive, "manifest.json"))[0]["RepoTags"] or []
-        index = json.loads(_member(archive, "index.json"))["manifests"]
-        return "oci-archive", [entry["annotations"][_NAME] for entry in index if _NAME in entry.get("annotations", {})]
+    """The kind of an archive ("oci-archive" or "docker-archive") and its references, at least one.
+
+    Raise OSError, tarfile.TarError or ValueError if the archive is invalid or names no image.
+    """
+    try:
+        with tarfile.open(path) as archive:
+            members = {member.name.removeprefix("./") for member in archive}
+            if "manifest.json" in members:
+                kind = "docker-archive"
+                entries = json.loads(_member(archive, "manifest.json"))
+                refs = [tag for entry in entries for tag in entry["RepoTags"] or []]
+            else:
+                kind = "oci-archive"
+                entries = json.loads(_member(archive, "index.json"))["manifests"]
+                refs = [entry["annotations"][_NAME] for entry in entries if _NAME in entry.get("annotations", {})]
+    except (LookupError, TypeError, AttributeError, EOFError) as error:
+        reason = error.args[0] if isinstance(error, LookupError) else error  # str of a KeyError has quotes
+        raise ValueError(f"unexpected content: {reason}") from error
+    if not refs:
+        raise ValueError("it names no image")
+    return kind, refs
 
 
 def _blob(digest: str) -> str:
@@ -82,7 +96,7 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
             continue
         if found:
             return found.read()
-    raise KeyError(f"no {name} in it")
+    raise KeyError(f"{name} is missing")
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:

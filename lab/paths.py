@@ -1,4 +1,4 @@
-"""Where the lab keeps things: what it builds once in the user's cache folder, and the state of the running one."""
+"""The lab's paths: in the user's cache folder, the results of the build and the state of the running lab."""
 
 import os
 from pathlib import Path
@@ -12,4 +12,4 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "git-
 RUN = CACHE / "run"  # the running lab: credentials, logs, the node's disk
 STATE = RUN / "lab.json"
 LOGS = RUN / "logs"
-LOCK = CACHE / "lock"  # held by the supervisor for as long as it lives
+LOCK = CACHE / "lock"  # the supervisor holds it until it ends

@@ -1,4 +1,4 @@
-"""Keys and certificates, made anew at every start: the cluster's, the git host's, the git accounts'."""
+"""Keys and certificates of the cluster, the git host and the git accounts. Each start creates new ones."""
 
 import base64
 import secrets
@@ -37,7 +37,7 @@ def make_cluster_pki(folder: Path) -> None:
         write_secret(folder / f"{name}.key", certificate.private_key_pem.bytes())
         (folder / f"{name}.crt").write_bytes(b"".join(part.bytes() for part in certificate.cert_chain_pems))
     for name, (user, group) in CLIENTS.items():
-        # Go refuses a certificate without any subject alternative name as trustme writes it
+        # without a subject alternative name, Go rejects the certificate that trustme writes
         certificate = ca.issue_cert(f"{name}.lab.test", common_name=user, organization_name=group)
         write_secret(folder / f"{name}.crt", certificate.cert_chain_pems[0].bytes())
         write_secret(folder / f"{name}.key", certificate.private_key_pem.bytes())
@@ -63,7 +63,7 @@ def _kubeconfig(folder: Path, name: str) -> str:
 
 @dataclass(frozen=True)
 class Account:
-    """A git account, whose folder holds username, password, ca.crt, ssh-privatekey, ssh-publickey and known_hosts."""
+    """A git account. Its folder has username, password, ca.crt, ssh-privatekey, ssh-publickey and known_hosts."""
 
     name: str
     password: str
@@ -95,21 +95,21 @@ def make_git_pki(folder: Path, accounts: dict[str, Path]) -> list[Account]:
 
 
 def _ssh_key(path: Path) -> str:
-    """Write a new private key to `path`; return the public one."""
+    """Write a new private key to `path`. Return the public key."""
     private, public = new_ssh_key()
     write_secret(path, private.encode())
     return public
 
 
 def new_ssh_key() -> tuple[str, str]:
-    """A private key and its public one, as OpenSSH writes them."""
+    """Generate a key pair. Return the private and the public key in OpenSSH's format."""
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
     return private.decode(), key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
 
 
 def new_tls_ca() -> str:
-    """The certificate of a CA that nobody uses."""
+    """The PEM certificate of a new CA, which has signed nothing."""
     return trustme.CA().cert_pem.bytes().decode()
 
 

@@ -1,7 +1,7 @@
-"""containerd's image store, filled once for a set of images; every start gets a copy made of hard links.
+"""containerd's image store, filled once for each set of images. Every start gets a copy of hard links.
 
-Unpacking the images takes longer than starting the whole control plane. Layers and blobs are never written to again, so
-links are safe; containerd's databases are, so those are copied.
+Unpacking the images takes longer than starting the control plane. Hard links are safe because containerd never changes
+layers and blobs. It does change its databases, so those are copied.
 """
 
 import shutil
@@ -18,7 +18,7 @@ from lab.tools import Report
 
 
 def prepare(built: Built, images: list[Image], report: Report) -> Path:
-    """Return a folder that holds containerd's root with `images` in it."""
+    """Import `images`, once. Return the folder that contains containerd's root folder."""
     key = digest_of(str(built), *sorted(f"{image.ref} {image.digest}" for image in images))
 
     def make(folder: Path) -> None:
@@ -33,7 +33,7 @@ def prepare(built: Built, images: list[Image], report: Report) -> Path:
             for image in images:
                 file = f"/srv/images/{image.archive.name}"
                 space.run("/opt/parts/ctr", "--namespace=k8s.io", "images", "import", "--local", file, timeout_s=120)
-            server.stop()  # closes its databases
+            server.stop()  # so that it closes its databases
         finally:
             space.kill()
 
@@ -41,7 +41,7 @@ def prepare(built: Built, images: list[Image], report: Report) -> Path:
 
 
 def copy(store: Path, target: Path) -> None:
-    """Give the node its own containerd root at `target`."""
+    """Create the node's containerd root at `target`."""
     subprocess.run(["cp", "--archive", "--link", store / "containerd", target], check=True)
     for database in target.rglob("*.db"):
         database.unlink()

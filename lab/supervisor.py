@@ -1,7 +1,7 @@
-"""The process that owns a running lab: builds, starts, answers commands, and leaves a clean machine behind.
+"""The process that owns a running lab: it builds and starts the lab, answers commands and finally cleans up.
 
-It ends on SIGTERM or SIGINT, on the command `down`, and with --owned when the other end of its standard input is gone.
-Started by lab.client; what it prints until it closes its standard output is its progress.
+It ends on SIGTERM, SIGINT and the command `down`; with --owned, also when the other end of its standard input closes.
+lab.client starts it. It prints its progress on standard output and closes that once the lab is up.
 """
 
 import argparse
@@ -24,11 +24,11 @@ from lab.paths import CACHE, LOCK, LOGS, RUN, STATE
 from lab.process import Process
 from lab.tools import Runner
 
-CONTROL = RUN / "control"  # a socket that takes (verb, component name)
+CONTROL = RUN / "control"  # a socket that receives (verb, component name)
 
 
 class Supervisor:
-    """One lab, from its build to its end."""
+    """A lab, from its build to its end."""
 
     def __init__(self, archives: Path | None, with_extras: bool) -> None:
         self._archives = archives
@@ -39,7 +39,7 @@ class Supervisor:
         self._ending = threading.Event()
 
     def start(self) -> None:
-        """Bring everything up and write the state file, by which others find the lab."""
+        """Start the lab and write the state file, by which other processes find it."""
         build.check_host()
         runner = Runner(self._report)
         built = build.build(runner)
@@ -74,17 +74,17 @@ class Supervisor:
         self._report(f"lab up, after {timings['lab_up']:.1f} s")
 
     def wait(self, owned: bool) -> None:
-        """Serve commands until told to end."""
+        """Serve commands until `down`. If owned, return also once the owner is gone."""
         threading.Thread(target=self._serve, daemon=True).start()
         while not self._ending.wait(0.2):
             if owned and select.select([sys.stdin], [], [], 0)[0] and not os.read(sys.stdin.fileno(), 1):
-                return  # the owner is gone
+                return
             for space in self._spaces:
                 if not Path(f"/proc/{space.pid}").exists():
-                    raise LabError(f"namespace {space.name} ended by itself; see scripts/lab logs")
+                    raise LabError(f"namespace {space.name} ended unexpectedly; see scripts/lab logs")
 
     def stop(self) -> None:
-        """End everything and remove what the kernel keeps."""
+        """Kill the namespaces; wait until their interfaces are gone; remove the cgroups."""
         STATE.unlink(missing_ok=True)
         for space in self._spaces:
             space.kill()
@@ -100,20 +100,21 @@ class Supervisor:
                     connection.send(self._obey(*connection.recv()))
 
     def _obey(self, verb: str, name: str) -> str:
-        """Carry out a command; returns "" or what was wrong with it."""
+        """Carry out a command. Return "" or the error."""
         if verb == "down":
             self._ending.set()
         elif name not in self._processes:
-            return f"no component {name!r}; there are {', '.join(sorted(self._processes))}"
-        elif verb == "stop":
-            self._processes[name].stop()
-        elif verb == "start":
-            self._processes[name].start()
-        elif verb == "restart":
-            self._processes[name].stop()
-            self._processes[name].start()
+            return f"no component {name!r}; available: {', '.join(sorted(self._processes))}"
+        elif verb not in ("stop", "start", "restart"):
+            return f"no command {verb!r}; available: down, stop, start, restart"
         else:
-            return f"no command {verb!r}; there are down, stop, start, restart"
+            try:
+                if verb != "start":
+                    self._processes[name].stop()
+                if verb != "stop":
+                    self._processes[name].start()
+            except LabError as error:
+                return str(error)
         return ""
 
     def _write_state(self, resolved: list[images.Image], timings_s: dict[str, float]) -> None:
@@ -146,13 +147,13 @@ class Supervisor:
 
 
 def clear_leftovers() -> None:
-    """Remove what a lab that was killed or lost to a reboot left: its files and its cgroups. The lock is held."""
+    """Remove the files and cgroups of a lab that was killed. The caller must be sure that no lab is running."""
     cgroups.remove()
     build.remove(RUN)
 
 
 def main() -> int:
-    """Run a lab from its start to its end. Exit status 0, 1 (failed; the last line printed says why)."""
+    """Run a lab from its start to its end. Exit status: 0 or 1 (failed; the last line printed gives the reason)."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=Path)
     parser.add_argument("--extras", action="store_true")
@@ -163,7 +164,7 @@ def main() -> int:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            print("error: a lab is running already: use it, or end it with scripts/lab down", flush=True)
+            print("error: a lab is running already: use it, or stop it with scripts/lab down", flush=True)
             return 1
         os.set_inheritable(lock.fileno(), False)
         lock.truncate(0)
@@ -174,7 +175,7 @@ def main() -> int:
         supervisor = Supervisor(arguments.images, arguments.extras)
         try:
             supervisor.start()
-            os.close(1)  # tells whoever waits that the lab is up
+            os.close(1)  # signals lab.client that the lab is up
             supervisor.wait(arguments.owned)
         except KeyboardInterrupt:
             return 0
@@ -184,7 +185,7 @@ def main() -> int:
             return 1
         finally:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)  # the end is not to be interrupted
+                signal.signal(number, signal.SIG_IGN)  # a signal must not interrupt the clean-up
             supervisor.stop()
     return 0
 

@@ -1,4 +1,4 @@
-"""Running other programs during the build: with progress, and never outliving the build."""
+"""Run other programs during the build. They report progress and never outlive the build."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ _PROGRESS_S = 15.0
 
 
 class Runner:
-    """Runs programs and reports how far they are; `stop` ends all that are running, from any thread."""
+    """Runs programs and reports their progress. `stop` ends all running programs and can be called from any thread."""
 
     def __init__(self, report: Report) -> None:
         self.report = report
@@ -34,12 +34,12 @@ class Runner:
         env: Mapping[str, str] | None = None,
         timeout_s: float = 3600,
     ) -> str:
-        """Run `command`, report `title` with its lines so far every 15 s, return its output (both streams)."""
+        """Run `command` and return its output (both streams). Every 15 s, report the number of lines so far."""
         with self._started(command, cwd, env) as child:
             assert child.stdout is not None
             began = reported = time.monotonic()
             limit = threading.Timer(timeout_s, _kill_group, [child])
-            limit.daemon = True  # else an interrupted build would wait for it at its end
+            limit.daemon = True  # otherwise an interrupted build would wait for it
             limit.start()
             lines: list[str] = []
             for line in child.stdout:
@@ -53,11 +53,11 @@ class Runner:
             raise LabError(f"{title}: interrupted")
         if status:
             tail = " | ".join(text.strip() for text in lines[-4:])
-            raise LabError(f"{title} failed ({shlex.join(map(str, command[:3]))} … ended with {status}): {tail}")
+            raise LabError(f"{title} failed ({shlex.join(map(str, command[:3]))} … exited with {status}): {tail}")
         return "".join(lines)
 
     def stop(self) -> None:
-        """End every running program."""
+        """Kill all running programs."""
         self._stopped = True
         for child in list(self._running):
             _kill_group(child)

@@ -16,9 +16,10 @@ from nbformat import NotebookNode
 from git_to_pod import alternatives, export, faults, providers, restart, verdict
 from git_to_pod.evidence import EXPERIMENTS, Evidence
 from git_to_pod.evidence_page import recommendation_html
-from git_to_pod.fanout import SIZES, Fan
+from git_to_pod.fanout import SIMULATED, SIZES, Fan
 from git_to_pod.faults_list import FAULTS
 from git_to_pod.progress import Progress
+from git_to_pod.rival import Kind
 from git_to_pod.scale import POINTS, REPLICAS, Poll, Restart, Scale
 from git_to_pod.statistics import figure
 from tests.one_run import ROOT
@@ -32,13 +33,24 @@ def around(value: float, n: int = 8) -> list[float]:
     return [CHANCE.gauss(value, 0.07 * value) for _ in range(n)]
 
 
-def way(name: str, restarted_s: float, **changed: Any) -> alternatives.Row:  # noqa: ANN401
+def way(kind: Kind, restarted_s: float, **changed: Any) -> alternatives.Row:  # noqa: ANN401
+    key, name = kind.key, kind.name
     samples = around(restarted_s)
     row = alternatives.Row(
+        key=key,
         name=name,
-        push_to_restarted_s=figure(samples),
+        polled_to_restarted_s=figure(samples),
+        polled_to_requested_s=figure(around(0.1)),
+        requested_to_restarted_s=figure(samples),
+        samples_s=samples,
+        repeated_s=[],
+        pushes=18,
+        changed_before_restart=0,
+        requests={"sent": 3120, "failed": 0},
         rollouts_per_burst={"2": 6, "6": 5},
+        regressions={"2": 0, "6": 0},
         recovers_missed_change=True,
+        undo_restores_content=False,
         mixed_commit_s=figure(around(0.2)),
         content_limit_bytes=None,
         objects={"ConfigMap": 3, "Deployment": 3, "Role": 2, "RoleBinding": 2, "ServiceAccount": 3},
@@ -47,12 +59,8 @@ def way(name: str, restarted_s: float, **changed: Any) -> alternatives.Row:  # n
         memory_bytes=50 << 20,
         commit_seen_in=["ConfigMap git-commit: data.commit", "every response: X-Git-Commit"],
         rights_pairs=10,
-        went_backwards={"2": 0, "6": 0},
-        files_changed_before_restart="0 of 8",
-        requests={"sent": 3120, "failed": 0},
-        samples_s=samples,
-        push_to_requested_s=figure(around(0.4 * restarted_s)),
-        requested_to_restarted_s=figure(around(0.6 * restarted_s)),
+        git_pod_changes_workloads=False,
+        names_each_workload=False,
     )
     return replace(row, **changed)
 
@@ -63,17 +71,17 @@ def made_up_scale() -> Scale:
         for pods, period, files, _ in POINTS
     ]
     restarts = [Restart("restart", pods, 2 + 0.11 * pods + CHANCE.random()) for pods in REPLICAS for _ in range(2)]
-    fans = [Fan("fan-out", n, 0.2 * n, 0.3 * n, 15 * n, 0.01 * n, 30 << 20, "made up") for n in SIZES]
+    fans = [Fan("fan-out", n, 0.2 * n, 0.3 * n, 15 * n, 0.01 * n, 30 << 20, SIMULATED) for n in SIZES]
     return Scale(polls, restarts, fans)
 
 
 def made_up_names(folder: Path) -> dict[str, Any]:
     """What the notebook's cells would have found, by the names that they give it."""
     ways = [
-        way(alternatives.DEPLOYED.name, 2.7),
-        way(alternatives.POLLING.name, 2.4, went_backwards={"2": 1, "6": 3}, files_changed_before_restart="8 of 8"),
-        way(alternatives.PATCHING.name, 2.5, cpu_cores=0.02),
-        way(alternatives.FLUX.name, 4.1, content_limit_bytes=1 << 20),
+        way(alternatives.DEPLOYED, 1.7, repeated_s=around(1.7)),
+        way(alternatives.POLLING, 1.4, regressions={"2": 1, "6": 3}, changed_before_restart=18),
+        way(alternatives.PATCHING, 1.5, cpu_cores=0.02, undo_restores_content=True, names_each_workload=True),
+        way(alternatives.FLUX, 2.1, content_limit_bytes=1 << 20),
     ]
     broken = [
         faults.Row(f.name, held=number % 9 > 0, commits_lost=int(number % 9 == 0), requests={"sent": 640, "failed": 0},
@@ -82,11 +90,23 @@ def made_up_names(folder: Path) -> dict[str, Any]:
     ]  # fmt: skip
     hosts = [
         providers.Row(
-            "git http-backend, HTTPS with a private CA", "password", "as the app's pod", "serves", "serves", True, 1.4
+            "git http-backend (HTTPS, private CA)", "password", providers.Case.COMMIT, "fetch a commit, as app pods do",
+            providers.SERVED, providers.SERVED, True, 1.4,
         ),
-        providers.Row("Gitea", "access token", "a wrong token", "no way in", "no way in", True, math.inf, "HTTP 401"),
-    ]
-    medians = {restart.PLAIN: 1.4} | {name: 1.8 + 0.2 * number for number, name in enumerate(restart.WAYS)}
+        providers.Row(
+            "Gitea", "token", providers.Case.WRONG_SECRET, "wrong token",
+            providers.UNAUTHENTICATED, providers.UNAUTHENTICATED, True, math.inf, "HTTP 401",
+        ),
+        providers.Row(
+            "Gitea", "token", providers.Case.OLD_COMMIT, "fetch a commit that is no longer a branch tip",
+            providers.SERVED, providers.NO_COMMIT, False, 6.0, "Server does not allow request for unadvertised object",
+        ),
+        providers.Row(
+            "Gitea", "token", providers.Case.LFS, "file in Git LFS", providers.SERVED, providers.SERVED, True, 1.2,
+            "model.bin: HTTP 200, version https://git-lfs.github.com/spec/v1", providers.File.POINTER,
+        ),
+    ]  # fmt: skip
+    medians = {restart.BASELINE: 1.4} | {name: 1.8 + 0.2 * number for number, name in enumerate(restart.WAYS)}
     restarts = restart.rows_of({name: around(median) for name, median in medians.items()})
     scale = made_up_scale()
     evidence = Evidence(replace(SETTINGS, output=folder), Progress())

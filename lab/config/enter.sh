@@ -1,5 +1,5 @@
 #!/bin/sh
-# The first process of a namespace: builds its own root, moves into it and becomes `pause`.
+# The first process of a namespace: mounts the root, makes it its own with pivot_root and becomes `pause`.
 # usage: enter.sh ROOT PARTS OUTSIDE=INSIDE...
 set -eu
 root=$1 parts=$2
@@ -15,7 +15,7 @@ mount -t proc proc proc
 mount -t sysfs sysfs sys
 mount --rbind /sys/fs/cgroup sys/fs/cgroup
 mount --rbind /dev dev
-# The kubelet sets these for the whole machine; it leaves them alone where they already read as it wants.
+# The kubelet would set these for the whole machine. It does not if they already have the values that it wants.
 mkdir run/kernel
 for setting in vm/overcommit_memory=1 kernel/panic=10 kernel/panic_on_oops=1; do
   file=run/kernel/$(basename "${setting%=*}")
@@ -26,6 +26,6 @@ mkdir run/outside
 mount -o remount,ro,bind .
 pivot_root . run/outside
 umount -l /run/outside
-mount --make-rshared / # the kubelet's mounts reach its containers
+mount --make-rshared / # so that containers see the kubelet's mounts
 hostname node
 exec /opt/parts/pause

@@ -1,4 +1,4 @@
-"""The browser that the tests look with."""
+"""The browser of these tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""scripts/notebook, and its JupyterLab in headless Chromium: as someone uses it who wants to try things."""
+"""scripts/notebook, and its JupyterLab in headless Chromium: run all cells, interrupt them, add a trial."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ RUN_S = 240
 
 
 class JupyterLab:
-    """The command, and the page that it says to open."""
+    """The command, and the page at the URL that it prints."""
 
     def __init__(self, browser: Browser, folder: Path) -> None:
         self.notebook = folder / "report" / "evaluation.ipynb"
-        self.mark = f"GIT_TO_POD_TEST={folder}"  # inherited by all that it starts
+        self.mark = f"GIT_TO_POD_TEST={folder}"  # all its children inherit it
         command = [sys.executable, "-m", "git_to_pod.notebook", "--no-browser", "--namespace", NAMESPACE]
         command += ["--commits", "1", "--output", str(self.notebook.parent)]
         self.process = subprocess.Popen(
@@ -51,23 +51,23 @@ class JupyterLab:
         self.page.locator(".lm-Menu-itemLabel").get_by_text(item, exact=True).click()
 
     def saved_when(self, condition: Callable[[NotebookNode], bool]) -> NotebookNode:
-        """Save again and again until what is saved fulfils the condition."""
+        """Save every two seconds until the saved notebook fulfils the condition."""
         for _ in range(RUN_S // 2):
             self.page.keyboard.press("Control+s")
             self.page.wait_for_timeout(2000)
             saved = nbformat.read(self.notebook, as_version=4)
             if condition(saved):
                 return saved
-        raise AssertionError(f"not after {RUN_S} s; errors so far: {errors(saved)}; its end: {saved.cells[-1]}")
+        raise AssertionError(f"not within {RUN_S} s; errors so far: {errors(saved)}; last cell: {saved.cells[-1]}")
 
     def run_all(self) -> NotebookNode:
-        """Every cell has been run by it, or one has failed."""
+        """Run all cells, and wait until each has run or one has failed."""
         before = max(counts(nbformat.read(self.notebook, as_version=4)))
         self.choose("Run", "Run All Cells")
         return self.saved_when(lambda saved: errors(saved) != [] or min(counts(saved)) > before)
 
     def run_cell(self, source: str) -> None:
-        """One cell that is there."""
+        """Run the cell that contains this source."""
         cell = self.page.locator(".jp-CodeCell", has_text=source)
         cell.locator(".cm-content").click()
         self.page.keyboard.press("Control+Enter")
@@ -91,7 +91,7 @@ def jupyterlab(browser: Browser, lab: dict[str, Any], tmp_path_factory: pytest.T
     opened.process.wait(60)
 
 
-def test_a_run_shows_how_far_it_is_and_can_be_interrupted(jupyterlab: JupyterLab) -> None:
+def test_a_run_shows_its_progress_and_can_be_interrupted(jupyterlab: JupyterLab) -> None:
     jupyterlab.choose("Run", "Run All Cells")
     shown = jupyterlab.page.get_by_text(re.compile(r"\d/3 · .*; last .* s · waiting for "))
     shown.first.wait_for(timeout=1000 * RUN_S)
@@ -100,14 +100,14 @@ def test_a_run_shows_how_far_it_is_and_can_be_interrupted(jupyterlab: JupyterLab
     assert errors(saved) == ["KeyboardInterrupt: "]
 
 
-def test_after_that_all_cells_run_twice_in_the_same_kernel(jupyterlab: JupyterLab) -> None:
+def test_after_an_interrupt_all_cells_run_twice_in_the_same_kernel(jupyterlab: JupyterLab) -> None:
     for _ in range(2):
         assert errors(jupyterlab.run_all()) == []
         headline = jupyterlab.page.locator(".answer .headline").text_content() or ""
         assert "requirements hold within the constraints" in headline
 
 
-def test_the_pictures_can_be_seen(jupyterlab: JupyterLab) -> None:
+def test_the_charts_are_visible(jupyterlab: JupyterLab) -> None:
     pictures = jupyterlab.page.locator(".jp-OutputArea figure .wide svg[role=img]")
     assert pictures.count() == 4
     for picture in pictures.all():
@@ -119,7 +119,7 @@ def test_the_pictures_can_be_seen(jupyterlab: JupyterLab) -> None:
         assert box["height"] > 50
 
 
-def test_one_more_trial_is_in_the_pictures(jupyterlab: JupyterLab) -> None:
+def test_an_added_trial_is_in_the_charts(jupyterlab: JupyterLab) -> None:
     page, cells = jupyterlab.page, jupyterlab.page.locator(".jp-CodeCell")
     before = cells.count()
     cells.last.locator(".cm-content").click()
@@ -134,13 +134,13 @@ def test_one_more_trial_is_in_the_pictures(jupyterlab: JupyterLab) -> None:
     page.get_by_text("n = 2 pushes and 1 restarts").wait_for()
 
 
-def test_the_copy_is_what_was_run_and_not_the_notebook_in_git(jupyterlab: JupyterLab) -> None:
-    assert "commits: int = 1  # commits pushed" in jupyterlab.notebook.read_text()
+def test_the_run_changes_the_copy_and_not_the_notebook_in_git(jupyterlab: JupyterLab) -> None:
+    assert "commits: int = 1  # number of test commits" in jupyterlab.notebook.read_text()
     committed = nbformat.read(ROOT / "notebooks" / "evaluation.ipynb", as_version=4)
     assert counts(committed) == [0] * len(counts(committed))
 
 
-def test_the_token_is_in_no_argument_and_not_in_what_the_run_leaves(jupyterlab: JupyterLab) -> None:
+def test_the_token_is_in_no_argument_and_in_no_file_of_the_run(jupyterlab: JupyterLab) -> None:
     token = jupyterlab.token_file.read_text()
     assert jupyterlab.token_file.stat().st_mode & 0o077 == 0
     assert token not in "".join(started_with(jupyterlab.mark).values())
@@ -149,7 +149,7 @@ def test_the_token_is_in_no_argument_and_not_in_what_the_run_leaves(jupyterlab: 
     assert token not in (jupyterlab.token_file.parent / "log").read_text()
 
 
-def test_a_signal_ends_jupyterlab_and_removes_what_was_deployed(jupyterlab: JupyterLab, lab: dict[str, Any]) -> None:
+def test_a_signal_stops_jupyterlab_and_removes_the_deployment(jupyterlab: JupyterLab, lab: dict[str, Any]) -> None:
     namespace = f"/api/v1/namespaces/{NAMESPACE}"
     cluster = Cluster(lab["context"], Path(lab["kubeconfig"]))
     assert cluster.find(namespace)

@@ -1,4 +1,4 @@
-"""The exported pages in headless Chromium, as a manager opens them."""
+"""The exported pages in headless Chromium."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ DESKTOP, PHONE = (1280, 900), (390, 844)
 
 @pytest.fixture(scope="session", params=["evaluation", "alternatives"])
 def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first page is a run's; the second, whose run takes half an hour, is made up."""
+    """The first page of a short run; the second from made-up rows, because its run takes half an hour."""
     if request.param == "evaluation":
         return request.getfixturevalue("short_run").page
     return second_page(tmp_path_factory.mktemp("made-up"))
 
 
 class Opened:
-    """A page, and what went on while it was opened."""
+    """An opened page, with the requests and console messages of its loading."""
 
     def __init__(self, browser: Browser, path: Path, size: tuple[int, int], colours: str) -> None:
         self.page: Page = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=colours)
@@ -50,13 +50,13 @@ def opened(browser: Browser, path: Path, request: pytest.FixtureRequest) -> Iter
 
 @pytest.fixture
 def page(browser: Browser, path: Path) -> Iterator[Page]:
-    """As most readers see it."""
+    """The page on a desktop, in light colours."""
     found = Opened(browser, path, DESKTOP, "light").page
     yield found
     found.close()
 
 
-def test_nothing_is_requested_but_the_page_itself(opened: Opened, path: Path) -> None:
+def test_the_page_requests_nothing_else(opened: Opened, path: Path) -> None:
     assert opened.requests == [path.as_uri()]
 
 
@@ -64,7 +64,7 @@ def test_the_console_stays_empty(opened: Opened) -> None:
     assert opened.errors == []
 
 
-def test_no_serious_fault_of_accessibility(opened: Opened) -> None:
+def test_accessibility_has_no_serious_violation(opened: Opened) -> None:
     found = Axe().run(opened.page).response["violations"]
     serious = [
         f"{v['id']}: {[node['html'][:120] for node in v['nodes']][:3]}"
@@ -76,7 +76,7 @@ def test_no_serious_fault_of_accessibility(opened: Opened) -> None:
 
 def test_nothing_is_wider_than_the_screen(opened: Opened) -> None:
     assert opened.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-    # A table that is wider than the screen scrolls by itself, and can be reached with the keyboard.
+    # A table that is wider than the screen scrolls on its own, also with the keyboard.
     for table in opened.page.locator("table").all():
         assert table.evaluate("t => t.scrollWidth <= t.parentElement.clientWidth || t.parentElement.tabIndex === 0")
 
@@ -143,7 +143,7 @@ def test_it_prints_to_a_clean_pdf(page: Page, path: Path) -> None:
 
 
 def test_the_first_screen_answers(page: Page, path: Path) -> None:
-    """Whether it works, how fast, what to decide, what it was measured on; on the second page the recommendation."""
+    """The first page shows answer, key figure, recommendation and environment; the second its recommendation."""
     parts = [".headline", ".verdicts"]
     if path.stem == "evaluation":
         parts += [".number", ".key svg", ".decide", ".note"]

@@ -1,6 +1,6 @@
-"""The contract holds for the upstream images and for the lab's stand-ins alike; the closing lines say which these were.
+"""The contract applies to the upstream images and to the lab's stand-ins. The last lines of a run name those it used.
 
-The fixture `lab` is the running lab: what its lab.json says.
+The fixture `lab` has the fields of the running lab's lab.json.
 """
 
 import secrets
@@ -25,10 +25,11 @@ def image_of(file: str) -> str:
 def sources(
     lab: dict[str, Any], pytestconfig: pytest.Config, record_testsuite_property: Callable[[str, object], None]
 ) -> dict[str, str]:
-    """Where each image under test comes from, as the lab says: archive, pulled or stand-in."""
+    """The source of each image under test: archive, pulled or stand-in."""
     images = {image["ref"]: image for image in lab["images"]}
     tested = [images[image_of(file)] for file in ("git-poller.yaml", "reloader.yaml")]
-    pytestconfig.stash[TESTED] = [f"{image['ref']}: {image['source']}, {image['digest']}" for image in tested]
+    fields = ("source", "digest", "note")
+    pytestconfig.stash[TESTED] = [f"{i['ref']}: {', '.join(i[field] for field in fields)}" for i in tested]
     record_testsuite_property("contract", pytestconfig.stash[TESTED])
     return {image["ref"]: image["source"] for image in tested}
 
@@ -40,20 +41,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def kubectl(lab: dict[str, Any]) -> Iterator[Kubectl]:
-    """A fresh namespace, as strict as the deployment's own."""
+    """A new namespace with the labels of the deployment's, so that the same Pod Security level applies."""
     client = Kubectl(lab["kubeconfig"])
     client.run("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=60s")
     namespace = manifest("namespace.yaml", "Namespace")
     namespace["metadata"] = {"name": NAMESPACE, "labels": namespace["metadata"]["labels"]}
     client.apply(namespace)
-    # pods are refused before there is one
+    # until it exists, the API server rejects pods
     client.wait("service account", lambda: "metadata" in client.get("serviceaccount", "default"))
     yield client
     client.run("delete", "namespace", NAMESPACE, "--timeout=60s")
 
 
 class Branch:
-    """A branch of the lab's repository for this run alone, pushed to as the writer."""
+    """A branch of the lab's repository for this run only. The writer pushes to it."""
 
     def __init__(self, lab: dict[str, Any], folder: Path) -> None:
         keys = {file.name: file.read_text().strip() for file in Path(lab["push_credentials"]).iterdir()}
@@ -67,7 +68,7 @@ class Branch:
         return self.account.git(*author, *arguments, folder=self.folder).strip()
 
     def push(self) -> str:
-        """Push a commit whose file `number` says which it is, and return its id."""
+        """Push a commit whose file `number` has its number, from 0. Return its hash."""
         (self.folder / "number").write_text(f"{len(self.commits)}\n")
         self.git("add", "number")
         self.git("commit", "--quiet", f"--message=Contract {len(self.commits)}")

@@ -1,4 +1,4 @@
-"""kubectl for the contract suite, and the manifests that it takes its pods from."""
+"""kubectl for the contract suite, and the manifests from which the suite takes its pods."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ NAMESPACE = "contract"
 
 
 def manifest(file: str, kind: str = "Deployment") -> dict[str, Any]:
-    """Return the object of a kind from one of the manifests, in this suite's namespace."""
+    """Return the object of a kind from a manifest, with this suite's namespace."""
     for document in yaml.safe_load_all((MANIFESTS / file).read_text()):
         if document["kind"] == kind:
             document["metadata"]["namespace"] = NAMESPACE
@@ -40,7 +40,7 @@ class Kubectl:
         self.run("apply", "--filename=-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
     def get(self, kind: str, name: str = "", selector: str = "") -> dict[str, Any]:
-        """Return an object or a list; where there is nothing, a list without items."""
+        """Return an object or a list. If there is none, return a list without items."""
         arguments = [kind, *([name] if name else []), f"--selector={selector}", "--ignore-not-found"]
         return dict(json.loads(self.run("get", "--output=json", *arguments).stdout or '{"items": []}'))
 
@@ -57,7 +57,7 @@ class Kubectl:
         wait_for(what, condition, timeout_s, self.last_words)
 
     def last_words(self) -> str:
-        """Each pod's state and the end of its log, for a wait that came to its limit."""
+        """The state of each pod and the last line of its log, for the message of a wait that times out."""
         states = self.run("get", "pods", "--no-headers", check=False).stdout.splitlines()
         return "\n".join(
             f"{state}: {self.run('logs', '--tail=1', state.split()[0], check=False).stdout}" for state in states

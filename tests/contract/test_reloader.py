@@ -1,6 +1,6 @@
-"""What the deployment expects of Reloader, which runs as in manifests/reloader.yaml with that Role and no other.
+"""The behaviour of Reloader that the deployment relies on. It runs as in manifests/reloader.yaml, with only that Role.
 
-The Deployments have no pods: a restart is a changed pod template, which the generation counts.
+The Deployments have no pods. Each reload changes a pod template, so the Deployment's generation counts reloads.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import yaml
 from tests.contract.conftest import image_of
 from tests.contract.kubectl import MANIFESTS, NAMESPACE, Kubectl, manifest
 
-STAMP = "second STAKATER_GIT_COMMIT_CONFIGMAP"
+STAMP = "STAKATER_GIT_COMMIT_CONFIGMAP"
 READER = {"name": "commit", "valueFrom": {"configMapKeyRef": {"name": "git-commit", "key": "commit"}}}
 rounds = itertools.count()
 
@@ -38,6 +38,13 @@ def config_map(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
 
 
+def app() -> dict[str, Any]:
+    """The Deployment of the manifest, whose native sidecar reads git-commit, without pods."""
+    app = manifest("app-deployment.yaml")
+    app["spec"]["replicas"] = 0
+    return app
+
+
 @pytest.fixture(scope="module", autouse=True)
 def reloader(kubectl: Kubectl) -> None:
     documents = list(yaml.safe_load_all((MANIFESTS / "reloader.yaml").read_text()))
@@ -50,6 +57,7 @@ def reloader(kubectl: Kubectl) -> None:
         deployment("watched", [READER], watches="other, git-.*"),
         deployment("unwatched", [READER]),
         deployment("marker", [], watches="marker"),
+        app(),
         *documents,
     )
     scale(kubectl, 1)
@@ -61,21 +69,21 @@ def scale(kubectl: Kubectl, replicas: int) -> None:
     if replicas:
         kubectl.run("rollout", "status", "deployment/reloader", "--timeout=60s")
     else:
-        kubectl.wait("Reloader is gone", lambda: not kubectl.get("pods", selector="app=reloader")["items"])
+        kubectl.wait("Reloader's pod is gone", lambda: not kubectl.get("pods", selector="app=reloader")["items"])
 
 
 def put(kubectl: Kubectl, name: str, value: str) -> str:
-    """Set a ConfigMap's data and return its hash as a stamp has it: SHA-1 of key=value."""
+    """Set a ConfigMap's data. Return the hash that a stamp contains: the SHA-1 of key=value."""
     kubectl.run("patch", "configmap", name, f'--patch={{"data": {{"commit": "{value}"}}}}')
     return hashlib.sha1(f"commit={value}".encode()).hexdigest()
 
 
 def stamped(kubectl: Kubectl, name: str, wanted: dict[str, str]) -> bool:
-    """Whether these are the stamps of a Deployment: the hash by container and variable."""
-    containers = kubectl.get("deployment", name)["spec"]["template"]["spec"]["containers"]
+    """Whether a Deployment has these stamps and no others. The keys are container and variable, the values hashes."""
+    spec = kubectl.get("deployment", name)["spec"]["template"]["spec"]
     return wanted == {
         f"{container['name']} {variable['name']}": variable.get("value", "")
-        for container in containers
+        for container in [*spec.get("initContainers", []), *spec["containers"]]
         for variable in container.get("env", [])
         if variable["name"].startswith("STAKATER_")
     }
@@ -90,11 +98,15 @@ def events(kubectl: Kubectl) -> set[tuple[str, str]]:
 
 
 def settle(kubectl: Kubectl) -> None:
-    """Return when Reloader is through with all that came before. It takes changes in turn, but at its start in any
-    order: the second marker comes after that."""
+    """Return once Reloader has handled all earlier changes.
+
+    It handles changes in order, but those that it finds at its start in any order. The second marker comes after those.
+    """
     for _ in range(2):
         mark = put(kubectl, "marker", str(next(rounds)))
-        kubectl.wait("the marker", partial(stamped, kubectl, "marker", {"first STAKATER_MARKER_CONFIGMAP": mark}))
+        kubectl.wait(
+            "the marker's stamp", partial(stamped, kubectl, "marker", {"first STAKATER_MARKER_CONFIGMAP": mark})
+        )
 
 
 def test_the_program_is_the_expected_one(kubectl: Kubectl, sources: dict[str, str]) -> None:
@@ -102,7 +114,7 @@ def test_the_program_is_the_expected_one(kubectl: Kubectl, sources: dict[str, st
     assert ("STAND-IN" in said) == (sources[image_of("reloader.yaml")] == "stand-in"), said
 
 
-def test_an_unknown_flag_is_refused(kubectl: Kubectl) -> None:
+def test_an_unknown_flag_is_rejected(kubectl: Kubectl) -> None:
     refused = kubectl.exec("deployment/reloader", "/manager", "--no-such-flag", check=False)
     assert refused.returncode == 1
     assert "no-such-flag" in refused.stderr
@@ -111,30 +123,42 @@ def test_an_unknown_flag_is_refused(kubectl: Kubectl) -> None:
 def test_changed_data_stamps_the_container_that_reads_it_once(kubectl: Kubectl) -> None:
     before = restarts(kubectl)
     stamp = put(kubectl, "git-commit", "a")
-    kubectl.wait("stamped", lambda: stamped(kubectl, "watched", {STAMP: stamp}))
+    kubectl.wait("the stamp", lambda: stamped(kubectl, "watched", {f"second {STAMP}": stamp}))
     settle(kubectl)
     assert restarts(kubectl) == before + 1
-    kubectl.wait("its event", lambda: ("Reloaded", "watched") in events(kubectl))
+    kubectl.wait("the event", lambda: ("Reloaded", "watched") in events(kubectl))
+
+
+def test_where_only_a_native_sidecar_reads_the_config_map_the_first_container_is_stamped(kubectl: Kubectl) -> None:
+    spec = app()["spec"]["template"]["spec"]
+    assert "git-commit" in str(spec["initContainers"])
+    assert "git-commit" not in str(spec["containers"])
+    stamp = put(kubectl, "git-commit", "sidecar")
+    first = spec["containers"][0]["name"]
+    kubectl.wait("the stamp", lambda: stamped(kubectl, "app", {f"{first} {STAMP}": stamp}))
+    settle(kubectl)
 
 
 def test_metadata_and_the_same_data_restart_nothing(kubectl: Kubectl) -> None:
+    put(kubectl, "git-commit", "same")
+    settle(kubectl)
     before = restarts(kubectl)
     kubectl.run("annotate", "configmap", "git-commit", "git-to-pod/published=now")
-    put(kubectl, "git-commit", "a")
+    put(kubectl, "git-commit", "same")
     settle(kubectl)
     kubectl.run("delete", "configmap", "git-commit")
-    kubectl.apply(config_map("git-commit") | {"data": {"commit": "a"}})
+    kubectl.apply(config_map("git-commit") | {"data": {"commit": "same"}})
     settle(kubectl)
     assert restarts(kubectl) == before
 
 
-def test_what_changes_while_it_is_down_is_caught_up_once(kubectl: Kubectl) -> None:
+def test_it_catches_up_once_on_changes_made_while_it_was_down(kubectl: Kubectl) -> None:
     before = restarts(kubectl)
     scale(kubectl, 0)
     put(kubectl, "git-commit", "lost")
     stamp = put(kubectl, "git-commit", "b")
     scale(kubectl, 1)
-    kubectl.wait("caught up", lambda: stamped(kubectl, "watched", {STAMP: stamp}))
+    kubectl.wait("the stamp", lambda: stamped(kubectl, "watched", {f"second {STAMP}": stamp}))
     settle(kubectl)
     assert restarts(kubectl) == before + 1
 
@@ -151,14 +175,14 @@ def test_a_deployment_without_the_annotation_is_left_alone(kubectl: Kubectl) -> 
     assert restarts(kubectl, "unwatched") == 0
 
 
-def test_it_answers_its_probe_and_counts_its_restarts(kubectl: Kubectl) -> None:
+def test_its_http_endpoints(kubectl: Kubectl) -> None:
     (pod,) = kubectl.get("pods", selector="app=reloader")["items"]
     proxy = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}:9090/proxy"
     assert kubectl.run("get", f"--raw={proxy}/live").stdout == "alive"
     assert 'reloader_reload_executed_total{success="true"}' in kubectl.run("get", f"--raw={proxy}/metrics").stdout
 
 
-def test_the_role_of_the_manifest_is_enough_and_has_no_secrets(kubectl: Kubectl) -> None:
+def test_the_role_of_the_manifest_is_sufficient_and_grants_no_access_to_secrets(kubectl: Kubectl) -> None:
     assert "forbidden" not in kubectl.logs("deployment/reloader").lower()
     account = manifest("reloader.yaml", "ServiceAccount")["metadata"]
     user = f"--as=system:serviceaccount:{NAMESPACE}:{account['name']}"

@@ -1,4 +1,4 @@
-"""Many Deployments that follow one commit, on the lab's simulated node."""
+"""Several Deployments follow one commit, on the lab's simulated node."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_each_is_told_then_restarted_and_nothing_is_left(
         assert [fan.deployments for fan in fans] == [1, 3]
         for fan in fans:
             assert 0 < fan.last_patched_s < fan.last_restarted_s
-            assert fan.api_writes > 5 * fan.deployments  # template, two ReplicaSets, pods, their status
+            assert fan.api_writes > 5 * fan.deployments  # the template, two ReplicaSets, the pods, and each status
             assert fan.reloader_memory_bytes > 0
         assert cluster.find(f"/api/v1/nodes/{fanout.NODE}") is None
         left = cluster.items(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments", labelSelector="git-to-pod/fan-out")

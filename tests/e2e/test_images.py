@@ -1,4 +1,4 @@
-"""scripts/images against a real registry on loopback: what an air-gapped site does, with the lab's own images."""
+"""scripts/images with a real registry on loopback and the lab's images, as on an air-gapped site."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ SCRIPT = ROOT / "scripts" / "images"
 @dataclass(frozen=True)
 class Registry:
     address: str
-    home: Path  # with a registries.conf by which skopeo finds any registry here
+    home: Path  # with a registries.conf that sends skopeo's requests for any registry here
 
     def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
         env = os.environ | {"HOME": str(self.home)}
         return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
 
     def images(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """scripts/images, as it is."""
+        """Run scripts/images."""
         return self.run(SCRIPT, *arguments)
 
     def has(self, ref: str) -> bool:
-        """Whether the image can be read from here: its manifest and everything in it."""
+        """Whether skopeo can read the image's manifest and config from the registry."""
         return self.run("skopeo", "inspect", f"docker://{ref}").returncode == 0
 
 
 def registry_program() -> Path:
-    """Debian's docker-registry, unpacked and not installed: its package would start a service."""
+    """Debian's docker-registry, unpacked but not installed: the package would start a service."""
     installed = shutil.which("docker-registry")
 
     def unpack(folder: Path) -> None:
@@ -94,10 +94,11 @@ def answers(address: str) -> bool:
 
 @pytest.fixture(scope="module")
 def saved(lab: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as `save` makes it, of the images that the lab runs with."""
+    """The lab's images in a folder as `scripts/images save` makes it."""
     folder = tmp_path_factory.mktemp("saved")
     digests = {image["ref"]: image["digest"] for image in lab["images"]}
-    known = {oci.read(archive).digest: archive for archive in IMAGES.glob("*.tar")}
+    complete = [archive for archive in IMAGES.glob("*.tar") if ".making-" not in archive.name]
+    known = {oci.read(archive).digest: archive for archive in complete}
     for ref in subprocess.run([SCRIPT, "list"], capture_output=True, text=True, check=True).stdout.split():
         name = ref.partition("/")[2].replace("/", "-").replace(":", "-")
         (folder / f"{name}.tar").symlink_to(known[digests[ref]])
@@ -105,10 +106,10 @@ def saved(lab: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def built(folder: Path) -> set[str]:
-    """The images that kustomize names."""
+    """The images in the manifests that kustomize renders."""
     done = subprocess.run([kubectl_path(), "kustomize", folder], capture_output=True, text=True, check=True)
     pods = [o["spec"]["template"]["spec"] for o in yaml.safe_load_all(done.stdout) if o["kind"] == "Deployment"]
-    return {container["image"] for pod in pods for container in pod["containers"]}
+    return {container["image"] for pod in pods for container in [*pod.get("initContainers", []), *pod["containers"]]}
 
 
 def test_a_mirror_serves_the_manifests_with_kustomize_alone(registry: Registry, saved: Path, tmp_path: Path) -> None:
@@ -123,12 +124,15 @@ def test_a_mirror_serves_the_manifests_with_kustomize_alone(registry: Registry, 
     assert all(registry.has(image) for image in images)
 
 
-def test_what_was_saved_is_what_the_registry_has(registry: Registry, saved: Path, tmp_path: Path) -> None:
-    """Skopeo is told that the upstream registries are the one on loopback; scripts/images is not."""
+def test_save_writes_the_images_of_the_registry(registry: Registry, saved: Path, tmp_path: Path) -> None:
+    """registries.conf redirects the upstream registries to the one on loopback; scripts/images does not know."""
     assert registry.images("mirror", registry.address, str(saved)).returncode == 0
     done = registry.images("save", str(tmp_path / "images"))
     assert done.returncode == 0, done.stderr
-    archives = {refs[0]: kind for kind, refs in map(oci.names, (tmp_path / "images").glob("*.tar"))}
+    files = list((tmp_path / "images").glob("*.tar"))
+    archives = {refs[0]: kind for kind, refs in map(oci.names, files)}
     assert archives == dict.fromkeys(built(MANIFESTS), "oci-archive")
+    for file in files:
+        assert file.with_suffix(".txt").read_text().startswith(f"saved from {oci.read(file).refs[0]} with skopeo on ")
     again = registry.images("save", str(tmp_path / "images"))
     assert again.returncode == 0, again.stderr

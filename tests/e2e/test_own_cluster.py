@@ -1,4 +1,4 @@
-"""The lab's API as a cluster of the user's own: the rights that README.md names are enough, and root is not needed."""
+"""The lab as a cluster of the user's own: the rights in README.md suffice, and the run needs no root."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from git_to_pod.rights import GIT_HOST, RIGHTS, RUN
 ROOT = Path(__file__).parent.parent.parent
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 CONTEXT = "mine"
-OWN = ("git-to-pod", "git-to-pod-git")  # the namespaces that a run may make
+OWN = ("git-to-pod", "git-to-pod-git")  # the namespaces that a run creates
 ALWAYS_CHANGING = {"Event", "Lease"}
 
 
 @dataclass(frozen=True)
 class User:
-    """Someone with a kubeconfig, and with a home that nobody else uses."""
+    """A user with a kubeconfig and a home folder."""
 
     admin: Cluster
     home: Path
 
     def command(self, *options: str) -> list[str]:
-        """scripts/evaluate without root: in a user namespace where this user is nobody, and has no capability."""
+        """scripts/evaluate in a user namespace where this user is nobody and has no capabilities."""
         nobody = ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--kill-child", "--fork"]
         evaluate = [sys.executable, "-m", "git_to_pod.evaluate", "--context", CONTEXT, "--commits", "1"]
         return [*nobody, *evaluate, "--kubeconfig", str(self.home / "config"), *options]
@@ -51,7 +51,7 @@ class User:
 
     @property
     def temporary(self) -> Path:
-        """Where its processes put credentials, each for as long as it needs them."""
+        """The folder in which its processes keep credentials, while they run."""
         return self.home / "tmp"
 
     def evaluate(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -68,7 +68,7 @@ class User:
         return {str(item["metadata"]["name"]) for item in self.admin.items("/api/v1/namespaces")}
 
     def elsewhere(self) -> dict[str, dict[str, Any]]:
-        """Every object outside the run's own namespaces, but for what the cluster itself writes to it."""
+        """Every object outside the run's own namespaces, without the fields that the cluster writes."""
         found = [item for name in self.namespaces() - set(OWN) for item in all_objects(self.admin, name)]
         found += [
             item for kind in ("clusterroles", "clusterrolebindings") for item in self.admin.items(f"{RBAC}/{kind}")
@@ -82,7 +82,7 @@ class User:
 
 @pytest.fixture(scope="module")
 def user(lab: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    """A service account that is granted what README.md says, and nothing else."""
+    """A service account with the rights in README.md, and no others."""
     admin, home = Cluster(lab["context"], Path(lab["kubeconfig"])), tmp_path_factory.mktemp("home")
     admin.kubectl("apply", f"--filename={RIGHTS}")
     admin.kubectl("create", "namespace", "users")
@@ -105,7 +105,7 @@ def user(lab: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def https(user: User, lab: dict[str, Any]) -> list[str]:
-    """The options for a repository of the user's own over HTTPS, but for the accounts."""
+    """The options for a repository over HTTPS, without the accounts."""
     return ["--repository", lab["repository"], "--push-url", lab["push_url"]]
 
 
@@ -116,6 +116,7 @@ def accounts(user: User) -> list[str]:
 
 
 def holds(user: User, done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether the run met all requirements and constraints; it left no credentials."""
     assert done.returncode == 0, done.stderr
     assert not list(user.temporary.iterdir())
     passed = {name: found["pass"] for name, found in user.summary["requirements"].items()}
@@ -191,10 +192,10 @@ def test_an_interrupted_run_removes_the_git_host_too(user: User) -> None:
 
 
 MISSING = {
-    "to make a namespace": ("namespaces", "create", "create namespaces (for namespace git-to-pod)"),
+    "to create a namespace": ("namespaces", "create", "create namespaces (namespace git-to-pod)"),
     "to grant": ("roles", "create", "create rolebindings.rbac.authorization.k8s.io; create roles.rbac"),
-    "what is granted to Reloader": ("deployments", "update", "update deployments.apps"),
-    "to ask pods": ("pods/proxy", "get", "get pods/proxy"),
+    "to grant Reloader's rights": ("deployments", "update", "update deployments.apps"),
+    "to reach pods": ("pods/proxy", "get", "get pods/proxy"),
     "to see the namespace": ("namespaces", "get", "get namespaces git-to-pod"),
 }
 
@@ -217,13 +218,13 @@ def test_a_missing_right_is_named_before_anything_is_applied(
         user.admin.patch(path, {"rules": whole})
     assert done.returncode == 2
     error = done.stderr.splitlines()[-1]
-    assert error.startswith(f"error: --context {CONTEXT}: this user may not ")
+    assert error.startswith(f"error: --context {CONTEXT}: this user cannot ")
     assert said in error
     assert user.namespaces() == before
 
 
 @pytest.mark.parametrize("namespace", OWN)
-def test_a_namespace_of_somebody_elses_is_left_alone(user: User, namespace: str) -> None:
+def test_a_namespace_of_someone_else_is_left_alone(user: User, namespace: str) -> None:
     user.admin.kubectl("create", "namespace", namespace)
     try:
         done = user.evaluate()
@@ -235,7 +236,7 @@ def test_a_namespace_of_somebody_elses_is_left_alone(user: User, namespace: str)
         wait_for("its removal", lambda: namespace not in user.namespaces(), 60)
 
 
-def test_without_the_git_hosts_rights_they_are_named_before_it_is_deployed(user: User) -> None:
+def test_missing_rights_for_the_git_host_are_named_before_it_is_deployed(user: User) -> None:
     binding = user.admin.get(f"{RBAC}/clusterrolebindings/{GIT_HOST}")
     user.admin.delete(f"{RBAC}/clusterrolebindings/{GIT_HOST}")
     try:
@@ -245,6 +246,6 @@ def test_without_the_git_hosts_rights_they_are_named_before_it_is_deployed(user:
         user.admin.call("POST", f"{RBAC}/clusterrolebindings", binding)
     assert done.returncode == 2
     assert (
-        "this user may not delete, get namespaces git-to-pod-git; get pods; create, get pods/portforward" in done.stderr
+        "this user cannot delete, get namespaces git-to-pod-git; get pods; create, get pods/portforward" in done.stderr
     )
     assert not user.namespaces() & set(OWN)

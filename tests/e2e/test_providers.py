@@ -1,4 +1,4 @@
-"""Every kind of git host that the lab has, read from and pushed to in right and in wrong ways."""
+"""The checks of every git host that the lab has, with right and with wrong credentials."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,7 +29,7 @@ def rows(settings: Settings) -> Iterator[list[Row]]:
         assert app
         yield run_providers(cluster, app["spec"]["template"], repository, settings)
         left = [secret["metadata"]["name"] for secret in cluster.items(f"/api/v1/namespaces/{NAMESPACE}/secrets")]
-        assert left == ["git-credentials"]  # none of the wrong ones
+        assert left == ["git-credentials"]  # the Secrets of the checks are deleted
     finally:
         recorder.stop()
         remove(cluster, NAMESPACE, settings.timeout_s)

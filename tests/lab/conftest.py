@@ -1,4 +1,4 @@
-"""A machine without a lab, for the tests that start and end their own."""
+"""A machine without a lab, for the tests that start and stop their own."""
 
 from collections.abc import Iterator
 

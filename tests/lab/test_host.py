@@ -1,4 +1,4 @@
-"""A machine on which the lab cannot run is told so in one line that names the way out."""
+"""On a machine that cannot run it, the lab fails with one line that names the alternative."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def test_without_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_address_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "NODE_ADDRESS", "127.0.0.1")  # as if the host had the lab's address
+    monkeypatch.setattr(network, "NODE_ADDRESS", "127.0.0.1")  # an address that the host already has
     with pytest.raises(LabError, match="address 127.0.0.1 is in use .*--context NAME"):
         network.check_free()
 
@@ -47,7 +47,7 @@ def test_a_link_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
         network.check_free()
 
 
-def test_a_build_that_is_interrupted_ends_at_once() -> None:
+def test_an_interrupted_build_ends_at_once() -> None:
     code = "from lab.tools import Runner; Runner(print).run('a long build', ['sh', '-c', 'echo begun; sleep 60'])"
     building = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 10
@@ -58,7 +58,7 @@ def test_a_build_that_is_interrupted_ends_at_once() -> None:
     assert building.wait(5) != 0
 
 
-def test_an_interrupted_build_leaves_nothing_half_made(tmp_path: Path) -> None:
+def test_an_interrupted_build_leaves_no_partial_result(tmp_path: Path) -> None:
     def interrupted(path: Path) -> None:
         path.mkdir()
         (path / "half").touch()

@@ -1,4 +1,4 @@
-"""The lab comes up, refuses what it cannot do, and leaves a clean machine whatever ends it."""
+"""The lab starts, refuses archives that it cannot use, and leaves a clean machine, however it ends."""
 
 import signal
 import subprocess
@@ -23,7 +23,7 @@ def test_up_then_down_leaves_nothing() -> None:
     lab = client.find()
     assert lab.timings_s["node_ready"] > 0
     assert {image["source"] for image in lab.images} <= {"archive", "pulled", "built", "stand-in"}
-    assert traces(), "a running lab must be seen, or this test proves nothing"
+    assert traces(), "traces() must see a running lab, or this test proves nothing"
     second = subprocess.run(UP, cwd=ROOT, capture_output=True, text=True)
     assert second.returncode == 1
     assert "a lab is running already" in second.stderr
@@ -31,7 +31,7 @@ def test_up_then_down_leaves_nothing() -> None:
     assert traces() == []
 
 
-def test_a_component_that_dies_is_started_again_and_one_that_is_stopped_is_not() -> None:
+def test_a_component_that_dies_is_restarted_and_one_that_was_stopped_is_not() -> None:
     with client.running(report=lambda _: None) as lab:
         scheduler = lab.run_in("node", "sh", "-c", "grep -l kube-scheduler /proc/[0-9]*/comm").stdout.split("/")[2]
         lab.run_in("node", "sh", "-c", f"kill -9 {scheduler}")
@@ -48,7 +48,7 @@ def test_a_component_that_dies_is_started_again_and_one_that_is_stopped_is_not()
             client.command("stop", "kube-schedule")
 
 
-def test_an_owner_that_is_killed_takes_the_lab_with_it() -> None:
+def test_a_killed_owner_ends_the_lab() -> None:
     owner = subprocess.Popen(
         [sys.executable, "-c", "from lab import running\nwith running() as lab: input()"],
         cwd=ROOT, stdin=subprocess.PIPE,
@@ -64,13 +64,13 @@ def test_an_interrupted_start_leaves_nothing(after_s: float) -> None:
     starting = subprocess.Popen(UP, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert starting.stdout is not None
     next(line for line in starting.stdout if "starting the node" in line)
-    time.sleep(after_s)  # somewhere in the middle
+    time.sleep(after_s)  # during the start
     starting.send_signal(signal.SIGINT)
     assert starting.wait(40) == 130
     assert traces() == []
 
 
-def test_a_supervisor_that_is_killed_leaves_only_cgroups_and_the_next_lab_works() -> None:
+def test_a_killed_supervisor_leaves_only_cgroups_and_the_next_lab_starts() -> None:
     supervisor = client.up(None, lambda _: None, owned=False)
     supervisor.kill()
     supervisor.wait()
@@ -94,7 +94,7 @@ def test_archives_that_cannot_be_used_are_refused_in_one_line(tmp_path: Path, mo
     assert images.resolve(built, tmp_path, runner)[0].source == "archive"
 
     monkeypatch.setattr(oci, "ARCHITECTURE", "s390x")
-    file.touch()  # looked at anew
+    file.touch()  # a new time stamp, so that it is checked again
     with pytest.raises(LabError, match=r"image.tar is for linux/\w+; this machine is linux/s390x"):
         images.resolve(built, tmp_path, runner)
     monkeypatch.undo()

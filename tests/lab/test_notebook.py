@@ -1,4 +1,4 @@
-"""scripts/notebook with a lab of its own: whichever of the two ends, and however, the other ends too."""
+"""scripts/notebook with its own lab: when either ends, for whatever reason, the other ends too."""
 
 import os
 import signal
@@ -18,10 +18,10 @@ pytestmark = pytest.mark.usefixtures("no_lab")
 
 
 class Command:
-    """The command, until it says where its JupyterLab is."""
+    """The command, started and read up to JupyterLab's URL and token."""
 
     def __init__(self, folder: Path) -> None:
-        self.mark = f"GIT_TO_POD_TEST={folder}"  # inherited by all that it starts
+        self.mark = f"GIT_TO_POD_TEST={folder}"  # all its children inherit it
         self.process = subprocess.Popen(
             [sys.executable, "-m", "git_to_pod.notebook", "--no-browser", "--output", str(folder)],
             cwd=ROOT,
@@ -64,10 +64,10 @@ def command(tmp_path: Path) -> Iterator[Command]:
     ("what", "status", "said"),
     [
         ("shut_down_from_the_page", 0, "stopping the lab"),
-        ("interrupt", 130, "ended by SIGINT: everything that was started is removed"),
+        ("interrupt", 130, "stopped by SIGINT; clean-up is complete"),
         ("kill", -signal.SIGKILL, ""),
-        ("kill_jupyterlab", 1, "error: JupyterLab ended by itself (status -9)"),
-        ("kill_the_lab", 1, "error: the lab has gone down, so JupyterLab was ended"),
+        ("kill_jupyterlab", 1, "error: JupyterLab exited with status -9"),
+        ("kill_the_lab", 1, "error: the lab ended, so JupyterLab was stopped"),
     ],
 )
 def test_both_end_together(command: Command, tmp_path: Path, what: str, status: int, said: str) -> None:
@@ -76,5 +76,5 @@ def test_both_end_together(command: Command, tmp_path: Path, what: str, status: 
     getattr(command, what)()
     assert command.process.wait(60) == status, (tmp_path / "said").read_text()
     assert said in (tmp_path / "said").read_text()
-    until("all of it has ended", lambda: not started_with(command.mark))
-    until("nothing is left of the lab", lambda: not traces())
+    until("all its processes have ended", lambda: not started_with(command.mark))
+    until("the lab left nothing", lambda: not traces())

@@ -1,4 +1,4 @@
-"""What a lab leaves behind, which is to be nothing."""
+"""Traces of a lab on this machine. A lab that has ended must leave none."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from lab import cgroups, network, paths
 
 
 def traces() -> list[str]:
-    """What a lab that is gone could have left behind."""
+    """A lab's network interfaces, cgroups, mounts, routes and processes, one line each."""
     found = [f"interface {name}" for name in network.links_left()]
     found += [f"cgroup {path / cgroups.NAME}" for path in cgroups.hierarchies() if (path / cgroups.NAME).exists()]
     mounts = Path("/proc/self/mounts").read_text().splitlines()
@@ -19,7 +19,7 @@ def traces() -> list[str]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             program, words = str((process / "exe").readlink()), (process / "cmdline").read_bytes()
-        except OSError:  # it is gone, or the kernel's own
+        except OSError:  # it has ended, or is a kernel thread
             continue
         if program.startswith((str(paths.CACHE / "go"), "/opt/parts")) or b"lab.supervisor" in words:
             found.append(f"process {process.name}: {words.replace(bytes(1), b' ').decode(errors='replace')[:100]}")

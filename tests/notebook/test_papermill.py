@@ -1,4 +1,4 @@
-"""papermill by itself, as in CI: what the README says, in a copy of the project that has no scripts and no lab."""
+"""papermill alone, as in CI: README.md's commands, in a copy of the project without scripts/ and lab/."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GATE = next(line for line in COMMANDS.splitlines() if line.startswith("python -c
 
 
 def shell(commands: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """In an environment that has the packages, and nothing of this project's scripts."""
+    """Run the commands in an environment that has the packages, but none of this project's scripts."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
@@ -39,7 +39,7 @@ def shell(commands: str, folder: Path, **variables: str) -> subprocess.Completed
     )
 
 
-def test_help_lists_every_parameter_with_its_type_and_its_meaning() -> None:
+def test_help_lists_every_parameter_with_its_type_and_its_help() -> None:
     shown = shell("papermill --help-notebook notebooks/evaluation.ipynb", ROOT)
     assert shown.returncode == 0, shown.stderr
     listed = " ".join(shown.stdout.split())
@@ -48,14 +48,14 @@ def test_help_lists_every_parameter_with_its_type_and_its_meaning() -> None:
         assert f"{f.name}: {type(f.default).__name__} (default {default}) {f.metadata['help']}" in listed
 
 
-def test_the_gate_lets_the_recorded_run_through(tmp_path: Path) -> None:
+def test_the_gate_passes_the_recorded_run(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "reports" / "upstream", tmp_path / "report")
     passed = shell(GATE, tmp_path)
     assert passed.returncode == 0, passed.stderr
 
 
 @pytest.mark.parametrize("changed", [{"holds": False}, {"median": 5.01}, {"median": None}], ids=str)
-def test_the_gate_stops_a_run_that_does_not_hold_is_too_slow_or_was_not_measured(
+def test_the_gate_fails_a_run_that_failed_is_too_slow_or_was_not_measured(
     changed: dict[str, Any], tmp_path: Path, summary_of_upstream: dict[str, Any]
 ) -> None:
     if "median" in changed:
@@ -69,7 +69,7 @@ def test_the_gate_stops_a_run_that_does_not_hold_is_too_slow_or_was_not_measured
 
 @pytest.fixture
 def project(tmp_path: Path, lab: dict[str, Any]) -> Path:
-    """What papermill needs of it, and the two folders of credentials."""
+    """The parts of the project that papermill needs, and the two folders of credentials."""
     for part in ("git_to_pod", "manifests", "notebooks"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "read").symlink_to(lab["git_credentials"])
@@ -78,23 +78,23 @@ def project(tmp_path: Path, lab: dict[str, Any]) -> Path:
 
 
 def on_the_lab(lab: dict[str, Any], *more: str) -> str:
-    """The README's commands, with names put in as a user would put them."""
+    """README.md's commands, with the lab's names filled in."""
     url = f"{lab['repository']} -p push_url {lab['push_url']} -p namespace {NAMESPACE} {' '.join(more)}"
     commands = COMMANDS.replace("NAME", lab["context"]).replace("URL", url)
     return commands.replace("-p commits 5", "-p commits 1").replace("< 5'", "< 60'")
 
 
-def test_the_commands_of_the_readme_evaluate_a_cluster_given_by_its_context(lab: dict[str, Any], project: Path) -> None:
+def test_the_readmes_commands_evaluate_a_cluster_by_its_context(lab: dict[str, Any], project: Path) -> None:
     done = shell(on_the_lab(lab), project, KUBECONFIG=lab["kubeconfig"])
     assert done.returncode == 0, done.stderr[-3000:]
     summary = json.loads((project / "report" / "summary.json").read_text())
     assert summary["holds"] is True
-    assert summary["constraints"]["no_way_out"]["pass"] is None, "it must not have known that this cluster is the lab"
+    assert summary["constraints"]["no_way_out"]["pass"] is None, "the run must not know that this cluster is the lab"
     assert "It works" in (page := (project / "out.html").read_text()) or "it works" in page
     assert not Cluster(lab["context"], Path(lab["kubeconfig"])).find(f"/api/v1/namespaces/{NAMESPACE}")
 
 
-def test_a_run_that_does_not_hold_ends_with_1_and_leaves_its_summary(lab: dict[str, Any], project: Path) -> None:
+def test_a_failed_run_exits_with_1_and_leaves_its_summary(lab: dict[str, Any], project: Path) -> None:
     done = shell(on_the_lab(lab, "-p timeout 1"), project, KUBECONFIG=lab["kubeconfig"])  # too short to deploy anything
     assert done.returncode == 1
     assert json.loads((project / "report" / "summary.json").read_text())["holds"] is False

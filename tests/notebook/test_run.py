@@ -1,4 +1,4 @@
-"""The notebook executed on the lab: what a run leaves, and how it ends when something does not hold."""
+"""The notebook, executed on the lab: the files that a run leaves, its exit status, and how it fails."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def namespace_exists(cluster: Cluster, name: str = NAMESPACE) -> bool:
     return cluster.find(f"/api/v1/namespaces/{name}") is not None
 
 
-def test_a_run_in_which_all_holds_ends_with_0(short_run: Run) -> None:
+def test_a_run_that_meets_all_requirements_and_constraints_exits_with_0(short_run: Run) -> None:
     assert short_run.status == 0, short_run.err
     assert short_run.summary["holds"] is True
     assert {name: check["pass"] for name, check in short_run.summary["requirements"].items()} == dict.fromkeys(
@@ -61,7 +61,7 @@ def test_requests_were_sent_throughout_and_none_failed(short_run: Run) -> None:
     assert requests["failed"] == 0, requests["failures"]
 
 
-def test_the_cost_of_both_tools_is_known(short_run: Run) -> None:
+def test_the_cost_of_both_tools_was_measured(short_run: Run) -> None:
     cost = short_run.summary["cost"]
     assert {"git-poller/git-sync", "reloader/reloader"} <= set(cost)
     assert all(entry["memory_bytes"] > 0 for entry in cost.values())
@@ -74,7 +74,7 @@ def test_the_terminal_shows_each_stage_and_the_answer(short_run: Run) -> None:
     assert str(short_run.page) in short_run.out
 
 
-def test_no_secret_is_in_what_a_run_leaves(short_run: Run, lab: dict[str, Any]) -> None:
+def test_no_file_of_a_run_holds_a_secret(short_run: Run, lab: dict[str, Any]) -> None:
     folders = [Path(lab["git_credentials"]), Path(lab["push_credentials"])]
     passwords = [(folder / "password").read_text().strip() for folder in folders]
     for path in short_run.folder.iterdir():
@@ -88,9 +88,9 @@ def test_nothing_is_left_in_the_cluster(short_run: Run, cluster: Cluster) -> Non
     assert not namespace_exists(cluster)
 
 
-def test_a_requirement_that_does_not_hold_fails_the_run_and_the_report_is_written(cluster: Cluster) -> None:
-    # git-sync asks once when it starts, and then not again within the run: no change is detected.
-    # A push waits a part of the poll period that the seed decides; here it must be a small part.
+def test_a_requirement_that_is_not_met_fails_the_run_and_the_report_is_written(cluster: Cluster) -> None:
+    # git-sync polls once when it starts and not again within the run, so it detects no change.
+    # The seed decides which part of the poll interval a push waits; here it must be a small part.
     seed = next(seed for seed in range(100_000) if dict(plan(1, seed, 3600))[PUSH] < 1)
     run = evaluate("--commits", "1", "--period", "1h", "--timeout", "20", "--seed", str(seed))
     assert run.status == 1
@@ -98,17 +98,17 @@ def test_a_requirement_that_does_not_hold_fails_the_run_and_the_report_is_writte
     assert summary["holds"] is False
     assert summary["requirements"]["R1"]["pass"] is True
     assert [summary["requirements"][name]["pass"] for name in ("R2", "R3", "R4")] == [False] * 3
-    assert "no: R2, R3 and R4 did not hold" in summary["answer"]
+    assert "No. Not met: R2, R3 and R4." in summary["answer"]
     assert summary["latency_s"]["push_to_restarted"]["timeouts"] == 1
     assert "was pushed and never published: timed out" in run.page.read_text()
-    assert "does not hold" in run.page.read_text()
+    assert "not met" in run.page.read_text()
     assert not namespace_exists(cluster)
 
 
-def test_a_run_that_breaks_off_says_why_and_still_leaves_its_report(cluster: Cluster) -> None:
+def test_an_aborted_run_says_why_and_still_leaves_its_report(cluster: Cluster) -> None:
     run = evaluate("--commits", "1", "--timeout", "1")  # too short to deploy anything
     assert run.status == 1
-    assert "no: the run broke off: TimedOut: " in run.summary["answer"]
+    assert "No. The run was aborted: TimedOut: " in run.summary["answer"]
     assert "No: the run broke off. TimedOut: " in run.page.read_text()
     errors = [o for cell in nbformat.read(run.folder / "evaluation.ipynb", 4).cells for o in cell.get("outputs", [])]
     assert any(output.output_type == "error" for output in errors)
@@ -118,7 +118,7 @@ def test_a_run_that_breaks_off_says_why_and_still_leaves_its_report(cluster: Clu
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_removes_everything_that_was_started(cluster: Cluster, number: signal.Signals, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "git_to_pod.evaluate", "--namespace", NAMESPACE, "--output", str(tmp_path)]
-    marked = os.environ | {"GIT_TO_POD_TEST": str(tmp_path)}  # inherited by all that it starts
+    marked = os.environ | {"GIT_TO_POD_TEST": str(tmp_path)}  # all its children inherit it
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=marked)
     limit = threading.Timer(120, process.kill)
     limit.start()
@@ -131,12 +131,13 @@ def test_a_signal_removes_everything_that_was_started(cluster: Cluster, number: 
     rest = process.stderr.read()
     assert process.wait(60) == 128 + number, rest
     limit.cancel()
-    assert f"ended by {number.name}" in rest
+    assert f"stopped by {number.name}" in rest
     assert not namespace_exists(cluster)
     assert not started_with(f"GIT_TO_POD_TEST={tmp_path}")
 
 
 def bad_input(said: str, *options: str) -> None:
+    """Check that a run with these options exits with 2 and one line with this text."""
     run = evaluate("--commits", "1", *options)
     assert run.status == 2, run.err
     errors = [line for line in run.err.splitlines() if line.startswith("error: ")]
@@ -163,8 +164,8 @@ def test_wrong_credentials_are_bad_input(lab: dict[str, Any], tmp_path: Path) ->
     bad_input("--credentials: 198.18.0.6 refused this account", "--credentials", str(tmp_path))
 
 
-def test_credentials_that_may_not_push_are_bad_input(lab: dict[str, Any]) -> None:
-    bad_input("--push-credentials: may not push to https://", "--push-credentials", lab["git_credentials"])
+def test_credentials_that_cannot_push_are_bad_input(lab: dict[str, Any]) -> None:
+    bad_input("--push-credentials: this account cannot push to https://", "--push-credentials", lab["git_credentials"])
 
 
 def test_a_certificate_that_is_not_trusted_is_bad_input(lab: dict[str, Any], tmp_path: Path) -> None:

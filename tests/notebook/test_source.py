@@ -1,4 +1,4 @@
-"""The notebooks as they are in git: no outputs, one tagged and typed parameters cell, thin cells."""
+"""The notebooks in git: no outputs, one tagged and typed parameters cell, thin cells."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_cells_are_thin(notebook: NotebookNode) -> None:
             assert not any(line.startswith(("def ", "class ", "!", "%")) for line in lines), cell.source
 
 
-def test_each_requirement_and_constraint_is_looked_at() -> None:
+def test_each_requirement_and_constraint_is_checked() -> None:
     cells = nbformat.read(FOLDER / "evaluation.ipynb", as_version=4).cells
     source = "\n".join(cell.source for cell in cells)
     assert all(f'findings.require("{name}"' in source for name in REQUIREMENTS)

@@ -1,4 +1,4 @@
-"""The git host for the user's cluster, without a cluster: git itself talks to it, as through nginx."""
+"""The temporary git host, without a cluster: git talks to serve.sh, as nginx would."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def git(*arguments: str, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.fixture(params=["dash", "bash"])  # what sh is in Debian, and in git-sync's image
+@pytest.fixture(params=["dash", "bash"])  # /bin/sh in Debian, and in git-sync's image
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """serve.sh with a repository of one commit, at the address where nginx would ask it."""
+    """serve.sh with a repository of one commit."""
     (tmp_path / "seed").mkdir()
     git("init", "--quiet", "--initial-branch=main", folder=tmp_path / "seed")
     git("commit", "--quiet", "--allow-empty", "--message=First", folder=tmp_path / "seed")
@@ -61,8 +61,8 @@ def test_git_clones_pushes_and_fetches_one_commit(url: str, version: str, tmp_pa
     git("-c", "protocol.version=2", "fetch", "--quiet", "--depth=1", url, commit, folder=tmp_path / "pod")
 
 
-def test_what_git_compresses_is_understood(url: str, tmp_path: Path) -> None:
-    """git tells at length what it has, where the host knows none of it."""
+def test_a_compressed_request_is_decoded(url: str, tmp_path: Path) -> None:
+    """git compresses a long request: it lists many commits that the host does not have."""
     git("init", "--quiet", "unrelated", folder=tmp_path)
     for number in range(40):
         git("commit", "--quiet", "--allow-empty", f"--message={number}", folder=tmp_path / "unrelated")
@@ -94,6 +94,14 @@ def test_the_overlay_sets_namespace_branch_and_images(tmp_path: Path) -> None:
     assert all(one["securityContext"]["readOnlyRootFilesystem"] for one in containers)
 
 
+def test_kubernetes_expands_nothing_in_a_branch_name(tmp_path: Path) -> None:
+    make_accounts(tmp_path, "git-host.mine-git.svc")
+    write_overlay(tmp_path, "mine-git", "a$$b/$(HOME)", IMAGES)
+    patch = yaml.safe_load((tmp_path / "kustomization.yaml").read_text())["patches"][0]["patch"]
+    git_sync = yaml.safe_load(patch)["spec"]["template"]["spec"]["containers"][0]
+    assert git_sync["env"] == [{"name": "BRANCH", "value": "a$$$$b/$$(HOME)"}]  # in a value, $$ stands for $
+
+
 def test_only_the_writer_may_push(tmp_path: Path) -> None:
     make_accounts(tmp_path, "git-host.mine-git.svc")
     accounts = {name: (tmp_path / "git-host" / name).read_text() for name in ("readers", "writers")}
@@ -103,7 +111,7 @@ def test_only_the_writer_may_push(tmp_path: Path) -> None:
     assert cluster_git.ACCOUNTS == ("reader", "writer")
 
 
-def test_the_port_forward_is_started_anew_until_it_is_stopped(tmp_path: Path) -> None:
+def test_the_port_forward_is_restarted_until_it_is_stopped(tmp_path: Path) -> None:
     starts = tmp_path / "starts"
     forward = Forward(["sh", "-c", f'echo >> "{starts}"; [ $(wc -l < "{starts}") = 1 ] || exec sleep 60'], 0)
     wait_for("the second start", lambda: starts.exists() and len(starts.read_text()) == 2, 10)

@@ -11,14 +11,19 @@ HELD = Row("git host down", True, 0, {"sent": 400, "failed": 0}, 2.04, 1, "")
 LOST = Row("git-commit <deleted>", False, 1, {"sent": 300, "failed": 2}, math.inf, 0, "first failure: HTTP 503")
 
 
-def test_the_finding_counts_what_held_and_what_was_lost() -> None:
-    assert finding([HELD, LOST]) == "1 of 2 faults held; 2 of 700 requests failed, 1 pushed commit never arrived"
+def test_the_finding_counts_what_recovered_and_names_the_rest() -> None:
+    assert finding([HELD, LOST]) == (
+        "The deployment recovered from 1 of 2 faults by itself; 2 of 700 requests failed. "
+        "Not recovered: git-commit <deleted>."
+    )
+    assert finding([HELD]) == "The deployment recovered from all 1 faults by itself; none of 400 requests failed."
+    assert finding([]) == "No fault was injected."
 
 
 def test_the_table_says_so_where_there_was_no_recovery() -> None:
     page = shown([HELD, LOST])
     assert "2.0 s" in page
-    assert ">none<" in page
+    assert ">–<" in page  # noqa: RUF001
     assert "git-commit &lt;deleted&gt;" in page
 
 

@@ -39,6 +39,9 @@ def test_the_summary_has_the_documented_keys(tmp_path: Path) -> None:
     assert set(summary) == {
         "answer",
         "holds",
+        "not_tried",
+        "started",
+        "notes",
         "stand_ins",
         "kubernetes",
         "images",
@@ -72,10 +75,10 @@ def test_trials_csv_has_a_row_for_each_trial(tmp_path: Path) -> None:
 def test_a_run_in_which_all_holds_says_yes(tmp_path: Path) -> None:
     findings = a_run(tmp_path)
     findings.verify()
-    assert findings.answer.startswith("yes: R1 to R4 hold")
+    assert findings.answer.startswith("Yes. All four requirements are met within the constraints. With a poll interval")
     assert "95% CI" in findings.answer
-    assert "0 of" in findings.answer
-    assert "Go on with git-sync and Reloader" in recommendation(findings)
+    assert "none of" in findings.answer
+    assert "The design is feasible" in recommendation(findings)
 
 
 @pytest.mark.parametrize("kind", ["requirements", "constraints"])
@@ -83,10 +86,10 @@ def test_one_that_does_not_hold_fails_the_run(tmp_path: Path, kind: str) -> None
     findings = a_run(tmp_path)
     name = {"requirements": "R3", "constraints": "private"}[kind]
     getattr(findings, kind)[name] = Check(False, "seen")
-    assert findings.answer == f"no: {name} did not hold"
+    assert findings.answer == f"No. Not met: {name}."
     with pytest.raises(EvaluationFailed):
         findings.verify()
-    assert "Go on" not in recommendation(findings)
+    assert "feasible" not in recommendation(findings)
 
 
 def test_one_that_was_never_looked_at_does_not_hold(tmp_path: Path) -> None:
@@ -100,7 +103,11 @@ def test_a_constraint_that_cannot_be_tried_is_reported_not_asserted(tmp_path: Pa
     findings.constraints["no_way_out"] = Check(None, "not tried")
     findings.verify()
     assert findings.summary()["constraints"]["no_way_out"]["pass"] is None
-    assert "5 of 6" in answer_html(findings)
+    assert findings.summary()["not_tried"] == ["no_way_out"]
+    assert "met within the constraints, except not tried: no_way_out. With a poll" in findings.answer
+    page = answer_html(findings)
+    assert "5 of 6" in page
+    assert "except not tried: Air-gapped" in page
 
 
 def test_a_run_with_stand_ins_says_so_first_and_recommends_nothing(tmp_path: Path) -> None:
@@ -108,7 +115,7 @@ def test_a_run_with_stand_ins_says_so_first_and_recommends_nothing(tmp_path: Pat
     assert findings.answer.startswith("Made with stand-ins")
     assert answer_html(findings).startswith('<p class="banner"><strong>Made with stand-ins, no conclusion')
     assert "Nothing from this run" in recommendation(findings)
-    assert "Go on" not in verdict(findings).text
+    assert "feasible" not in verdict(findings).text
 
 
 def test_a_commit_that_was_never_published_fails_r2_and_r3(tmp_path: Path) -> None:
@@ -134,14 +141,14 @@ def test_a_failed_request_misses_its_target_and_is_named(tmp_path: Path) -> None
     assert summary["requests"]["failed"] == 1
     assert summary["requests"]["failures"] == ["curl 7: Failed to connect to app port 80"]
     assert [target["met"] for target in summary["targets"] if target["name"] == "failed_requests"] == [False]
-    assert "Above its target, and to be looked at first: failed requests" in recommendation(findings)
+    assert "Look first at what missed its target: failed requests" in recommendation(findings)
 
 
 def test_a_run_that_broke_off_says_no_and_why() -> None:
     findings = Findings(SETTINGS, error="TimedOut: manifests/ deployed: not after 60 s")
-    assert findings.answer.startswith("no: the run broke off: TimedOut")
+    assert findings.answer.startswith("No. The run was aborted: TimedOut")
     assert not findings.holds
-    assert "No: the run broke off" in answer_html(findings)
+    assert "No. The run was aborted" in answer_html(findings)
 
 
 def test_each_verdict_of_a_run_that_broke_off_leads_to_a_section() -> None:
@@ -196,4 +203,4 @@ def test_pictures_of_a_run_without_figures_are_still_drawn(tmp_path: Path) -> No
     findings.measured(findings.trials, [])
     for picture in (plots.ecdf, plots.timeline, plots.run_order, plots.who_serves_what, plots.strip):
         assert "<svg" in picture(findings)._repr_html_()
-    assert "after more than a wait may take" in plots.ecdf(findings).title
+    assert "At least half of the pushes timed out" in plots.ecdf(findings).title

@@ -1,4 +1,4 @@
-"""The git host's log tells when git-sync asked."""
+"""The start of git-sync's poll, from the git host's access log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_line_becomes_a_request_on_the_monotonic_clock() -> None:
 
 
 @pytest.mark.parametrize("line", ["", "half a line", "x 0.1 a - 200 GET /"])
-def test_anything_else_is_no_request(line: str) -> None:
+def test_any_other_line_is_no_request(line: str) -> None:
     assert parse(line, 0.0) is None
 
 
@@ -36,12 +36,12 @@ def test_the_first_poll_after_the_push_brought_it() -> None:
     assert poll_that_brought(requests, pushed=10.0, published=10.5) == 10.4
 
 
-def test_a_poll_while_git_push_is_returning_is_a_wait_of_nothing() -> None:
+def test_a_poll_while_git_push_returns_is_a_wait_of_zero() -> None:
     requests = [push(9.9, 9.95), poll(9.97), poll(10.97)]
     assert poll_that_brought(requests, pushed=10.0, published=10.1) == 10.0
 
 
-def test_a_poll_during_the_push_that_still_saw_it_shows_by_what_was_published() -> None:
+def test_a_poll_during_the_push_counts_if_the_commit_was_published_before_the_next_one() -> None:
     requests = [push(9.9, 9.97), poll(9.96), poll(10.96)]
     assert poll_that_brought(requests, pushed=10.0, published=10.1) == 10.0
 
@@ -51,19 +51,19 @@ def test_a_slow_publish_does_not_move_the_poll() -> None:
     assert poll_that_brought(requests, pushed=10.0, published=12.6) == 10.4
 
 
-def test_without_a_push_in_the_log_as_over_ssh_the_return_of_git_push_counts() -> None:
+def test_a_push_over_ssh_is_not_in_the_log_so_the_return_of_git_push_counts() -> None:
     assert poll_that_brought([poll(9.99), poll(10.6)], pushed=10.0, published=10.7) == 10.6
 
 
-def test_no_poll_is_no_poll() -> None:
+def test_without_a_poll_there_is_no_instant() -> None:
     assert poll_that_brought([push(9.9, 9.95)], pushed=10.0, published=10.5) is None
 
 
-def test_a_refused_push_is_none() -> None:
+def test_a_refused_push_is_no_push() -> None:
     assert not Request(1.0, 1.1, "a", "reader", 403, "POST", "/content.git/git-receive-pack").is_push
 
 
-def test_the_log_is_read_from_now_on_and_never_half_a_line(tmp_path: Path) -> None:
+def test_the_log_is_read_from_now_on_and_in_whole_lines(tmp_path: Path) -> None:
     path = tmp_path / "access.log"
     path.write_text(f"1.000 0.001 a - 200 GET {REFS}\n")
     log = GitLog(path)

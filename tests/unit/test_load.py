@@ -1,4 +1,4 @@
-"""What the load's log says."""
+"""The log of the load: its responses, and what they show."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def test_an_error_status_and_a_refused_connection_are_failures() -> None:
     assert refused.error == "curl 7: Failed to connect | port 80"
 
 
-def test_what_came_before_the_line_is_the_body() -> None:
+def test_the_lines_before_it_are_the_body() -> None:
     assert parse(1.0, "0|200|abc|", "a text\n") == Response(1.0, 200, "abc", "", "a text\n")
 
 
-def test_a_line_of_something_else_is_left_out() -> None:
+def test_any_other_line_is_skipped() -> None:
     assert parse(1.0, "curl: option --rate: is unknown") is None
 
 
@@ -39,11 +39,11 @@ def test_a_clean_switch_is_not_mixed() -> None:
     assert mixed.seconds == 0
 
 
-def test_a_commit_that_was_never_served_was_not_measured() -> None:
+def test_a_commit_that_was_never_served_has_no_mixed_time() -> None:
     assert mixed_commits([Response(1.0, 200, "old", "")], "new", since=0.5, until=5.0) is None
 
 
-def test_the_pod_satisfies_the_restricted_standard_as_the_poller_does() -> None:
+def test_the_pod_has_the_security_context_of_the_poller() -> None:
     like = {"securityContext": {"runAsNonRoot": True}, "containers": [{"image": "i", "securityContext": {"a": 1}}]}
     pod = load_pod(like, 20)
     assert pod["spec"]["securityContext"] == like["securityContext"]

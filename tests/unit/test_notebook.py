@@ -1,4 +1,4 @@
-"""scripts/notebook: the copy that it opens, and what it refuses."""
+"""scripts/notebook: the copy that it opens, and the input that it refuses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from git_to_pod.settings import Parameters, parameters_cell
 
 
 @pytest.mark.parametrize("notebook", [EVALUATION, ALTERNATIVES], ids=lambda path: path.stem)
-def test_what_was_given_is_in_the_copy_and_not_in_git(notebook: Path, tmp_path: Path) -> None:
+def test_the_parameters_are_in_the_copy_and_not_in_git(notebook: Path, tmp_path: Path) -> None:
     committed = notebook.read_bytes()
     given = Parameters(context='a "quoted" name', commits=3, keep=True, output=str(tmp_path))
     copy = nbformat.read(write_copy(notebook, given, tmp_path), as_version=4)
@@ -27,13 +27,13 @@ def test_what_was_given_is_in_the_copy_and_not_in_git(notebook: Path, tmp_path: 
 
 
 def values_of(cell: str) -> Parameters:
-    """As the kernel will understand it."""
+    """The values that the kernel gets from the cell."""
     names: dict[str, object] = {"__annotations__": {}}
     exec(cell, names)
     return Parameters(**{name: names[name] for name in names["__annotations__"]})  # type: ignore[attr-defined]
 
 
-def test_paths_are_those_of_where_the_command_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_are_relative_to_the_folder_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     given = Parameters(kubeconfig="config", credentials="read/", push_credentials="push", output=str(tmp_path))
     copy = write_copy(EVALUATION, given, tmp_path)
@@ -48,10 +48,13 @@ def test_paths_are_those_of_where_the_command_was_given(tmp_path: Path, monkeypa
     [
         (["--notebook", "other"], "argument --notebook: invalid choice: 'other'"),
         (["--commits", "0"], "--commits 0: expected 1 or more"),
-        (["--context", "a", "--images", "."], "for the embedded lab only (without --context)"),
+        (
+            ["--context", "a", "--images", "."],
+            "--images .: only the embedded lab loads archives; omit --images or --context",
+        ),
     ],
 )
-def test_bad_input_ends_it_with_2_and_one_line(
+def test_invalid_input_exits_with_2_and_one_line(
     options: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(options) == 2

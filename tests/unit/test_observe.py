@@ -1,4 +1,4 @@
-"""Waiting on recorded events with a fake clock, and what a wait last saw."""
+"""Waits on recorded events, with a fake clock, and their timeout messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.samples import deployment, pod
 
 
 class Clock:
-    """Goes on by ten seconds with each look."""
+    """Advances by ten seconds at each reading."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -30,7 +30,7 @@ def slices(*ready: str) -> Event:
     return Event(0.0, "EndpointSlice", "ADDED", {"metadata": metadata, "endpoints": endpoints})
 
 
-def test_a_wait_that_times_out_says_what_it_waited_for_and_what_it_last_saw() -> None:
+def test_a_timeout_names_the_condition_and_the_last_state_seen() -> None:
     recorder = Recorder(Clock())
     recorder.see(deployment(0.0, "new", updated=1, total=3, ready=1))
     waiting = pod(0.0, "app-x")
@@ -42,7 +42,7 @@ def test_a_wait_that_times_out_says_what_it_waited_for_and_what_it_last_saw() ->
     with pytest.raises(TimedOut) as caught:
         recorder.wait_for("deployment/app restarted", lambda: None, 5.0, lambda: described(recorder, "app"))
     assert str(caught.value) == (
-        "deployment/app restarted: not after 5 s; last seen: deployment/app 1 of 2 updated, 1 ready, "
+        "deployment/app restarted: not within 5 s; last seen: deployment/app 1 of 2 updated, 1 ready, "
         "pod/app-x waiting: CreateContainerConfigError"
     )
 
@@ -55,12 +55,12 @@ def test_a_wait_ends_with_the_event_it_waits_for() -> None:
     assert is_complete(found)
 
 
-def test_asking_ends_with_the_last_state_too() -> None:
-    with pytest.raises(TimedOut, match="it: not after 0 s; last seen: HTTP 503"):
+def test_a_timeout_of_polling_names_the_last_state_too() -> None:
+    with pytest.raises(TimedOut, match="it: not within 0 s; last seen: HTTP 503"):
         wait_for("it", lambda: None, 0.01, lambda: "HTTP 503")
 
 
-def test_settled_is_when_the_service_knows_the_new_pods_and_no_others() -> None:
+def test_settled_means_that_the_service_has_the_new_pods_and_no_others() -> None:
     recorder = Recorder()
     recorder.see(deployment(0.0, "new", updated=2, total=2, ready=2))
     for name in ("app-3", "app-4"):
@@ -72,7 +72,7 @@ def test_settled_is_when_the_service_knows_the_new_pods_and_no_others() -> None:
     assert settled(recorder, "app", 2)
 
 
-def test_a_deleted_object_is_forgotten() -> None:
+def test_a_deleted_object_is_removed_from_the_state() -> None:
     recorder = Recorder()
     recorder.see(pod(0.0, "app-1"))
     recorder.see(Event(1.0, "Pod", "DELETED", pod(1.0, "app-1").object))

@@ -1,4 +1,4 @@
-"""pyproject.toml is the one place of the dependencies; what scripts/pin makes of it agrees with it."""
+"""pyproject.toml lists the dependencies; the files that scripts/pin writes agree with it."""
 
 import re
 import tomllib
@@ -24,7 +24,7 @@ def test_requirements_are_pinned_as_the_project_says(file: str, pins: list[str])
     assert not missing, f"{file} lacks {missing}: run scripts/pin"
     entries = re.split(r"\n(?=[a-z0-9])", text.strip(), flags=re.IGNORECASE)
     assert all("--hash=sha256:" in entry for entry in entries)
-    assert "://" not in text, "a registry's host does not belong in it"
+    assert "://" not in text, "the requirements must not name a registry's host"
 
 
 def test_the_conda_environment_has_the_same_pins() -> None:

@@ -1,4 +1,4 @@
-"""What is under way: told by the notebook, shown on the command's terminal."""
+"""Progress: the notebook sends it, and the command's terminal shows it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Tty(io.StringIO):
 
 @pytest.fixture
 def pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the command would listen; here it is an ordinary file."""
+    """The command's named pipe; here an ordinary file."""
     monkeypatch.setenv(PIPE, str(tmp_path / "pipe"))
     return tmp_path / "pipe"
 
@@ -27,7 +27,7 @@ def told(pipe: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in pipe.read_text().splitlines()]
 
 
-def test_a_wait_is_told_together_with_the_bar_it_belongs_to(pipe: Path) -> None:
+def test_a_wait_is_sent_with_its_bar(pipe: Path) -> None:
     progress = Progress()
     progress.bar(3, 60, "push; last 3.35 s")
     progress.awaits("the new pods to be Ready")
@@ -36,7 +36,7 @@ def test_a_wait_is_told_together_with_the_bar_it_belongs_to(pipe: Path) -> None:
     assert told(pipe)[1] | {"awaits": ""} == told(pipe)[0] | {"awaits": ""}
 
 
-def test_the_same_wait_is_told_once(pipe: Path) -> None:
+def test_the_same_wait_is_sent_once(pipe: Path) -> None:
     progress = Progress()
     for _ in range(3):
         progress.awaits("the old pods to be let go")
@@ -50,7 +50,7 @@ def test_a_stage_is_timed() -> None:
     assert 0 <= progress.timings_s["deploy"] < 1
 
 
-def test_a_terminal_shows_bar_last_latency_and_wait_in_one_line_that_is_drawn_anew() -> None:
+def test_a_terminal_redraws_bar_last_latency_and_wait_in_one_line() -> None:
     terminal = Terminal(out := Tty())
     terminal.draw({"done": 30, "of": 60, "text": "push; last 3.35 s", "awaits": "nginx"})
     assert out.getvalue().startswith(ERASE)
@@ -59,7 +59,7 @@ def test_a_terminal_shows_bar_last_latency_and_wait_in_one_line_that_is_drawn_an
     assert "█" * 6 + "░" * 6 + " 30/60  push; last 3.35 s  waiting for nginx" in line
 
 
-def test_a_bar_stays_and_a_mere_wait_is_erased() -> None:
+def test_a_bar_stays_and_a_wait_without_a_bar_is_erased() -> None:
     terminal = Terminal(out := Tty())
     terminal.draw({"done": 60, "of": 60, "text": "all done"})
     terminal.stage("cleaning up")
@@ -69,7 +69,7 @@ def test_a_bar_stays_and_a_mere_wait_is_erased() -> None:
     assert out.getvalue().count(f"waiting for the commit{ERASE}") == 1
 
 
-def test_where_nobody_looks_a_line_is_written_now_and_then() -> None:
+def test_without_a_terminal_a_line_is_printed_every_ten_seconds() -> None:
     terminal = Terminal(out := io.StringIO())
     terminal.line_at = terminal.started
     for done in range(61):
@@ -78,7 +78,7 @@ def test_where_nobody_looks_a_line_is_written_now_and_then() -> None:
     assert "60/60" in out.getvalue()
 
 
-def test_what_was_told_is_shown_until_an_empty_line() -> None:
+def test_updates_are_shown_until_an_empty_line() -> None:
     terminal = Terminal(out := io.StringIO())
     terminal.read(io.StringIO('{"text": "deploying"}\n{"done": 1, "of": 1, "text": "all done"}\n\n{"text": "never"}\n'))
     assert "deploying" in out.getvalue()

@@ -1,4 +1,4 @@
-"""rights.yaml is the one list of what a user needs: it covers manifests/, and it is what is asked."""
+"""rights.yaml lists the rights that a run needs: it covers manifests/, and a run checks exactly these."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLURALS = {"NetworkPolicy": "networkpolicies"}
 
 
 class Api:
-    """An API server that refuses some verbs."""
+    """An API server that denies some rights."""
 
     context = "mine"
 
@@ -46,7 +46,7 @@ def may(roles: tuple[str, ...], verb: str, group: str, resource: str, name: str 
 
 
 @pytest.mark.parametrize(("folder", "roles"), [(MANIFESTS, (RUN,)), (FILES, (RUN, GIT_HOST))])
-def test_everything_that_is_applied_may_be_looked_for_and_created(folder: object, roles: tuple[str, ...]) -> None:
+def test_every_applied_object_may_be_read_and_created(folder: object, roles: tuple[str, ...]) -> None:
     for item in applied(folder):
         group = item["apiVersion"].rpartition("/")[0]
         resource = PLURALS.get(item["kind"], f"{item['kind'].lower()}s")
@@ -55,8 +55,8 @@ def test_everything_that_is_applied_may_be_looked_for_and_created(folder: object
         assert may(roles, "get", group, resource, name), item["kind"]
 
 
-def test_nothing_is_granted_that_the_user_may_not_do() -> None:
-    """Kubernetes refuses to create a Role that would."""
+def test_the_user_holds_every_right_that_manifests_grants() -> None:
+    """Kubernetes refuses to create a Role with a right that its creator lacks."""
     for role in (item for item in applied(MANIFESTS) if item["kind"] == "Role"):
         for rule in role["rules"]:
             for verb in rule["verbs"]:
@@ -64,7 +64,7 @@ def test_nothing_is_granted_that_the_user_may_not_do() -> None:
                     assert may((RUN,), verb, rule["apiGroups"][0], resource), f"{verb} {resource}"
 
 
-def test_no_secret_but_the_runs_own_can_be_read_and_none_listed() -> None:
+def test_only_the_runs_own_secrets_can_be_read_and_none_listed() -> None:
     secrets = [
         right for role in (RUN, GIT_HOST) for right in rights_of(role, "a", "a") if right["resource"] == "secrets"
     ]
@@ -73,11 +73,11 @@ def test_no_secret_but_the_runs_own_can_be_read_and_none_listed() -> None:
     }  # fmt: skip
 
 
-def test_no_wildcard_is_asked_for() -> None:
+def test_the_roles_have_no_wildcard() -> None:
     assert "*" not in RIGHTS.read_text()
 
 
-def test_a_run_in_another_namespace_asks_for_that_one() -> None:
+def test_a_run_in_another_namespace_checks_that_one() -> None:
     api = Api()
     check_rights(api, "mine", (RUN, GIT_HOST), work_in="mine-git")  # type: ignore[arg-type]
     names = {right["name"] for right in api.asked if right["resource"] == "namespaces"}
@@ -85,7 +85,7 @@ def test_a_run_in_another_namespace_asks_for_that_one() -> None:
     assert {right["namespace"] for right in api.asked if right["resource"] == "pods"} == {"mine-git"}
 
 
-def test_what_is_missing_is_named_in_one_line() -> None:
+def test_missing_rights_are_named_in_one_line() -> None:
     with pytest.raises(InputError) as caught:
         check_rights(Api("create namespaces", "get pods", "update deployments"), "git-to-pod")  # type: ignore[arg-type]
     said = str(caught.value)

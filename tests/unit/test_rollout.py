@@ -1,4 +1,4 @@
-"""Scripted events become the phases of a rollout."""
+"""The phases of a rollout, from scripted events."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def test_restarted_waits_for_the_deployment_to_be_complete() -> None:
     assert "restarted" not in seen(events)
 
 
-def test_another_commit_is_not_taken_for_this_one() -> None:
+def test_another_commit_does_not_count_as_published() -> None:
     assert "published" not in seen([published(1.0, "another")])
 
 
-def test_a_template_that_stays_the_same_is_no_request() -> None:
+def test_an_unchanged_template_starts_no_rollout() -> None:
     assert seen([deployment(1.0, "old", updated=2, total=2, ready=2)]) == {}
 
 
@@ -69,7 +69,7 @@ def test_pods_of_other_deployments_do_not_count() -> None:
     assert "ready" not in seen([deployment(1.1, "new"), stranger, stranger])
 
 
-def test_a_pod_that_a_later_rollout_overtakes_is_forgotten() -> None:
+def test_a_pod_that_a_later_rollout_replaces_does_not_count() -> None:
     rollout = a_rollout()
     for event in [*A_RESTART[:4], pod(1.4, "app-3", leaving=True), pod(1.5, "app-5", running=BOTH, ready=True)]:
         rollout.see(event)
@@ -89,6 +89,6 @@ def test_phases_in_order_pass() -> None:
     assert order_of_phases(seen(A_RESTART)) == "ok"
 
 
-def test_a_negative_phase_fails_the_trial_and_says_which() -> None:
+def test_a_negative_phase_fails_the_trial_and_is_named() -> None:
     assert order_of_phases({"polled": 1.5, "published": 1.2}) == "failed: published 0.300 s before polled"
-    assert order_of_phases({"published": 1.501, "requested": 1.5}) == "ok"  # two streams, heard in two threads
+    assert order_of_phases({"published": 1.501, "requested": 1.5}) == "ok"  # two watches, received in two threads

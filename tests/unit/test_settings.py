@@ -1,8 +1,9 @@
-"""Bad input: one line that names the value and what was expected."""
+"""Parameters become Settings; invalid ones are refused with one line that names the value and what was expected."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from lab import Lab
 
 @pytest.fixture
 def given(tmp_path: Path) -> Parameters:
-    """Parameters that hold together, for a cluster of the user's own."""
+    """Valid parameters for a cluster of the user's own."""
     (tmp_path / "username").write_text("reader\n")
     (tmp_path / "password").write_text("hunter2\n")
     return Parameters(context="mine", repository="https://git.example.test/a.git", credentials=str(tmp_path))
@@ -27,7 +28,7 @@ def no_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GIT_TO_POD_PASSWORD", raising=False)
 
 
-def test_good_input_is_taken(given: Parameters) -> None:
+def test_valid_parameters_become_settings(given: Parameters) -> None:
     settings = resolve(given)
     assert settings.push_url == settings.repository
     assert settings.reader.username == "reader"
@@ -39,13 +40,13 @@ BAD = {
     "zero commits": ({"commits": 0}, "--commits 0: expected 1 or more"),
     "negative replicas": ({"replicas": -1}, "--replicas -1: expected 1 or more"),
     "no timeout": ({"timeout": 0}, "--timeout 0: expected 1 or more"),
-    "no duration": ({"period": "fast"}, "--period 'fast': expected a duration, as 500ms, 10s or 1m30s"),
+    "no duration": ({"period": "fast"}, "--period 'fast': expected a duration such as 500ms, 10s or 1m30s"),
     "a number alone": ({"period": "10"}, "--period '10': expected a duration"),
     "a negative duration": ({"period": "-1s"}, "--period '-1s': expected a duration"),
-    "no pause at all": ({"period": "0s"}, "--period 0s: expected 100ms or longer"),
+    "a zero duration": ({"period": "0s"}, "--period 0s: expected 100ms or longer"),
     "no DNS label": ({"namespace": "Git_To_Pod"}, "--namespace 'Git_To_Pod': expected a DNS label"),
-    "no branch": ({"ref": "a b"}, "--ref 'a b': expected the name of a branch"),
-    "an option as branch": ({"ref": "--upload-pack=x"}, "expected the name of a branch"),
+    "no branch name": ({"ref": "a b"}, "--ref 'a b': expected a branch name such as main"),
+    "an option as branch": ({"ref": "--upload-pack=x"}, "expected a branch name"),
     "a wrong type": ({"commits": "20"}, "--commits '20': expected int"),
     "plain http": ({"repository": "http://git.example.test/a.git"}, "expected https://HOST/PATH or ssh://"),
     "a missing repository": ({"repository": ""}, "--repository is missing"),
@@ -58,7 +59,9 @@ BAD = {
 
 
 @pytest.mark.parametrize(("wrong", "said"), BAD.values(), ids=BAD.keys())
-def test_bad_input_is_one_line_that_names_it(given: Parameters, wrong: dict[str, object], said: str) -> None:
+def test_an_invalid_parameter_is_refused_in_one_line_that_names_it(
+    given: Parameters, wrong: dict[str, object], said: str
+) -> None:
     with pytest.raises(InputError) as caught:
         resolve(replace(given, **wrong))  # type: ignore[arg-type]  # that is the point
     assert said in str(caught.value)
@@ -72,7 +75,7 @@ def test_a_password_in_the_url_is_refused_and_not_repeated(given: Parameters) ->
     assert "hunter2" not in str(caught.value)
 
 
-def test_the_environment_goes_over_the_file(given: Parameters, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_takes_precedence_over_the_file(given: Parameters, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_TO_POD_PASSWORD", "rotated")
     settings = resolve(given)
     assert settings.reader.password == "rotated"
@@ -92,12 +95,12 @@ def test_a_key_may_come_from_the_environment_without_its_last_line_end(
 
 
 @pytest.mark.parametrize("option", ["--push-url", "--credentials", "--push-username"])
-def test_what_belongs_to_a_repository_needs_one(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_option_of_a_repository_needs_a_repository(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--context", "mine", option, "x"]) == 2
-    assert f"{option} without --repository: name the repository" in capsys.readouterr().err
+    assert f"{option} without --repository: add the URL of the repository" in capsys.readouterr().err
 
 
-def test_so_does_a_password_in_the_environment(
+def test_a_password_in_the_environment_needs_a_repository(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GIT_TO_POD_PUSH_PASSWORD", "hunter2")
@@ -111,7 +114,7 @@ def test_secrets_are_not_in_a_representation(given: Parameters) -> None:
     assert "hunter2" not in repr(Credentials(password="hunter2"))
 
 
-def test_the_lab_that_is_up_fills_what_was_left_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_parameters_are_taken_from_the_running_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "git"
     folder.mkdir()
     for name in ("username", "password"):
@@ -145,10 +148,38 @@ def test_the_lab_that_is_up_fills_what_was_left_empty(tmp_path: Path, monkeypatc
     assert settings.kubeconfig == tmp_path / "config"
 
 
+LEGAL = [
+    *("main", "feature/a'b", 'fix"x', "$x", "a$$b", "a`b", "a;b|c&d", "a-b", "a/-b", "a./b", "a.lock.b", "a@"),
+    *("{a}", "a%b!#", "heads/HEAD", "refs/heads/main", "ä", "a\u00a0b"),
+]
+ILLEGAL = [
+    *("", "-a", "--upload-pack=x", "HEAD", "a b", "a\tb", "a\nb", "a\x7fb", "a..b", "a~1", "a^", "a:b", "a?", "a*"),
+    *("a[b", "a\\b", "a@{1}", "@{-1}", "/a", "a/", "a//b", ".a", "a/.b", "a.", "a.lock", "a.lock/b", ".lock"),
+]
+
+
+@pytest.mark.parametrize("ref", LEGAL)
+def test_a_branch_name_that_git_allows_is_accepted(given: Parameters, ref: str, tmp_path: Path) -> None:
+    assert allowed_by_git(ref, tmp_path)
+    assert resolve(replace(given, ref=ref)).ref == ref
+
+
+@pytest.mark.parametrize("ref", ILLEGAL)
+def test_a_branch_name_that_git_refuses_is_refused(given: Parameters, ref: str, tmp_path: Path) -> None:
+    assert not allowed_by_git(ref, tmp_path)
+    with pytest.raises(InputError, match="expected a branch name such as main") as caught:
+        resolve(replace(given, ref=ref))
+    assert "\n" not in str(caught.value)
+
+
+def allowed_by_git(ref: str, folder: Path) -> bool:
+    return subprocess.run(["git", "check-ref-format", "--branch", ref], cwd=folder, capture_output=True).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("500ms", 0.5), ("10s", 10.0), ("1m30s", 90.0), ("1.5s", 1.5), ("1h", 3600.0)]
 )
-def test_durations_are_gos(text: str, seconds: float) -> None:
+def test_durations_are_in_gos_notation(text: str, seconds: float) -> None:
     assert duration_s(text) == seconds
 
 
@@ -161,7 +192,7 @@ def test_durations_are_gos(text: str, seconds: float) -> None:
         (["--images", "/nonexistent"], "--images /nonexistent: expected a folder"),
     ],
 )
-def test_the_command_ends_with_2_and_one_line(
+def test_invalid_input_exits_with_2_and_one_line(
     arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2
@@ -171,7 +202,7 @@ def test_the_command_ends_with_2_and_one_line(
     assert error.count("\n") == 1
 
 
-def test_an_unknown_context_is_named_with_those_that_are_known(
+def test_an_unknown_context_is_refused_with_the_known_ones(
     given: Parameters, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = {

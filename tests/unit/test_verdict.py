@@ -1,8 +1,9 @@
-"""The verdict follows from the rows, and from nothing else."""
+"""The recommendation follows from the rows, and from nothing else."""
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,30 +11,64 @@ from typing import Any
 import pytest
 
 from git_to_pod.evidence import Evidence
+from git_to_pod.faults_list import LARGE_FILE
 from git_to_pod.model import Line
 from git_to_pod.progress import Progress
-from git_to_pod.rival import steps_back
-from git_to_pod.verdict import CRITERIA, DEPLOYED, LATENCY, faults_of, reach, recommendation, recommended, table
+from git_to_pod.rival import regressions
+from git_to_pod.verdict import (
+    CRITERIA,
+    LATENCY,
+    REQUIRED,
+    TOTAL,
+    failed,
+    reach,
+    recommendation,
+    recommended,
+    score,
+    table,
+    weights_table,
+)
 from tests.samples import SETTINGS
 
 FAN_OUT = Line(1.0, 0.1, 0.09, 0.11, 0.99, 4)
+KEYS = ("deployed", "polling", "patching", "flux")
+WORSE: dict[str, Any] = {  # on every criterion than candidate(), and no required one missed
+    "polled_to_restarted_s": {"median": 9.0},
+    "samples_s": [8.9, 9.0, 9.1],
+    "rollouts_per_burst": {"2": 9, "6": 9},
+    "undo_restores_content": False,
+    "content_limit_bytes": 1 << 20,
+    "objects": {"Deployment": 9},
+    "rights_pairs": 99,
+    "git_pod_changes_workloads": True,
+    "names_each_workload": True,
+    "cpu_cores": 0.5,
+    "memory_bytes": 500 << 20,
+    "commit_seen_in": [],
+}
 
 
-def way(name: str, **changed: object) -> dict[str, Any]:
+def candidate(key: str, **changed: object) -> dict[str, Any]:
     row = {
-        "name": name,
-        "push_to_restarted_s": {"median": 1.5},
+        "key": key,
+        "name": f"candidate {key}",
+        "polled_to_restarted_s": {"median": 1.5},
+        "requested_to_restarted_s": {"median": 1.4},
         "samples_s": [1.4, 1.5, 1.6],
         "rollouts_per_burst": {"2": 6, "6": 5},
         "recovers_missed_change": True,
+        "undo_restores_content": True,
         "content_limit_bytes": None,
         "objects": {"Deployment": 3},
         "rights_pairs": 10,
+        "git_pod_changes_workloads": False,
+        "names_each_workload": False,
         "cpu_cores": 0.03,
         "memory_bytes": 50 << 20,
         "commit_seen_in": ["ConfigMap data.commit"],
-        "went_backwards": {"2": 0, "6": 0},
-        "files_changed_before_restart": "0 of 8",
+        "regressions": {"2": 0, "6": 0},
+        "changed_before_restart": 0,
+        "pushes": 18,
         "requests": {"sent": 1000, "failed": 0},
     }
     return row | changed
@@ -45,86 +80,154 @@ def evidence(tmp_path: Path, *rows: dict[str, Any]) -> Evidence:
     return found
 
 
-def test_the_way_deployed_is_recommended_where_it_has_no_fault_even_if_another_is_quicker() -> None:
-    quicker = way("quicker", push_to_restarted_s={"median": 1.0})
-    assert recommended([quicker, way(DEPLOYED)]) == way(DEPLOYED)
+@pytest.mark.parametrize("best", KEYS)
+def test_whichever_candidate_is_better_on_all_criteria_is_recommended(tmp_path: Path, best: str) -> None:
+    rows = [candidate(key) if key == best else candidate(key, **WORSE) for key in KEYS]
+    assert [row["key"] for row in recommended(rows)] == [best]
+    assert score(rows[KEYS.index(best)], rows) == TOTAL
+    assert f"“candidate {best}” scores highest" in " ".join(recommendation(evidence(tmp_path, *rows), FAN_OUT))
 
 
-def test_another_is_recommended_where_the_way_deployed_has_a_fault() -> None:
-    slow, quick = way("slow", push_to_restarted_s={"median": 9.0}), way("quick")
-    assert recommended([way(DEPLOYED, recovers_missed_change=False), slow, quick]) == quick
+@pytest.mark.parametrize("swapped", [True, False])
+def test_the_order_of_the_rows_and_their_names_do_not_matter(swapped: bool) -> None:
+    rows = [candidate("deployed", **WORSE), candidate("patching")]
+    assert [row["key"] for row in recommended(rows[::-1] if swapped else rows)] == ["patching"]
+
+
+def test_candidates_that_score_the_same_are_all_recommended(tmp_path: Path) -> None:
+    rows = [candidate("deployed"), candidate("patching")]
+    assert recommended(rows) == rows
+    assert "“candidate deployed” and “candidate patching” score highest" in " ".join(
+        recommendation(evidence(tmp_path, *rows))
+    )
 
 
 @pytest.mark.parametrize(
     "changed",
     [
         {"recovers_missed_change": False},
-        {"went_backwards": {"2": 0, "6": 1}},
-        {"files_changed_before_restart": "8 of 8"},
+        {"regressions": {"2": 0, "6": 1}},
+        {"changed_before_restart": 8},
         {"requests": {"sent": 10, "failed": 1}},
-        {"content_limit_bytes": 1048576},
-        {"push_to_restarted_s": {"median": math.inf}},
+        {"polled_to_restarted_s": {"median": math.inf}},
+        {"polled_to_restarted_s": {"median": None, "timeouts": 9}},
     ],
 )
-def test_each_of_these_is_a_fault(tmp_path: Path, changed: dict[str, object]) -> None:
-    row = way(DEPLOYED, **changed)
-    assert len(faults_of(row)) == 1
-    assert recommended([row]) is None
-    assert recommendation(evidence(tmp_path, row), FAN_OUT)[0].startswith("Nothing is recommended yet")
+@pytest.mark.parametrize("key", ["deployed", "patching"])
+def test_a_candidate_that_misses_a_required_criterion_is_ruled_out(
+    tmp_path: Path, key: str, changed: dict[str, object]
+) -> None:
+    row, other = candidate(key, **changed), candidate("flux", **WORSE)
+    assert len(failed(row)) == 1
+    assert recommended([row, other]) == [other]
+    sentences = " ".join(recommendation(evidence(tmp_path, row, other), FAN_OUT))
+    assert f"Ruled out: “candidate {key}”" in sentences
+    assert recommended([row]) == []
+    assert "none is recommended" in " ".join(recommendation(evidence(tmp_path, row), FAN_OUT))
 
 
-def test_the_recommendation_has_five_sentences_with_the_figures(tmp_path: Path) -> None:
-    flux = way("Flux", memory_bytes=150 << 20, content_limit_bytes=1 << 20)
-    sentences = recommendation(evidence(tmp_path, way(DEPLOYED), flux), FAN_OUT)
-    assert len(sentences) == 5
-    assert "1.50 s, 0 of 1,000 requests" in sentences[0]
-    assert "590 Deployments" in sentences[1]
-    assert "“Flux” costs less from about 3 namespaces" in sentences[3]
-    assert "but takes no content over 1,048,576 bytes" in sentences[3]
-    assert "12 pushes 0.7 s apart made up to 6" in sentences[4]
+def test_there_are_at_most_eight_sentences_and_their_figures_are_the_rows(tmp_path: Path) -> None:
+    rows = [
+        candidate("deployed", undo_restores_content=False, objects={"Deployment": 9}, rights_pairs=12),
+        candidate("patching", git_pod_changes_workloads=True, objects={"Deployment": 4}, rights_pairs=2),
+        candidate("flux", memory_bytes=150 << 20, content_limit_bytes=1 << 20, rights_pairs=90),
+    ]
+    found = evidence(tmp_path, *rows)
+    found.rows["faults"] = [
+        {"name": LARGE_FILE, "held": True, "recovery_s": 49.3},
+        {"name": "git-commit deleted", "held": False, "recovery_s": math.inf},
+    ]
+    (tmp_path / "summary.json").write_text(
+        '{"holds": true, "answer": "Yes.", "latency_s": {"push_to_restarted": {"median": 2.27, "n": 20}},'
+        ' "requests": {"sent": 2688, "failed": 0}, "parameters": {"period": "1s"}}'
+    )
+    sentences = recommendation(found, FAN_OUT)
+    assert len(sentences) == 8
+    text = " ".join(sentences)
+    assert "a median of 2.27 s with a poll interval of 1s (n = 20), and no request of 2,688 failed" in text
+    assert f"{LARGE_FILE} is on all replicas 49 s after the push" in text
+    assert "patches about 600 within a minute" in text
+    assert "for a single Deployment, the hook that patches the pod template is the better choice" in text
+    assert "5 objects and 10 rights less" in text
+    assert "fits into 1,048,576 bytes; from about 3 namespaces" in text
+    assert "made up to 6" in text
+    assert text.endswith("what did not recover by itself: git-commit deleted.")
+    assert not re.search(r"\bnan\b|\binf\b|None", text)
 
 
-def test_a_fault_that_did_not_hold_is_named(tmp_path: Path) -> None:
-    found = evidence(tmp_path, way(DEPLOYED))
-    found.rows["faults"] = [{"name": "clone corrupted", "held": False}, {"name": "git host down", "held": True}]
-    assert "clone corrupted" in recommendation(found, FAN_OUT)[4]
-    assert "git host down" not in recommendation(found, FAN_OUT)[4]
+def test_reloader_is_preferred_where_it_scores_as_high(tmp_path: Path) -> None:
+    rows = [candidate("deployed"), candidate("patching", **WORSE)]
+    text = " ".join(recommendation(evidence(tmp_path, *rows), FAN_OUT))
+    assert "the hook that patches the pod template does not score higher" in text
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_missing_candidate_is_said_to_be_missing(tmp_path: Path, key: str) -> None:
+    rows = [candidate(other) for other in KEYS if other != key]
+    text = " ".join(recommendation(evidence(tmp_path, *rows), None))
+    expected = {
+        "deployed": "Reloader was not measured",
+        "flux": "Flux was not measured",
+        "patching": "was not measured",
+    }
+    assert expected.get(key, "") in text
+    assert table(rows)[-1]["criterion"] == "score"
+
+
+def test_no_rows_recommend_nothing(tmp_path: Path) -> None:
+    assert recommendation(evidence(tmp_path), FAN_OUT) == ["Nothing is recommended: no candidate was measured."]
+    assert recommended([]) == []
+
+
+def test_figures_that_were_not_measured_score_nothing(tmp_path: Path) -> None:
+    nothing = {"cpu_cores": None, "memory_bytes": 0, "polled_to_restarted_s": {"median": None}, "samples_s": []}
+    rows = [candidate("deployed", **nothing), candidate("flux", **nothing)]
+    assert score(rows[0], rows) == TOTAL - 4
+    text = " ".join(recommendation(evidence(tmp_path, *rows), FAN_OUT))
+    assert not re.search(r"\bnan\b|\binf\b|None", text)
 
 
 def test_with_stand_ins_nothing_is_recommended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Evidence, "stand_ins", ["example.test/git-sync:1"])
-    (sentence,) = recommendation(evidence(tmp_path, way(DEPLOYED)), FAN_OUT)
-    assert "recommend nothing" in sentence
+    (sentence,) = recommendation(evidence(tmp_path, candidate("deployed")), FAN_OUT)
+    assert "recommends nothing" in sentence
+
+
+def test_every_criterion_and_its_weight_stand_before_the_figures() -> None:
+    rows = weights_table()
+    assert [row["criterion"] for row in rows] == [*REQUIRED, *(criterion.name for criterion in CRITERIA)]
+    assert sum(int(row["weight"]) for row in rows if row["weight"] != "required") == TOTAL
 
 
 def test_the_best_of_each_line_is_marked() -> None:
-    rows = {row["criterion"]: row for row in table([way("a"), way("b", rights_pairs=3)])}
-    assert set(rows) == set(CRITERIA)
+    rows = {row["criterion"]: row for row in table([candidate("a"), candidate("b", rights_pairs=3)])}
     line = rows["rights, pairs of verb and resource"]
-    assert (line["a"], line["b"]) == ("10", "3 ✓")
+    assert (line["candidate a"], line["candidate b"]) == ("10", "3 ✓")
+    assert rows["score"]["candidate b"] == str(TOTAL)
 
 
 def test_medians_that_are_not_shown_to_differ_are_all_marked() -> None:
     samples = {"quick": [1.0, 1.1, 2.0], "alike": [1.1, 1.2, 2.1], "slow": [5.0, 5.1, 5.2]}
-    ways = [way(name, samples_s=s, push_to_restarted_s={"median": s[1]}) for name, s in samples.items()]
-    line = next(row for row in table(ways) if row["criterion"] == LATENCY)
-    assert [line[name].endswith("✓") for name in samples] == [True, True, False]
+    rows = [candidate(name, samples_s=s, polled_to_restarted_s={"median": s[1]}) for name, s in samples.items()]
+    line = next(row for row in table(rows) if row["criterion"] == LATENCY)
+    assert [line[f"candidate {name}"].endswith("✓") for name in samples] == [True, True, False]
 
 
-def test_what_an_experiment_found_is_kept_beside_the_first_summary(tmp_path: Path) -> None:
+def test_an_experiments_rows_are_added_to_the_first_summary(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text('{"answer": "yes", "timings_s": {"trials": 1}}')
     found = evidence(tmp_path)
-    found.add("faults", [{"name": "git host down", "held": True}], "1 of 1 held")
+    found.add("faults", [{"name": "git host down", "held": True}], "1 of 1 recovered")
     assert found.summary["answer"] == "yes"
     assert found.summary["faults"] == [{"name": "git host down", "held": True}]
     assert found.summary["timings_s"]["trials"] == 1
 
 
-def test_the_reach_is_where_the_last_waits_a_minute() -> None:
-    assert reach(FAN_OUT) == 590
+def test_the_reach_is_where_the_last_waits_a_minute_rounded_to_one_digit() -> None:
+    assert reach(FAN_OUT) == 600
+    assert reach(Line(0, 0.1954, 0, 0, 1, 4)) == 300
     assert reach(Line(0, 0, 0, 0, 1, 4)) == 0
 
 
-def test_steps_back_are_counted_and_skips_are_not() -> None:
-    assert steps_back([1, 2, 5, 6]) == 0
-    assert steps_back([1, 3, 2, 4, 1]) == 2
+def test_regressions_are_counted_and_skips_are_not() -> None:
+    assert regressions([1, 2, 5, 6]) == 0
+    assert regressions([1, 3, 2, 4, 1]) == 2

@@ -1,6 +1,7 @@
 #!/bin/sh
-# One request on standard input, its answer on standard output: what git's http-backend does, which is not in the image.
-# nginx has asked for the account; it speaks HTTP/1.0 and tells the length of every body.
+# Answers one HTTP request: reads it from standard input, writes the response to standard output. It replaces
+# git-http-backend, which git-sync's image does not have. nginx has authenticated the account; it speaks HTTP/1.0 and
+# sends the length of every body.
 # usage: serve.sh FOLDER_OF_THE_REPOSITORY
 set -eu
 repository=$1/content.git length=0 decode=cat cr=$(printf '\r')
@@ -9,7 +10,7 @@ while read -r name value && [ "$name" != "$cr" ]; do
     value=${value%"$cr"}
     case $name in
         Content-Length:) length=$value ;;
-        Content-Encoding:) decode='gzip -dc' ;; # git compresses what it asks for, when it is long
+        Content-Encoding:) decode='gzip -dc' ;; # git compresses a long request
         Git-Protocol:) export GIT_PROTOCOL="$value" ;;
     esac
 done
@@ -21,7 +22,7 @@ case "$method $target" in
         service=${target#*=}
         answer "$service-advertisement"
         if [ "${GIT_PROTOCOL:-}" != version=2 ]; then
-            printf '%04x# service=%s\n0000' $((${#service} + 15)) "$service" # a packet begins with its length
+            printf '%04x# service=%s\n0000' $((${#service} + 15)) "$service" # a pkt-line begins with its length
         fi
         git "${service#git-}" --stateless-rpc --advertise-refs "$repository"
         ;;

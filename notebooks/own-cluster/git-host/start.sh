@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the repository, with one empty commit on $BRANCH, and answers requests from nginx for as long as the pod lives.
+# Creates the repository with one empty commit on $BRANCH, then runs serve.sh for each request from nginx.
 set -eu
 cd /srv/git
 if [ ! -d content.git ]; then

@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// output runs a command in a process group of its own, ends all of that group when ctx is done, and returns what the
-// command printed.
+// output runs a command in a new process group and returns its standard output. When ctx is done, it ends the group.
 func output(
 	ctx context.Context, folder string, environment []string, name string, arguments ...string,
 ) (string, error) {
@@ -20,7 +19,7 @@ func output(
 	command.Dir, command.Env = folder, environment
 	command.Stdout, command.Stderr = &stdout, &stderr
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	// TERM first: git then removes its lock files. Its transport (git-remote-https, ssh) is in the same group.
+	// SIGTERM lets git remove its lock files. Its transport (git-remote-https, ssh) is in the same group.
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGTERM) }
 	command.WaitDelay = time.Second
 	err := command.Run()

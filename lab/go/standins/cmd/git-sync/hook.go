@@ -9,19 +9,19 @@ import (
 
 const hookTimeout = 30 * time.Second
 
-// hook runs a command for each new commit, beside the sync loop. It retries until it succeeds, always with the newest
-// commit: those in between may be skipped.
+// hook runs a command for each new commit, concurrently with the sync loop. It retries until the command succeeds,
+// always with the newest commit, so it can skip commits.
 type hook struct {
 	options
 	repo   *repository
-	newest chan string // holds one: send replaces what was not taken yet
+	newest chan string // holds at most one commit, which send replaces
 }
 
 func newHook(o options, repo *repository) *hook {
 	return &hook{options: o, repo: repo, newest: make(chan string, 1)}
 }
 
-// send is for one sender only.
+// send passes a commit to run. It supports a single sender.
 func (h *hook) send(hash string) {
 	select {
 	case <-h.newest:

@@ -1,7 +1,7 @@
-// Command git-sync is an offline stand-in for git-sync v4.7.1, for machines where that image is not to be had.
-// It drives the real git, honours what this project's manifests use and refuses everything else. The upstream program
-// ignores environment names that it does not know; the stand-in does not, so that a spelling mistake is seen.
-// tests/contract says what the two have in common.
+// Command git-sync is an offline stand-in for git-sync v4.7.1, for machines that cannot pull that image.
+// It runs the real git, implements the settings that this project uses and rejects all others. Upstream ignores unknown
+// environment variables; the stand-in rejects those too, so that a misspelled name does not go unnoticed.
+// tests/contract specifies the behaviour that the two share.
 package main
 
 import (
@@ -33,7 +33,7 @@ func main() {
 	if os.Getpid() == 1 {
 		code, err := reaper.Rerun()
 		if err != nil {
-			fail(exitFailed, fmt.Errorf("cannot start as a child of the init process: %w", err))
+			fail(exitFailed, fmt.Errorf("cannot start the child process: %w", err))
 		}
 		os.Exit(code)
 	}
@@ -46,7 +46,7 @@ func main() {
 		return
 	}
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, nil)))
-	slog.Info(banner+": same behaviour for what the manifests use, not the same program", "pid", os.Getpid())
+	slog.Info(banner+", not the upstream program", "pid", os.Getpid())
 	if err := options.validate(); err != nil {
 		fail(exitFailed, err)
 	}
@@ -58,7 +58,7 @@ func fail(code int, err error) {
 	os.Exit(code)
 }
 
-// run syncs until it is told to stop, or until the failures are too many, and returns the exit code.
+// run syncs until a signal arrives or the failure limit is reached. It returns the exit code.
 func run(options options) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -95,7 +95,7 @@ func run(options options) int {
 		default:
 			failures = 0
 			ready.Store(true)
-			if changed || first { // also after a restart: the hook may not have succeeded before it
+			if changed || first { // first: the hook may not have succeeded before a restart
 				hook.send(hash)
 			}
 			first = false
@@ -103,7 +103,7 @@ func run(options options) int {
 				slog.Error("cannot remove old worktrees", "error", err)
 			}
 			if hash == options.ref {
-				slog.Info("the ref is a full commit id: nothing more to sync", "ref", options.ref)
+				slog.Info("the ref is a full commit hash, so polling ends", "ref", options.ref)
 				<-ctx.Done()
 			}
 		}
@@ -115,7 +115,7 @@ func run(options options) int {
 	}
 }
 
-// serveReadiness answers 503 until the first sync and 200 ever after, whatever the path.
+// serveReadiness answers 503 until the first sync and 200 from then on, for every path.
 func serveReadiness(address string, ready *atomic.Bool) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {

@@ -7,11 +7,12 @@ import (
 	"io"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// options has one spelling for each setting: the one that the manifests use.
+// options holds the settings that this project uses. The environment gives most of them; a flag overrides it.
 type options struct {
 	version          bool
 	root             string
@@ -22,7 +23,6 @@ type options struct {
 	exechookCommand  string
 	exechookBackoff  time.Duration
 	httpBind         string
-	staleTimeout     time.Duration
 	submodules       string
 	repo             string
 	ref              string
@@ -37,7 +37,7 @@ type options struct {
 // setting is one entry of git's configuration.
 type setting struct{ key, value string }
 
-// parseOptions reads the arguments and the GITSYNC_ environment, and refuses what the stand-in does not have.
+// parseOptions reads the arguments and the GITSYNC_ variables. It rejects any that the stand-in does not implement.
 func parseOptions(arguments, environment []string) (options, error) {
 	o := options{
 		ref:              "HEAD",
@@ -50,17 +50,15 @@ func parseOptions(arguments, environment []string) (options, error) {
 		return o, err
 	}
 	flags := flag.NewFlagSet("git-sync", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // one line says it, see below
+	flags.SetOutput(io.Discard) // the error below is one line
 	flags.BoolVar(&o.version, "version", false, "")
 	flags.StringVar(&o.root, "root", o.root, "")
-	flags.StringVar(&o.link, "link", "", "")
-	flags.IntVar(&o.maxFailures, "max-failures", 0, "")
-	flags.IntVar(&o.initMaxFailures, "init-max-failures", 0, "")
+	flags.StringVar(&o.link, "link", o.link, "")
+	flags.IntVar(&o.maxFailures, "max-failures", o.maxFailures, "")
+	flags.IntVar(&o.initMaxFailures, "init-max-failures", o.initMaxFailures, "")
 	flags.StringVar(&o.exechookCommand, "exechook-command", "", "")
 	flags.DurationVar(&o.exechookBackoff, "exechook-backoff", 3*time.Second, "")
 	flags.StringVar(&o.httpBind, "http-bind", "", "")
-	flags.DurationVar(&o.staleTimeout, "stale-worktree-timeout", 0, "")
-	flags.StringVar(&o.submodules, "submodules", o.submodules, "")
 	err := flags.Parse(arguments)
 	if err == nil && flags.NArg() > 0 {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -68,7 +66,7 @@ func parseOptions(arguments, environment []string) (options, error) {
 	if err != nil {
 		var known []string
 		flags.VisitAll(func(f *flag.Flag) { known = append(known, "--"+f.Name) })
-		return o, fmt.Errorf("%w: the stand-in has only %s; use the upstream image for any other",
+		return o, fmt.Errorf("%w: the stand-in implements only %s; use the upstream image for other flags",
 			err, strings.Join(known, " "))
 	}
 	flags.Visit(func(f *flag.Flag) { o.initLimitIsSet = o.initLimitIsSet || f.Name == "init-max-failures" })
@@ -80,7 +78,8 @@ func parseOptions(arguments, environment []string) (options, error) {
 
 func (o *options) readEnvironment(environment []string) error {
 	texts := map[string]*string{
-		"GITSYNC_ROOT":                 &o.root, // set in the image
+		"GITSYNC_ROOT":                 &o.root, // the image sets it
+		"GITSYNC_LINK":                 &o.link,
 		"GITSYNC_REPO":                 &o.repo,
 		"GITSYNC_REF":                  &o.ref,
 		"GITSYNC_USERNAME":             &o.username,
@@ -97,22 +96,28 @@ func (o *options) readEnvironment(environment []string) error {
 			*text = value
 		case name == "GITSYNC_PERIOD":
 			o.period, err = time.ParseDuration(value)
+		case name == "GITSYNC_MAX_FAILURES":
+			o.maxFailures, err = strconv.Atoi(value)
+		case name == "GITSYNC_INIT_MAX_FAILURES":
+			o.initMaxFailures, err = strconv.Atoi(value)
+			o.initLimitIsSet = true
 		case name == "GITSYNC_GIT_CONFIG":
 			o.gitConfig, err = parseGitConfig(value)
 		case strings.HasPrefix(name, "GITSYNC_"), strings.HasPrefix(name, "GIT_SYNC_"):
-			err = errors.New("the stand-in has no such name; use the upstream image for it")
+			// The message omits the value, which may be a secret under a misspelled name.
+			err = errors.New("the stand-in does not implement this variable; use the upstream image")
 		}
-		if err != nil { // without the value: it may be a secret under a wrong name
-			return fmt.Errorf("environment %s: %w", name, err)
+		if err != nil {
+			return fmt.Errorf("environment variable %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// parseGitConfig reads `key:value,key:value`. Quotes and escapes, which upstream has too, are refused.
+// parseGitConfig reads `key:value,key:value`. It rejects quotes and escapes, which upstream accepts.
 func parseGitConfig(text string) ([]setting, error) {
 	if strings.ContainsAny(text, `"\`) {
-		return nil, errors.New(`quotes and backslashes are not supported by the stand-in, expected key:value,key:value`)
+		return nil, errors.New(`the stand-in does not support quotes and backslashes, expected key:value,key:value`)
 	}
 	var settings []setting
 	for _, pair := range strings.Split(text, ",") {
@@ -125,32 +130,32 @@ func parseGitConfig(text string) ([]setting, error) {
 	return settings, nil
 }
 
-// validate says what is wrong with settings that are known.
+// validate checks the values.
 func (o *options) validate() error {
-	parsed, err := url.Parse(o.repo) // an scp-like address (git@host:path) is no URL, and is fine
+	parsed, err := url.Parse(o.repo) // an error is fine: git@host:path is valid and not a URL
 	switch {
 	case o.root == "":
-		return errors.New("--root is missing")
+		return errors.New("GITSYNC_ROOT or --root is missing")
 	case o.repo == "":
 		return errors.New("GITSYNC_REPO is missing")
 	case o.ref == "":
 		return errors.New("GITSYNC_REF is empty")
 	case o.submodules != "recursive" && o.submodules != "off":
-		return fmt.Errorf("--submodules is %q, the stand-in has only recursive and off", o.submodules)
+		return fmt.Errorf("GITSYNC_SUBMODULES is %q, the stand-in implements only recursive and off", o.submodules)
 	case o.period < 10*time.Millisecond:
 		return fmt.Errorf("GITSYNC_PERIOD is %s, expected 10ms or more", o.period)
 	case o.exechookCommand != "" && o.exechookBackoff < time.Second:
 		return fmt.Errorf("--exechook-backoff is %s, expected 1s or more", o.exechookBackoff)
 	case (o.username == "") != (o.passwordFile == ""):
-		return errors.New("GITSYNC_USERNAME and GITSYNC_PASSWORD_FILE are needed together")
+		return errors.New("GITSYNC_USERNAME and GITSYNC_PASSWORD_FILE must be set together")
 	case err == nil && parsed.User != nil && strings.HasPrefix(parsed.Scheme, "http"):
-		return errors.New("GITSYNC_REPO has credentials in it: arguments and logs would show them; " +
+		return errors.New("GITSYNC_REPO contains credentials, which arguments and logs would show; " +
 			"use GITSYNC_USERNAME and GITSYNC_PASSWORD_FILE")
 	}
 	return nil
 }
 
-// failureLimit is the number of consecutive failures that ends the program; negative means never.
+// failureLimit is the number of consecutive failures after which the program exits. A negative limit means never.
 func (o *options) failureLimit(first bool) int {
 	if first && o.initLimitIsSet {
 		return o.initMaxFailures

@@ -11,22 +11,21 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
-	"time"
 )
 
-// repository is a clone without history in root/.git, with one worktree per commit in root/.worktrees/<commit>.
+// repository is a shallow clone in root/.git with one worktree per commit, in root/.worktrees/<commit>.
 type repository struct {
 	options
 	synced bool // since this process started
 }
 
-// openRepository creates the root and sets up git by environment, which the hook inherits.
+// openRepository creates the root and configures git by environment variables, which the hook inherits.
 func openRepository(o options) (*repository, error) {
 	syscall.Umask(0o022)
 	if err := os.MkdirAll(o.root, 0o775); err != nil {
 		return nil, err
 	}
-	root, err := filepath.EvalSymlinks(o.root) // git answers with such paths, and they are compared
+	root, err := filepath.EvalSymlinks(o.root) // git prints resolved paths, and sound compares them
 	if err != nil {
 		return nil, err
 	}
@@ -42,19 +41,19 @@ func openRepository(o options) (*repository, error) {
 	return &repository{options: o}, nil
 }
 
-// readCredentials is git's credential helper. It runs in a shell and reads the file whenever git asks, so that neither
-// an argument nor a cache holds the password, and a rotated one is used at the next sync.
+// readCredentials is a credential helper for git. It reads the file each time git calls it: no argument and no cache
+// holds the password, and the next sync uses a rotated one.
 const readCredentials = `!f() { [ "$1" != get ] || ` +
 	`printf 'username=%s\npassword=%s\n' "$GITSYNC_USERNAME" "$(cat "$GITSYNC_PASSWORD_FILE")"; }; f`
 
 func gitEnvironment(o options) map[string]string {
 	settings := []setting{
-		{"safe.directory", "*"}, // a volume belongs to root
+		{"safe.directory", "*"}, // root owns the volume
 		{"gc.autoDetach", "false"},
 	}
 	if o.username != "" {
 		host := o.repo
-		if parsed, err := url.Parse(o.repo); err == nil { // not the path: a redirect may change it
+		if parsed, err := url.Parse(o.repo); err == nil { // without the path, which a redirect may change
 			host = parsed.Scheme + "://" + parsed.Host
 		}
 		settings = append(settings, setting{"credential." + host + ".helper", readCredentials})
@@ -75,7 +74,7 @@ func gitEnvironment(o options) map[string]string {
 	return environment
 }
 
-// sync fetches the ref and, where it is another commit than the link shows, publishes that one.
+// sync fetches the ref. If it is a new commit, sync checks it out and points the link to it.
 func (r *repository) sync(ctx context.Context) (changed bool, hash string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
@@ -96,7 +95,7 @@ func (r *repository) sync(ctx context.Context) (changed bool, hash string, err e
 	}
 	current := r.current()
 	if current == hash && !r.sound(ctx, r.worktree(hash)) {
-		slog.Warn("the worktree is damaged, making it anew", "commit", hash)
+		slog.Warn("the worktree is damaged, recreating it", "commit", hash)
 		current = ""
 	}
 	changed = current != hash
@@ -110,19 +109,15 @@ func (r *repository) sync(ctx context.Context) (changed bool, hash string, err e
 		if err := r.publish(hash); err != nil {
 			return false, "", err
 		}
-		if current != "" { // the time to keep it begins now
-			now := time.Now()
-			_ = os.Chtimes(r.worktree(current), now, now)
-		}
 	}
 	r.synced = true
 	slog.Info("synced", "ref", r.ref, "from", current, "to", hash)
 	return changed, hash, nil
 }
 
-// initialise makes an empty clone unless there is a sound one; whatever else is in the root is deleted.
+// initialise deletes the root's content and creates an empty clone, unless the root already has a sound one.
 func (r *repository) initialise(ctx context.Context) error {
-	_, locked := os.Stat(filepath.Join(r.root, ".git", "shallow.lock")) // left by a git that was killed
+	_, locked := os.Stat(filepath.Join(r.root, ".git", "shallow.lock")) // a killed git leaves it
 	if errors.Is(locked, fs.ErrNotExist) && r.sound(ctx, r.root) {
 		return nil
 	}
@@ -130,7 +125,7 @@ func (r *repository) initialise(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	slog.Info("no sound clone in the root, beginning a new one", "root", r.root, "deleted", len(entries))
+	slog.Info("the root has no sound clone, creating one", "root", r.root, "deleted", len(entries))
 	for _, entry := range entries {
 		if err := os.RemoveAll(filepath.Join(r.root, entry.Name())); err != nil {
 			return err
@@ -140,8 +135,7 @@ func (r *repository) initialise(ctx context.Context) error {
 	return err
 }
 
-// sound tells whether folder is the top of a git tree with every object that it needs and, for a worktree, whether
-// its HEAD is the commit that it is named by.
+// sound reports whether folder is the top of a complete git tree. A worktree's HEAD must also match the folder's name.
 func (r *repository) sound(ctx context.Context, folder string) bool {
 	top, err := r.git(ctx, folder, "rev-parse", "--show-toplevel")
 	if err != nil || top != folder {
@@ -156,10 +150,10 @@ func (r *repository) sound(ctx context.Context, folder string) bool {
 	return err == nil
 }
 
-// checkout writes the files of a commit into its worktree, a new one where asked for.
+// checkout writes the files of a commit into its worktree. With create, it creates the worktree first.
 func (r *repository) checkout(ctx context.Context, hash string, create bool) error {
 	worktree := r.worktree(hash)
-	// A branch of our own on that commit: the next fetch asks for the difference only.
+	// With the branch on that commit, the next fetch transfers only the difference.
 	if _, err := r.git(ctx, r.root, "reset", "--soft", hash, "--"); err != nil {
 		return err
 	}
@@ -175,7 +169,7 @@ func (r *repository) checkout(ctx context.Context, hash string, create bool) err
 			return err
 		}
 	}
-	// A relative pointer, so that another container can mount the volume elsewhere.
+	// A relative pointer lets another container mount the volume elsewhere.
 	pointer := "gitdir: " + filepath.Join("..", "..", ".git", "worktrees", hash) + "\n"
 	if err := os.WriteFile(filepath.Join(worktree, ".git"), []byte(pointer), 0o644); err != nil {
 		return err
@@ -184,18 +178,18 @@ func (r *repository) checkout(ctx context.Context, hash string, create bool) err
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(worktree, ".gitmodules")); err == nil && r.submodules != "off" {
-		return fmt.Errorf("commit %s has submodules, which the stand-in does not have; use the upstream image", hash)
+		return fmt.Errorf("commit %s has submodules, which the stand-in does not support; use the upstream image", hash)
 	}
 	return nil
 }
 
-// publish lets the link point at the commit's worktree, in one step for whoever reads through it.
+// publish points the link to the commit's worktree, atomically.
 func (r *repository) publish(hash string) error {
 	folder := filepath.Dir(r.link)
 	if err := os.MkdirAll(folder, 0o775); err != nil {
 		return err
 	}
-	target, err := filepath.Rel(folder, r.worktree(hash)) // relative: see the pointer above
+	target, err := filepath.Rel(folder, r.worktree(hash)) // relative, like the pointer in checkout
 	if err != nil {
 		return err
 	}
@@ -209,7 +203,7 @@ func (r *repository) publish(hash string) error {
 	return os.Rename(next, r.link)
 }
 
-// removeStale deletes the worktrees that were replaced long enough ago, and their objects.
+// removeStale deletes all worktrees but the current one, and their objects.
 func (r *repository) removeStale(ctx context.Context) error {
 	entries, err := os.ReadDir(filepath.Join(r.root, ".worktrees"))
 	if err != nil {
@@ -217,8 +211,7 @@ func (r *repository) removeStale(ctx context.Context) error {
 	}
 	removed := false
 	for _, entry := range entries {
-		info, err := entry.Info()
-		if err != nil || entry.Name() == r.current() || time.Since(info.ModTime()) <= r.staleTimeout {
+		if entry.Name() == r.current() {
 			continue
 		}
 		if err := os.RemoveAll(r.worktree(entry.Name())); err != nil {
@@ -241,7 +234,7 @@ func (r *repository) removeStale(ctx context.Context) error {
 	return nil
 }
 
-// current is the commit that the link shows, or "".
+// current is the commit that the link points to, or "".
 func (r *repository) current() string {
 	target, err := os.Readlink(r.link)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Command pause is the process that holds a pod's sandbox: it waits, and reaps what is left to it.
+// Command pause holds a pod's sandbox. It waits, and it reaps orphaned processes.
 package main
 
 import "git-to-pod/lab/standins/internal/reaper"

@@ -33,7 +33,7 @@ type api struct {
 func inCluster(namespace string) (*api, error) {
 	host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
 	if host == "" || port == "" {
-		return nil, errors.New("KUBERNETES_SERVICE_HOST and _PORT are missing: this runs in a pod only")
+		return nil, errors.New("KUBERNETES_SERVICE_HOST or KUBERNETES_SERVICE_PORT is missing: run this in a pod")
 	}
 	authority, err := os.ReadFile(accountFolder + "/ca.crt")
 	if err != nil {
@@ -41,13 +41,13 @@ func inCluster(namespace string) (*api, error) {
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(authority) {
-		return nil, fmt.Errorf("%s/ca.crt holds no certificate", accountFolder)
+		return nil, fmt.Errorf("%s/ca.crt contains no certificate", accountFolder)
 	}
 	transport := &http.Transport{
 		TLSClientConfig:     &tls.Config{RootCAs: roots},
 		TLSHandshakeTimeout: 10 * time.Second,
 		ForceAttemptHTTP2:   true,
-		// Without pings, a server that vanished would look like one where nothing changes.
+		// Without pings, a watch would not notice that the server is gone.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}
 	return &api{
@@ -65,7 +65,7 @@ func (a *api) apps(resource string) string {
 	return "/apis/apps/v1/namespaces/" + a.namespace + "/" + resource
 }
 
-// do makes one request and decodes the answer into result, unless that is nil.
+// do makes one request and decodes the response into result, unless result is nil.
 func (a *api) do(ctx context.Context, method, path, contentType string, body, result any) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -75,19 +75,19 @@ func (a *api) do(ctx context.Context, method, path, contentType string, body, re
 	}
 	defer answer.Close()
 	if result == nil {
-		_, err = io.Copy(io.Discard, answer) // so that the connection can be used again
+		_, err = io.Copy(io.Discard, answer) // lets the client reuse the connection
 		return err
 	}
 	return json.NewDecoder(answer).Decode(result)
 }
 
-// follow calls see for every event after a version, and returns nil when the server ends the watch in good order.
+// follow calls see for every event after a version. It returns nil when the server ends the watch normally.
 func (a *api) follow(ctx context.Context, resource, version string, see func(kind string, seen configMap)) error {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout+requestTimeout)
 	defer cancel()
 	query := url.Values{
 		"watch":               {"true"},
-		"allowWatchBookmarks": {"true"}, // keep the version young in a quiet namespace
+		"allowWatchBookmarks": {"true"}, // these keep the version recent in an idle namespace
 		"resourceVersion":     {version},
 		"timeoutSeconds":      {fmt.Sprint(int(watchTimeout.Seconds()))},
 	}
@@ -106,8 +106,8 @@ func (a *api) follow(ctx context.Context, resource, version string, see func(kin
 		} else if err != nil {
 			return err
 		}
-		if event.Type == "ERROR" { // 410 as a rule: the version is too old
-			return fmt.Errorf("the server says: %.300s", event.Object)
+		if event.Type == "ERROR" { // usually 410: the version is too old
+			return fmt.Errorf("the API server sent an error: %.300s", event.Object)
 		}
 		var seen configMap
 		if err := json.Unmarshal(event.Object, &seen); err != nil {
@@ -128,7 +128,7 @@ func (a *api) send(ctx context.Context, method, path, contentType string, body a
 	if err != nil {
 		return nil, err
 	}
-	token, err := os.ReadFile(accountFolder + "/token") // again each time: the kubelet renews it
+	token, err := os.ReadFile(accountFolder + "/token") // at each request, because the kubelet renews it
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,8 @@
-// Command reloader is an offline stand-in for Reloader v1.4.21, for machines where that image is not to be had.
-// It watches the ConfigMaps of one namespace and restarts the Deployments that name them in an annotation, by a stamp
-// in a container's environment. It has the flags that this project's manifests use and refuses any other.
-// tests/contract says what it has in common with the upstream program.
+// Command reloader is an offline stand-in for Reloader v1.4.21, for machines that cannot pull that image.
+// It watches the ConfigMaps of one namespace. When one changes, it patches the Deployments whose annotation names it.
+// The patch writes a hash of the data into a container's environment, which starts a rollout. The stand-in implements
+// the flags that this project's manifests use and rejects all others. tests/contract specifies the behaviour that it
+// shares with upstream.
 package main
 
 import (
@@ -25,7 +26,7 @@ const (
 )
 
 func main() {
-	slog.Info(banner + ": same behaviour for what the manifests use, not the same program")
+	slog.Info(banner + ", not the upstream program")
 	options, err := parseOptions(os.Args[1:], os.Getenv("KUBERNETES_NAMESPACE"))
 	if err != nil {
 		fail(err)
@@ -39,7 +40,7 @@ func main() {
 	reloads := &reloads{api: api}
 	go serve(reloads)
 
-	changes := make(chan configMap, 1024) // each one is worked off, in order: a burst is not made one restart
+	changes := make(chan configMap, 1024) // handled one by one, in order: upstream does not coalesce a burst either
 	go func() {
 		for changed := range changes {
 			reloads.apply(ctx, changed)
@@ -53,7 +54,7 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-// serve answers the probe, and counts the restarts for Prometheus.
+// serve answers the liveness probe and exposes a count of the reloads to Prometheus.
 func serve(reloads *reloads) {
 	http.HandleFunc("/live", func(response http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(response, "alive")
@@ -68,12 +69,12 @@ func serve(reloads *reloads) {
 
 type options struct {
 	namespace string
-	onCreate  bool // also what exists at the start, and what is created later
+	onCreate  bool // also handle ConfigMaps that exist at the start, and those created later
 }
 
 func parseOptions(arguments []string, namespace string) (options, error) {
 	flags := flag.NewFlagSet("reloader", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // one line says it, below
+	flags.SetOutput(io.Discard) // the error below is one line
 	onCreate := flags.String("reload-on-create", "false", "")
 	afterRestart := flags.Bool("sync-after-restart", false, "")
 	resources := flags.String("resources-to-ignore", "", "")
@@ -86,22 +87,22 @@ func parseOptions(arguments []string, namespace string) (options, error) {
 	case err != nil:
 		var known []string
 		flags.VisitAll(func(f *flag.Flag) { known = append(known, "--"+f.Name) })
-		err = fmt.Errorf("%w: the stand-in has only %s; use the upstream image for any other",
+		err = fmt.Errorf("%w: the stand-in implements only %s; use the upstream image for other flags",
 			err, strings.Join(known, " "))
 	case *resources != "secrets":
-		err = fmt.Errorf("--resources-to-ignore is %q, expected secrets: the stand-in watches ConfigMaps only", *resources)
+		err = fmt.Errorf("--resources-to-ignore is %q, expected secrets: the stand-in watches only ConfigMaps", *resources)
 	case *workloads != "jobs,cronjobs":
-		err = fmt.Errorf("--ignored-workload-types is %q, expected jobs,cronjobs: the stand-in has neither", *workloads)
+		err = fmt.Errorf("--ignored-workload-types is %q, expected jobs,cronjobs: the stand-in supports neither", *workloads)
 	case namespace == "":
-		err = errors.New("the environment's KUBERNETES_NAMESPACE is missing: the stand-in watches one namespace")
+		err = errors.New("environment variable KUBERNETES_NAMESPACE is missing: the stand-in watches one namespace")
 	}
-	// The upstream program acts on a create only after its watch of Secrets began, which is switched off here, or
-	// else with --sync-after-restart: so it takes both.
+	// Upstream handles a create only once its watch of Secrets has begun, or with --sync-after-restart. Secrets are
+	// ignored here, so --reload-on-create needs --sync-after-restart.
 	return options{namespace: namespace, onCreate: *onCreate == "true" && *afterRestart}, err
 }
 
-// watch sends each ConfigMap whose data changed, until ctx is done. What changes while the connection is lost is found
-// by the next list.
+// watch sends each ConfigMap whose data changed, until ctx is done. The next list finds changes that the watch missed
+// while it was disconnected.
 func watch(ctx context.Context, api *api, onCreate bool, changes chan<- configMap) {
 	known := map[string]string{} // the hash of the data, by name
 	see := func(seen configMap) {
@@ -114,7 +115,7 @@ func watch(ctx context.Context, api *api, onCreate bool, changes chan<- configMa
 	}
 	for ctx.Err() == nil {
 		if err := listAndFollow(ctx, api, known, see); err != nil && ctx.Err() == nil {
-			slog.Error("watch of ConfigMaps ended, will list again", "error", err)
+			slog.Error("the watch of ConfigMaps ended, will list again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -141,7 +142,7 @@ func listAndFollow(ctx context.Context, api *api, known map[string]string, see f
 	}
 	version := list.Metadata.ResourceVersion
 	for {
-		// Ends without an error when the server's time for one watch is over; the next goes on from there.
+		// follow ends without an error at the watch's timeout. The next watch continues from the same version.
 		began := time.Now()
 		err := api.follow(ctx, "configmaps", version, func(kind string, seen configMap) {
 			version = seen.Metadata.ResourceVersion

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// The parts of the API's objects that are used here.
+// The fields of API objects that the stand-in uses.
 type (
 	metadata struct {
 		Name, UID, ResourceVersion string
@@ -60,7 +60,7 @@ type (
 
 func (r *reference) is(name string) bool { return r != nil && r.Name == name }
 
-// hash is over the data alone: a ConfigMap whose metadata changed has not changed.
+// hash covers the data alone, so a change of metadata triggers nothing.
 func (c configMap) hash() string {
 	var entries []string
 	for key, value := range c.Data {
@@ -75,7 +75,7 @@ func (c configMap) hash() string {
 
 var notInNames = regexp.MustCompile(`[^A-Z0-9]+`)
 
-// stampName is the environment variable that carries the hash.
+// stampName is the name of the environment variable that holds the hash.
 func (c configMap) stampName() string {
 	name := notInNames.ReplaceAllString(strings.ToUpper(c.Metadata.Name), "_")
 	return "STAKATER_" + strings.TrimPrefix(name, "_") + "_CONFIGMAP"
@@ -83,8 +83,8 @@ func (c configMap) stampName() string {
 
 const annotation = "configmap.reloader.stakater.com/reload"
 
-// wants tells whether the annotation, on the workload or else on its pods, names the ConfigMap. It is a list of regular
-// expressions for the whole name.
+// wants reports whether the annotation names the ConfigMap. The workload's annotation takes precedence over that of its
+// pod template. It is a list of regular expressions, each for the whole name.
 func (w workload) wants(name string) (bool, error) {
 	list, found := w.Metadata.Annotations[annotation]
 	if !found {
@@ -102,9 +102,13 @@ func (w workload) wants(name string) (bool, error) {
 	return false, nil
 }
 
-// user is the container to stamp: the first that mounts the ConfigMap, else the first that has it in its environment,
-// else the first of all.
+// user is the container to stamp: the first one that mounts the ConfigMap, else the first one that has it in its
+// environment. If only an init container does so (a native sidecar is one), it is the pod's first container. It is the
+// first container as well if no container uses the ConfigMap. A pod without containers has none to stamp.
 func (p podSpec) user(name string) *container {
+	if len(p.Containers) == 0 {
+		return nil
+	}
 	var mounted string
 	for _, v := range p.Volumes {
 		if mounted == "" && (v.ConfigMap.is(name) || v.projects(name)) {
@@ -149,7 +153,7 @@ func (c container) reads(name string) bool {
 	return false
 }
 
-// stamp is the value of an environment variable, or "".
+// stamp is the value of the named environment variable, or "".
 func (c container) stamp(name string) string {
 	for _, variable := range c.Env {
 		if variable.Name == name {

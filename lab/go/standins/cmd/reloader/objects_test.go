@@ -14,7 +14,7 @@ func decode[T any](t *testing.T, text string) T {
 	return value
 }
 
-func TestHashIsOverTheDataAlone(t *testing.T) {
+func TestTheHashCoversTheDataAlone(t *testing.T) {
 	for _, c := range []struct{ object, want string }{
 		{`{}`, "da39a3ee5e6b4b0d3255bfef95601890afd80709"},                                           // sha1 of nothing
 		{`{"data":{"b":"2","a":"1"}}`, "f83e99e324ba68ccc373a58ef1eb42f8ab88646a"},                   // sha1 of a=1;b=2
@@ -55,25 +55,40 @@ func TestTheAnnotationIsAListOfPatternsForTheWholeName(t *testing.T) {
 	}
 	invalid := workload{Metadata: metadata{Annotations: map[string]string{annotation: "("}}}
 	if _, err := invalid.wants("git-commit"); err == nil {
-		t.Error("an invalid pattern was taken")
+		t.Error("an invalid pattern was accepted")
 	}
 }
 
-func TestTheContainerThatUsesTheConfigMapIsStamped(t *testing.T) {
+func TestTheStampedContainer(t *testing.T) {
 	const volumes = `"volumes":[{"name":"v","configMap":{"name":"cm"}}]`
 	const projected = `"volumes":[{"name":"v","projected":{"sources":[{"secret":{}},{"configMap":{"name":"cm"}}]}}]`
 	const key = `"env":[{"name":"K","valueFrom":{"configMapKeyRef":{"name":"cm","key":"k"}}}]`
+	const mount = `"volumeMounts":[{"name":"v"}]`
+	const from = `"envFrom":[{"configMapRef":{"name":"cm"}}]`
 	for _, c := range []struct{ spec, want string }{
 		{`{"containers":[{"name":"a"},{"name":"b"}]}`, "a"},
 		{`{"containers":[{"name":"a"},{"name":"b",` + key + `}]}`, "b"},
-		{`{"containers":[{"name":"a"},{"name":"b","envFrom":[{"configMapRef":{"name":"cm"}}]}]}`, "b"},
-		{`{"containers":[{"name":"a",` + key + `},{"name":"b","volumeMounts":[{"name":"v"}]}],` + volumes + `}`, "b"},
-		{`{"containers":[{"name":"a"},{"name":"b","volumeMounts":[{"name":"v"}]}],` + projected + `}`, "b"},
+		{`{"containers":[{"name":"a"},{"name":"b",` + from + `}]}`, "b"},
+		{`{"containers":[{"name":"a",` + key + `},{"name":"b",` + mount + `}],` + volumes + `}`, "b"},
+		{`{"containers":[{"name":"a"},{"name":"b",` + mount + `}],` + projected + `}`, "b"},
+		// an init container or a native sidecar is never stamped itself
 		{`{"initContainers":[{"name":"i",` + key + `}],"containers":[{"name":"a"},{"name":"b"}]}`, "a"},
+		{`{"initContainers":[{"name":"i",` + from + `}],"containers":[{"name":"a"},{"name":"b"}]}`, "a"},
+		{`{"initContainers":[{"name":"i","restartPolicy":"Always",` + key + `}],"containers":[{"name":"a"}]}`, "a"},
+		{`{"initContainers":[{"name":"i",` + mount + `}],"containers":[{"name":"a"},{"name":"b"}],` + volumes + `}`, "a"},
+		// another container that reads the ConfigMap in the same way takes precedence
+		{`{"initContainers":[{"name":"i",` + key + `}],"containers":[{"name":"a"},{"name":"b",` + key + `}]}`, "b"},
+		// but an init container's mount precedes another container's environment
+		{`{"initContainers":[{"name":"i",` + mount + `}],"containers":[{"name":"a"},{"name":"b",` + key + `}],` +
+			volumes + `}`, "a"},
+		{`{"initContainers":[{"name":"i"}],"containers":[{"name":"a"},{"name":"b",` + key + `}],` + volumes + `}`, "b"},
 	} {
 		if got := decode[podSpec](t, c.spec).user("cm").Name; got != c.want {
 			t.Errorf("%s: got %s, want %s", c.spec, got, c.want)
 		}
+	}
+	if got := decode[podSpec](t, `{"initContainers":[{"name":"i",`+key+`}]}`).user("cm"); got != nil {
+		t.Errorf("a pod without containers: got %s", got.Name)
 	}
 }
 
@@ -89,10 +104,10 @@ func TestOptions(t *testing.T) {
 		append(manifest, "--ignored-workload-types=jobs"),
 	} {
 		if _, err := parseOptions(arguments, "here"); err == nil {
-			t.Errorf("taken: %q", arguments)
+			t.Errorf("accepted: %q", arguments)
 		}
 	}
 	if _, err := parseOptions(manifest, ""); err == nil {
-		t.Error("taken without a namespace")
+		t.Error("accepted without a namespace")
 	}
 }

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-const retries = 5 // then the change is dropped, as upstream drops it
+const retries = 5 // then the change is dropped, as by upstream
 
-// reloads restarts what uses a changed ConfigMap.
+// reloads triggers the rollouts for a changed ConfigMap.
 type reloads struct {
 	api               *api
 	succeeded, failed atomic.Int64
 }
 
-// apply restarts every workload that names the ConfigMap, and tries again a few times where the API refuses.
+// apply triggers a rollout of every Deployment whose annotation names the ConfigMap. It retries after an API error.
 func (r *reloads) apply(ctx context.Context, changed configMap) {
 	pause := 5 * time.Millisecond
 	for attempt := 0; ; attempt, pause = attempt+1, 2*pause {
@@ -26,10 +26,10 @@ func (r *reloads) apply(ctx context.Context, changed configMap) {
 		case err == nil || ctx.Err() != nil:
 			return
 		case attempt == retries:
-			slog.Error("dropped the change of a ConfigMap", "configmap", changed.Metadata.Name, "error", err)
+			slog.Error("dropped a change", "configmap", changed.Metadata.Name, "error", err)
 			return
 		}
-		slog.Error("restart failed, will retry", "configmap", changed.Metadata.Name, "error", err)
+		slog.Error("reload failed, will retry", "configmap", changed.Metadata.Name, "error", err)
 		time.Sleep(pause)
 	}
 }
@@ -38,7 +38,7 @@ func (r *reloads) restartUsers(ctx context.Context, changed configMap) error {
 	for _, deployment := range r.list(ctx, "deployments") {
 		wanted, err := deployment.wants(changed.Metadata.Name)
 		if err != nil {
-			fail(err) // no pattern: upstream ends here too
+			fail(err) // upstream exits on an invalid pattern, too
 		}
 		if wanted {
 			if err := r.restart(ctx, deployment, changed); err != nil {
@@ -46,18 +46,18 @@ func (r *reloads) restartUsers(ctx context.Context, changed configMap) error {
 			}
 		}
 	}
-	// Upstream lists these at every change, used or not, so the right to do it is needed here too.
+	// Upstream lists these at every change, so the Role must allow it. The stand-in does the same.
 	for _, resource := range []string{"daemonsets", "statefulsets"} {
 		for _, other := range r.list(ctx, resource) {
 			if wanted, err := other.wants(changed.Metadata.Name); wanted || err != nil {
-				slog.Error("the stand-in restarts Deployments only", "resource", resource, "name", other.Metadata.Name)
+				slog.Error("the stand-in reloads only Deployments", "resource", resource, "name", other.Metadata.Name)
 			}
 		}
 	}
 	return nil
 }
 
-// list returns nothing when the API refuses: upstream says so in its log and goes on, and the change is lost.
+// list logs an API error and returns no items, like upstream, which then loses the change.
 func (r *reloads) list(ctx context.Context, resource string) []workload {
 	var list workloadList
 	if err := r.api.do(ctx, http.MethodGet, r.api.apps(resource), "", nil, &list); err != nil {
@@ -66,11 +66,11 @@ func (r *reloads) list(ctx context.Context, resource string) []workload {
 	return list.Items
 }
 
-// restart stamps the hash into the pod template, unless it is there already.
+// restart stamps the hash into the pod template, unless the template already has it.
 func (r *reloads) restart(ctx context.Context, deployment workload, changed configMap) error {
 	container := deployment.Spec.Template.Spec.user(changed.Metadata.Name)
 	stamp, hash := changed.stampName(), changed.hash()
-	if container.stamp(stamp) == hash {
+	if container == nil || container.stamp(stamp) == hash {
 		return nil
 	}
 	type object = map[string]any
@@ -84,14 +84,14 @@ func (r *reloads) restart(ctx context.Context, deployment workload, changed conf
 		return err
 	}
 	r.succeeded.Add(1)
-	message := fmt.Sprintf("ConfigMap %s changed: restarted Deployment %s",
+	message := fmt.Sprintf("ConfigMap %s changed: patched Deployment %s",
 		changed.Metadata.Name, deployment.Metadata.Name)
 	slog.Info(message, "stamp", hash)
 	r.record(ctx, deployment, "Normal", "Reloaded", message)
 	return nil
 }
 
-// record leaves an Event on the Deployment; a failure to do so is no failure of the restart.
+// record creates an Event for the Deployment. If that fails, the reload still counts as done.
 func (r *reloads) record(ctx context.Context, deployment workload, kind, reason, message string) {
 	now := time.Now()
 	event := map[string]any{

@@ -1,4 +1,4 @@
-// Package reaper is what a container's first process owes the others: it reaps orphans and passes signals on.
+// Package reaper implements the duties of a container's first process: it reaps orphans and forwards signals.
 package reaper
 
 import (
@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// Rerun starts this program again as a child and is its init process until it ends; it returns the exit code.
-// The first process cannot do the work itself: reaping orphans would steal the results of its own commands.
+// Rerun starts this program again as a child, acts as its init process and returns the child's exit code.
+// The first process cannot do the work itself, because reaping orphans would take the exit status of its own commands.
 func Rerun() (int, error) {
 	signals := subscribe()
 	child := exec.Command("/proc/self/exe", os.Args[1:]...)
@@ -32,7 +32,7 @@ func Rerun() (int, error) {
 	return 0, nil
 }
 
-// Wait reaps orphans until this process is told to stop.
+// Wait reaps orphans until SIGTERM or SIGINT arrives.
 func Wait() {
 	for sig := range subscribe() {
 		if sig != syscall.SIGCHLD {
@@ -48,7 +48,7 @@ func subscribe() chan os.Signal {
 	return signals
 }
 
-// reap collects every child that has ended, for one SIGCHLD can stand for several; it says whether pid was among them.
+// reap collects every child that has ended, because one SIGCHLD can stand for several. It reports whether pid ended.
 func reap(pid int) (status syscall.WaitStatus, ended bool) {
 	for {
 		var one syscall.WaitStatus
