@@ -93,5 +93,7 @@ TILES: dict[str, tuple[str, Callable[[Rows], Words]]] = {
 
 def candidates(rows: Rows) -> Chart:
     """How long each candidate takes."""
+    title = "From the poll that sees a commit until all pods are restarted"
+    note = "Each dot is one push. The vertical bar is the median, the horizontal one its 95% CI."
     lines = [(row["name"], [s for s in row["samples_s"] if s is not None]) for row in rows]
-    return dots(lines, "seconds from the poll that sees the commit until all pods are restarted")
+    return dots(lines, "seconds", title, note)

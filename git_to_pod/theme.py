@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -70,6 +72,17 @@ class Chart:
         note = f'<p class="note">{escape(self.note)}</p>' if self.note else ""
         title = f'<p class="finding">{escape(self.title)}</p>' if self.title else ""
         return f"<figure>{title}{self.pictures()}<figcaption>{note}</figcaption></figure>"
+
+    def save_as(self, path: Path) -> Chart:
+        """Write the chart with its title to path.svg and path.png, for documents; return it, for the page."""
+        with mpl.rc_context(STYLE):
+            canvas = Canvas(figsize=(WIDE / 72, (self.height + 40) / 72), layout="constrained", facecolor=PAPER)
+            self.draw(canvas, False)
+            canvas.suptitle(textwrap.fill(self.title, 95), x=0.01, ha="left", size=12, color=INK)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for suffix in (".svg", ".png"):
+                canvas.savefig(path.with_suffix(suffix), dpi=144)
+        return self
 
     def pictures(self) -> str:
         wide = svg(self.draw, WIDE, self.height, narrow=False, alternative=self.alternative)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
@@ -38,6 +38,7 @@ class Criterion:
     reason: str
     value: Callable[[Row], float]
     cell: Callable[[Row], str]
+    equal_within: float = 0.0  # relative: a difference up to this is noise
 
 
 def median(figure: dict[str, Any]) -> float:
@@ -90,7 +91,7 @@ CRITERIA = (
     Criterion(
         "rollouts for a burst of pushes", 1, "each one replaces all pods",
         lambda r: float(sum(r["rollouts_per_burst"].values())),
-        lambda r: " and ".join(str(count) for count in r["rollouts_per_burst"].values()),
+        lambda r: " and ".join(str(count) for count in r["rollouts_per_burst"].values()), equal_within=0.1,
     ),
     Criterion(
         "objects", 1, "to write and to maintain",
@@ -102,12 +103,12 @@ CRITERIA = (
     ),
     Criterion(
         "CPU, idle", 1, "for each repository", lambda r: cores(r),
-        lambda r: "not measured" if math.isnan(cores(r)) else sizes.millicores(cores(r)),
+        lambda r: "not measured" if math.isnan(cores(r)) else sizes.millicores(cores(r)), equal_within=0.1,
     ),
     Criterion(
         "memory, idle", 1, "for each repository",
         lambda r: float(r["memory_bytes"] or math.nan),
-        lambda r: f"{r['memory_bytes'] / 2**20:.0f} MiB" if r["memory_bytes"] else "not measured",
+        lambda r: f"{r['memory_bytes'] / 2**20:.0f} MiB" if r["memory_bytes"] else "not measured", equal_within=0.1,
     ),
 )  # fmt: skip
 TOTAL = sum(criterion.weight for criterion in CRITERIA)
@@ -130,19 +131,32 @@ def as_good(criterion: Criterion, row: Row, rows: Sequence[Row]) -> bool:
     best = min(known, key=criterion.value)
     if criterion.name == LATENCY and row is not best:
         return difference(row["samples_s"], best["samples_s"])[0] <= 0
-    return criterion.value(row) == criterion.value(best)
+    return criterion.value(row) - criterion.value(best) <= criterion.equal_within * abs(criterion.value(best))
 
 
-def score(row: Row, rows: Sequence[Row]) -> int:
+def score(row: Row, rows: Sequence[Row], criteria: Sequence[Criterion] = CRITERIA) -> int:
     """The weights of the criteria in which no other candidate is better."""
-    return sum(criterion.weight for criterion in CRITERIA if as_good(criterion, row, rows))
+    return sum(criterion.weight for criterion in criteria if as_good(criterion, row, rows))
 
 
-def recommended(rows: Sequence[Row]) -> list[Row]:
+def recommended(rows: Sequence[Row], criteria: Sequence[Criterion] = CRITERIA) -> list[Row]:
     """The candidates with the highest score among those that meet every required criterion; several if they tie."""
     sound = [row for row in rows if not failed(row)]
-    highest = max((score(row, rows) for row in sound), default=0)
-    return [row for row in sound if score(row, rows) == highest]
+    highest = max((score(row, rows, criteria) for row in sound), default=0)
+    return [row for row in sound if score(row, rows, criteria) == highest]
+
+
+def deciding(rows: Sequence[Row]) -> list[str]:
+    """The criteria whose weight decides: another candidate would be recommended if it were doubled or dropped."""
+    found = recommended(rows)
+    return [
+        changed.name
+        for changed in CRITERIA
+        if any(
+            recommended(rows, [replace(c, weight=factor * c.weight) if c is changed else c for c in CRITERIA]) != found
+            for factor in (0, 2)
+        )
+    ]
 
 
 def reach(line: Line) -> int:
@@ -168,7 +182,7 @@ def recommendation(evidence: Evidence, fan_out: Line | None = None) -> list[str]
         flux(deployed, by_key.get("flux")),
         none_of_them(deployed),
         settings(),
-        what_would_change(evidence.rows.get("faults", []), deployed),
+        what_would_change(evidence.rows.get("faults", []), deployed, rows),
     ]
     return [sentence for sentence in sentences if sentence]
 
@@ -232,7 +246,7 @@ def reloader(deployed: Row | None, patching: Row | None, rows: Sequence[Row], fa
     undo = ", and kubectl rollout undo brings its content back" if patching["undo_restores_content"] else ""
     return (
         f"Use Reloader {when}; for a single Deployment, the hook that patches the pod template is the better choice: "
-        f"it needs {objects} objects and {rights} rights less{undo}."
+        f"it needs {objects} fewer objects and {rights} fewer rights{undo}."
     )
 
 
@@ -247,7 +261,8 @@ def flux(deployed: Row | None, measured: Row | None) -> str:
     if deployed is None or not deployed["memory_bytes"] or not measured["memory_bytes"]:
         return f"{words}."
     count = sizes.namespaces(deployed, measured)
-    return f"{words}; from about {count} namespaces with their own repository its controllers also need less memory."
+    from_where = f"from about {count} namespaces" if count > 1 else "from one namespace on"
+    return f"{words}; {from_where}, each with its own repository, its controllers also need less memory."
 
 
 def none_of_them(deployed: Row | None) -> str:
@@ -266,16 +281,18 @@ def settings() -> str:
     )
 
 
-def what_would_change(faults: Sequence[Row], deployed: Row | None) -> str:
+def what_would_change(faults: Sequence[Row], deployed: Row | None, rows: Sequence[Row]) -> str:
     """What would lead to another answer."""
     broken = [row["name"] for row in faults if not row["held"]]
     if deployed is None:
         return ""
     most = max(deployed["rollouts_per_burst"].values(), default=0)
     words = f"The answer changes if pushes come faster than rollouts ({BURST} pushes {GAP_S} s apart made up to {most})"
-    if not broken:
-        return f"{words}."
-    return f"{words}, or if nobody may have to repair by hand what did not recover by itself: {names(broken)}."
+    if broken:
+        words += f", or if nobody can repair by hand what did not recover by itself ({names(broken)})"
+    if weights := deciding(rows):
+        words += f", or if one of these weights is doubled or dropped: {names(weights)}"
+    return f"{words}."
 
 
 def weights_table() -> list[dict[str, str]]:

@@ -20,6 +20,7 @@ from git_to_pod.verdict import (
     LATENCY,
     REQUIRED,
     TOTAL,
+    deciding,
     failed,
     reach,
     recommendation,
@@ -148,11 +149,18 @@ def test_there_are_at_most_eight_sentences_and_their_figures_are_the_rows(tmp_pa
     assert f"{LARGE_FILE} is on all replicas 49 s after the push" in text
     assert "patches about 600 within a minute" in text
     assert "for a single Deployment, the hook that patches the pod template is the better choice" in text
-    assert "5 objects and 10 rights less" in text
+    assert "5 fewer objects and 10 fewer rights" in text
     assert "fits into 1,048,576 bytes; from about 3 namespaces" in text
     assert "made up to 6" in text
-    assert text.endswith("what did not recover by itself: git-commit deleted.")
+    assert "repair by hand what did not recover by itself (git-commit deleted)" in text
     assert not re.search(r"\bnan\b|\binf\b|None", text)
+
+
+def test_the_weights_that_decide_are_named() -> None:
+    rows = [candidate("deployed", rights_pairs=12, objects={"all": 9}), candidate("patching", names_each_workload=True)]
+    assert len(recommended(rows)) == 2, "two points each"
+    assert "objects" in deciding(rows)
+    assert deciding([candidate("deployed"), candidate("patching", **WORSE)]) == []
 
 
 def test_reloader_is_preferred_where_it_scores_as_high(tmp_path: Path) -> None:
