@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -102,7 +103,7 @@ def try_fault(bench: Bench, fault: Fault) -> Row:
         failure = str(error) if isinstance(error, TimedOut) else f"{type(error).__name__}: {error}"
     row = began.row(fault, recovery_s, failure, served_early)
     outcome = back_to_normal(bench, fault, recovered=math.isfinite(recovery_s))
-    return replace(row, note="; ".join(filter(None, [row.note, outcome])))
+    return replace(row, note="; ".join(filter(None, [outcome, row.note])))
 
 
 def back_to_normal(bench: Bench, fault: Fault, recovered: bool) -> str:
@@ -196,5 +197,5 @@ def cells(row: Row) -> dict[str, str]:
         "commits not served": str(row.commits_lost),
         "failed requests": f"{row.requests['failed']} of {row.requests['sent']:,}",
         "rollouts": str(row.rollouts),
-        "note": row.note,
+        "note": textwrap.shorten(row.note, 180, placeholder=" …"),
     }

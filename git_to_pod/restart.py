@@ -49,7 +49,7 @@ def as_deployed(pod: POD) -> None:
 def ordinary_sidecar(pod: POD) -> POD:
     """Make git-sync the first of the ordinary containers, without its hook; return its spec."""
     (git_sync,) = pod.pop("initContainers")
-    del git_sync["restartPolicy"], git_sync["lifecycle"]["postStart"]
+    del git_sync["restartPolicy"], git_sync["lifecycle"]
     pod["containers"].insert(0, git_sync)
     return dict(git_sync)
 
@@ -68,7 +68,7 @@ def readiness_probe_decides(pod: POD) -> None:
 
 def startup_probe(pod: POD) -> None:
     (git_sync,) = pod["initContainers"]
-    del git_sync["lifecycle"]["postStart"]
+    del git_sync["lifecycle"]
     git_sync["args"] = [f"--http-bind=:{PROBE_PORT}"]
     probe = {"httpGet": {"path": "/", "port": PROBE_PORT}, "periodSeconds": 1, "failureThreshold": 300}
     git_sync["startupProbe"] = probe
@@ -77,7 +77,7 @@ def startup_probe(pod: POD) -> None:
 def init_container(pod: POD) -> None:
     """Ends with the first sync, as with `--one-time`, which the stand-in does not have."""
     (git_sync,) = pod["initContainers"]
-    del git_sync["restartPolicy"], git_sync["lifecycle"]["postStart"]
+    del git_sync["restartPolicy"], git_sync["lifecycle"]
     script = "/git-sync & until [ -e /git/current ]; do sleep 0.02; done"
     git_sync["command"] = ["sh", "-c", script]
 

@@ -1,12 +1,54 @@
-"""What README.md and SOLUTION.md say was measured is what reports/upstream/ holds."""
+"""The figures in README.md and SOLUTION.md are those of reports/upstream/. Sentences are free to be edited."""
+
+from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-SUMMARY = json.loads((ROOT / "reports" / "upstream" / "summary.json").read_text())
+SUMMARY: dict[str, Any] = json.loads((ROOT / "reports" / "upstream" / "summary.json").read_text())
+LATENCY: dict[str, Any] = SUMMARY["latency_s"]
+BY_KEY = {row["key"]: row for row in SUMMARY["alternatives"]}
+WAYS = {row["name"]: row["restart_s"]["median"] for row in SUMMARY["restart"]}
+
+
+def latency(name: str, field: str = "median") -> str:
+    return f"{LATENCY[name][field]:.2f}"
+
+
+def recovered(rows: list[dict[str, Any]]) -> str:
+    return f"{sum(row['held'] for row in rows)} of {len(rows)}"
+
+
+PUSH = latency("push_to_restarted")
+INTERVAL = f"{latency('push_to_restarted', 'low')}–{latency('push_to_restarted', 'high')} s"  # noqa: RUF001
+FIGURES = {
+    "README.md": [f"{PUSH} s", INTERVAL, f"n = {LATENCY['push_to_restarted']['n']}", f"{SUMMARY['requests']['sent']:,}"],
+    "SOLUTION.md": [
+        f"{PUSH} s",
+        INTERVAL,
+        f"n = {LATENCY['push_to_restarted']['n']}",
+        f"{SUMMARY['requests']['sent']:,} requests",
+        *(f"{latency(name)} s" for name in ("push_to_polled", "polled_to_published", "published_to_requested")),
+        *(f"{latency(name)} s" for name in ("requested_to_restarted", "rollout_restart", "plain_rollout_restart")),
+        recovered(SUMMARY["faults"]),
+        f"{len(SUMMARY['providers'])} checks",
+        *(f"{row['polled_to_restarted_s']['median']:.2f} s" for row in BY_KEY.values()),
+        *(f"{WAYS[name]:.2f} s" for name in WAYS if name.startswith(("native sidecar", "init container"))),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "figure"), [(document, figure) for document, figures in FIGURES.items() for figure in figures]
+)
+def test_a_measured_figure_is_the_recorded_one(document: str, figure: str) -> None:
+    text = " ".join((ROOT / document).read_text().split())
+    assert re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", text), f"{document} does not have {figure}"
 
 
 def test_the_recorded_run_is_about_the_products() -> None:
@@ -17,25 +59,6 @@ def test_the_recorded_run_is_about_the_products() -> None:
     assert sources["ghcr.io/stakater/reloader:v1.4.21"] == "archive"
 
 
-@pytest.mark.parametrize("document", ["README.md", "SOLUTION.md"])
-def test_the_answer_is_the_recorded_one(document: str) -> None:
-    assert SUMMARY["answer"] in " ".join((ROOT / document).read_text().split())
-
-
-@pytest.mark.parametrize("name", SUMMARY["latency_s"])
-def test_the_table_has_the_recorded_figures(name: str) -> None:
-    figure = SUMMARY["latency_s"][name]
-    row = f"| `{name}` | {figure['median']:.2f} | {figure['low']:.2f} to {figure['high']:.2f} | {figure['n']} |"
-    assert row in (ROOT / "SOLUTION.md").read_text()
-
-
-@pytest.mark.parametrize("target", SUMMARY["targets"], ids=lambda target: target["name"])
-def test_a_target_is_said_to_be_met_or_missed(target: dict[str, object]) -> None:
-    verdict = "met" if target["met"] else "**missed**"
-    row = f"| {target['text']} | {target['value']:.2f} | {target['limit']:.2f} | {verdict} |"
-    assert row in (ROOT / "SOLUTION.md").read_text()
-
-
-@pytest.mark.parametrize("sentence", [*SUMMARY.get("recommendation", []), *SUMMARY.get("findings", {}).values()])
-def test_what_the_experiments_came_to_is_quoted(sentence: str) -> None:
-    assert " ".join(sentence.split()) in " ".join((ROOT / "SOLUTION.md").read_text().split())
+@pytest.mark.parametrize(("document", "most"), [("README.md", 1500), ("SOLUTION.md", 1800)])
+def test_a_document_is_short(document: str, most: int) -> None:
+    assert len((ROOT / document).read_text().split()) <= most
