@@ -1,4 +1,4 @@
-"""One more pod of the app that reads another URL, with another account, or at another ref."""
+"""An extra pod of the app that reads another URL, with another account, or at another ref."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from git_to_pod.settings import Credentials
 
 @dataclass(frozen=True)
 class Access:
-    """git-sync's settings. `repository` is the URL for pods."""
+    """What an extra pod reads, and how. `repository` is the URL for pods."""
 
     repository: str
     reader: Credentials

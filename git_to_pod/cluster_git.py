@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 import socket
@@ -16,10 +17,19 @@ from pathlib import Path
 import trustme
 import yaml
 
+from git_to_pod import watchdog
 from git_to_pod.cluster import Cluster, reach, wait_for
-from git_to_pod.deploy import MANIFESTS, apply_folder, check_namespace, remove
+from git_to_pod.deploy import (
+    MANIFESTS,
+    apply_folder,
+    check_namespace,
+    create_namespace,
+    labels,
+    make_room,
+    remove_or_report,
+)
 from git_to_pod.observe import containers, is_complete
-from git_to_pod.process import end_with_parent
+from git_to_pod.process import end_with_parent, environment
 from git_to_pod.rights import GIT_HOST, RUN, check_rights
 from git_to_pod.settings import ROOT, Parameters, existing
 
@@ -40,9 +50,11 @@ def git_host(given: Parameters) -> Iterator[Parameters]:
         check_namespace(cluster, own)
     host = f"{NAME}.{namespace}.svc"
     folder = Path(tempfile.mkdtemp(prefix="git-to-pod-"))  # 0700: it holds the accounts' passwords
+    watchdog.guard_path(folder)
     try:
         make_accounts(folder, host)
-        remove(cluster, namespace, given.timeout)  # left by an interrupted run
+        make_room(cluster, namespace, given.timeout)
+        create_namespace(cluster, namespace, given.commits, given.keep, given.timeout, lab=False)
         deploy(cluster, namespace, given, folder)
         with forwarded(cluster, namespace, given.timeout) as port:
             yield replace(
@@ -55,7 +67,7 @@ def git_host(given: Parameters) -> Iterator[Parameters]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         if not given.keep:
-            remove(cluster, namespace, given.timeout)
+            remove_or_report(cluster, namespace, given.timeout)
 
 
 def make_accounts(folder: Path, host: str) -> None:
@@ -106,10 +118,11 @@ def write_overlay(folder: Path, namespace: str, ref: str, images: dict[str, str]
         "metadata": {"name": NAME},
         "spec": {"template": {"spec": {"containers": containers}}},
     }
+    own = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME, "labels": labels()}}
     overlay = {
         "namespace": namespace,
         "resources": ["base"],
-        "patches": [{"patch": yaml.safe_dump(patch)}],
+        "patches": [{"patch": yaml.safe_dump(patch)}, {"patch": yaml.safe_dump(own)}],
         "secretGenerator": [{"name": NAME, "files": [f"{NAME}/{f.name}" for f in sorted((folder / NAME).iterdir())]}],
         "generatorOptions": {"disableNameSuffixHash": True},
     }
@@ -132,43 +145,64 @@ def why_waiting(cluster: Cluster, namespace: str) -> Iterator[str]:
 
 
 class Forward:
-    """`kubectl port-forward` from a local port, restarted whenever it ends."""
+    """`kubectl port-forward` from a free local port, restarted whenever it ends."""
 
-    def __init__(self, command: list[str], port: int) -> None:
-        self.command = [*command, f"{port}:https"]
+    def __init__(self, command: list[str]) -> None:
+        self.command = command
+        self.port = 0  # until kubectl has chosen one
         self.stopped = threading.Event()
+        self.launching = threading.Lock()
         self.said = ""
         self.process: subprocess.Popen[str] | None = None
         self.thread = threading.Thread(target=self.keep, name="port-forward", daemon=True)
         self.thread.start()
 
     def keep(self) -> None:
-        while not self.stopped.is_set():
-            pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-            # its parent is this thread, which lasts as long as the process
-            self.process = subprocess.Popen(self.command, text=True, preexec_fn=end_with_parent, **pipes)  # type: ignore[call-overload]
-            self.said = (self.process.communicate()[1].strip().splitlines() or [self.said])[-1]
+        while self.launch():
+            assert self.process
+            assert self.process.stdout
+            for line in self.process.stdout:
+                if found := re.match(r"Forwarding from 127\.0\.0\.1:(\d+) ", line):
+                    self.port = int(found[1])
+                elif line.strip() and not line.startswith("Handling connection"):
+                    self.said = line.strip()
+            self.process.wait()
             self.stopped.wait(0.2)
 
+    def launch(self) -> bool:
+        """Start kubectl, unless `stop` came first. A restart keeps the port."""
+        command = [*self.command, f"{self.port or ''}:https"]
+        with self.launching:
+            if self.stopped.is_set():
+                return False
+            self.process = subprocess.Popen(
+                command,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                preexec_fn=end_with_parent(),  # its parent is this thread, which lasts as long as the process
+            )
+        return True
+
     def stop(self) -> None:
-        self.stopped.set()
-        if self.process:
-            self.process.terminate()
+        with self.launching:
+            self.stopped.set()
+            if self.process:
+                self.process.terminate()
         self.thread.join(10)
 
 
 @contextmanager
 def forwarded(cluster: Cluster, namespace: str, timeout_s: float) -> Iterator[int]:
     """A local port that is forwarded to the git host. Raises TimedOut."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
     command = ("port-forward", f"--namespace={namespace}", "--address=127.0.0.1", f"service/{NAME}")
-    forward = Forward(cluster.kubectl_command(*command), port)
+    forward = Forward(cluster.kubectl_command(*command))
     try:
         what = f"port-forward to service/{NAME}"
-        wait_for(what, lambda: answers(port), timeout_s, lambda: forward.said or "no answer")
-        yield port
+        wait_for(what, lambda: forward.port and answers(forward.port), timeout_s, lambda: forward.said or "no answer")
+        yield forward.port
     finally:
         forward.stop()
 

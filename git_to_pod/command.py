@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,8 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from git_to_pod import watchdog
 from git_to_pod.cluster import ApiError, Cluster, TimedOut, Unreachable, connect
-from git_to_pod.deploy import check_cluster
+from git_to_pod.deploy import BESIDE, REPLACE, check_cluster
 from git_to_pod.progress import Terminal
 from git_to_pod.repository import GitError, open_repository
 from git_to_pod.settings import (
@@ -64,10 +66,14 @@ def parser(prog: str, description: str | None) -> Parser:
             options.add_argument(name, type=kind, default=f.default, help=shown, metavar=kind.__name__.upper())
     images = "folder with image archives for the embedded lab, as scripts/images save makes it"
     options.add_argument("--images", type=Path, metavar="DIR", help=images)
+    replaced = "delete the namespace of another run, or one that --keep kept, if it has the same name"
+    options.add_argument("--replace", action="store_true", help=replaced)
     return options
 
 
 def parameters(options: argparse.Namespace) -> Parameters:
+    if options.replace:
+        os.environ[REPLACE] = "1"  # also for the notebook's kernel
     return Parameters(**{f.name: getattr(options, f.name) for f in fields(Parameters)})
 
 
@@ -84,8 +90,11 @@ def exit_status(work: Callable[[Terminal], int]) -> int:
     except (Failed, ApiError, Unreachable, TimedOut, GitError) as error:
         return terminal.error(error, 1)
     except Interrupted as interrupted:
-        terminal.stage(f"stopped by {signal.Signals(interrupted.number).name}; clean-up is complete")
+        rest = f"the clean-up goes on in the background: {', '.join(left)}" if (left := watchdog.guarded()) else ""
+        terminal.stage(f"stopped by {signal.Signals(interrupted.number).name}; {rest or 'clean-up is complete'}")
         return 128 + interrupted.number
+    finally:
+        watchdog.end()
 
 
 def interrupt(number: int, _frame: FrameType | None) -> None:
@@ -119,7 +128,16 @@ def ready(
         check_cluster(cluster, settings)
         open_repository(settings).close()
         make_folder(settings.output)
+        guard(cluster, settings, full)
         yield replace(given, output=str(settings.output)), settings, cluster
+
+
+def guard(cluster: Cluster, settings: Settings, full: bool) -> None:
+    """Have the watchdog remove what the notebooks create, if this process ends before it does so itself."""
+    watchdog.log_to(settings.output)
+    if not settings.keep:
+        for namespace in (settings.namespace, *(f"{settings.namespace}-{end}" for end in BESIDE if full)):
+            watchdog.guard_namespace(cluster, namespace, lab=settings.lab is not None)
 
 
 def make_folder(output: Path) -> None:
@@ -153,6 +171,8 @@ def cluster_for(given: Parameters, images: Path | None, terminal: Terminal, full
                 terminal.stage("stopping the lab")
         except lab.LabError as error:
             raise InputError(str(error)) from None
+        finally:
+            watchdog.forget_namespaces()  # they ended with the lab
 
 
 @contextmanager

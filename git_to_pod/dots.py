@@ -1,4 +1,4 @@
-"""Dot plots: a line of dots for each set of samples, with the median and its interval."""
+"""Dot plots: a line of dots for each set of samples, with its median and confidence interval."""
 
 from __future__ import annotations
 

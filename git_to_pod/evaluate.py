@@ -16,7 +16,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from git_to_pod import export
+from git_to_pod import clean_up, export, watchdog
 from git_to_pod.command import ALTERNATIVES, EVALUATION, exit_status, parameters, parser, ready
 from git_to_pod.deploy import remove_all
 from git_to_pod.findings import Findings, write_json
@@ -34,7 +34,14 @@ def start(argv: Sequence[str] | None, terminal: Terminal) -> int:
     options = parser("scripts/evaluate", __doc__)
     full = "also run the second notebook: faults, git hosts, alternatives and scale"
     options.add_argument("--full", action="store_true", help=full)
+    left = "remove what runs left on the cluster, or only what belongs to --namespace, and exit"
+    options.add_argument("--clean-up", action="store_true", help=left)
+    options.set_defaults(namespace=None)
     chosen = options.parse_args(argv)
+    if chosen.clean_up:
+        return clean_up.run(chosen.context, chosen.kubeconfig, chosen.namespace, chosen.timeout)
+    if chosen.namespace is None:
+        chosen.namespace = Parameters().namespace
     return run(parameters(chosen), chosen.images, terminal, chosen.full)
 
 
@@ -96,6 +103,7 @@ def run_notebook(given: Parameters, notebook: Path, executed: Path, terminal: Te
     """Run papermill as a child process, so that a signal ends it and its kernel. Returns its output if it failed."""
     own = tempfile.TemporaryDirectory(prefix="git-to-pod-", ignore_cleanup_errors=True)
     with own as folder, (Path(folder) / "log").open("w+") as log:
+        watchdog.guard_path(Path(folder))
         pipe = Path(folder) / "progress"
         os.mkfifo(pipe)
         command = [sys.executable, "-m", "papermill", str(notebook), str(executed), "--no-progress-bar"]
@@ -106,11 +114,12 @@ def run_notebook(given: Parameters, notebook: Path, executed: Path, terminal: Te
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=os.environ | {PIPE: str(pipe), "TMPDIR": folder},  # its credentials go with the folder
+                # its credentials go with the folder, and this process's watchdog removes what it creates
+                env=os.environ | {PIPE: str(pipe), "TMPDIR": folder, watchdog.RUN: watchdog.run_id()},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C reaches this process, which ends the child
-                preexec_fn=end_with_parent,
+                preexec_fn=end_with_parent(),
             )
             try:
                 failed = process.wait() != 0

@@ -58,6 +58,13 @@ class Evidence:
         return self.settings.lab.images if self.settings.lab else []
 
     @property
+    def ran(self) -> list[dict[str, str]]:
+        """The images of the first notebook's run, and those that only the alternatives use."""
+        known: list[dict[str, str]] = self.summary.get("images", [])
+        refs = {image["ref"] for image in known}
+        return [*known, *(image for image in self.images if "/fluxcd/" in image["ref"] and image["ref"] not in refs)]
+
+    @property
     def stand_ins(self) -> list[str]:
         return [image["ref"] for image in self.images if image["source"] == "stand-in"]
 

@@ -1,9 +1,10 @@
-"""The head of the second page: the recommendation, one tile for each experiment, one chart."""
+"""The head of the second page: the recommendation, a tile for each experiment, and a chart."""
 
 # ruff: noqa: RUF001  # signs as a reader expects them in print
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from git_to_pod import restart, verdict
 from git_to_pod.dots import dots
 from git_to_pod.evidence import EXPERIMENTS, Evidence, Row, section
+from git_to_pod.fanout import duration
 from git_to_pod.report import Answer, measured_on, stand_ins_banner, tile
 from git_to_pod.theme import Chart
 
@@ -39,7 +41,7 @@ def recommendation_html(evidence: Evidence) -> str:
     return (
         f'{stand_ins_banner(evidence.stand_ins)}<p class="headline">{escape(first)}</p>'
         f'<ul class="verdicts">{tiles}</ul><div class="key">{listed}<div>{picture}</div></div>'
-        f"{measured_on(kubernetes, evidence.summary.get('images', evidence.images), in_lab, started)}"
+        f"{measured_on(kubernetes, evidence.ran, in_lab, started)}"
     )
 
 
@@ -51,7 +53,7 @@ def tile_of(name: str, rows: Rows) -> str:
 
 
 def faults(rows: Rows) -> Words:
-    """What recovers with the next push is a limit; a failed request would be a reason to worry."""
+    """A fault that needs another push is a limit. A failed request is a reason to worry."""
     recovered = sum(row["held"] for row in rows)
     harm = any(row["requests"]["failed"] for row in rows)
     good = False if harm else True if recovered == len(rows) else None
@@ -70,7 +72,7 @@ def alternatives(rows: Rows) -> Words:
 
 def restarts(rows: Rows) -> Words:
     ratio = next((row["ratio"] for row in rows if row["name"] == restart.DEPLOYED), None)
-    return None, "not measured" if ratio is None else f"{ratio:.2f} ×"
+    return None, f"{ratio:.2f} ×" if ratio is not None and math.isfinite(ratio) else "not measured"
 
 
 def scale(rows: Rows) -> Words:
@@ -78,22 +80,22 @@ def scale(rows: Rows) -> Words:
     if not fans:
         return None, "not measured"
     most = max(fans, key=lambda row: float(row["deployments"]))
-    return None, f"{most['last_patched_s']:.0f} s for {most['deployments']}"
+    return None, f"{most['deployments']} in {duration(most['last_patched_s'])}"
 
 
 # For each experiment: what the tile is about, and its words.
 TILES: dict[str, tuple[str, Callable[[Rows], Words]]] = {
     "faults": ("injected faults", faults),
     "providers": ("checks of git hosts and credentials", git_hosts),
-    "alternatives": ("candidates meet all that is required", alternatives),
-    "restart": ("a rollout, compared with nginx without git-sync", restarts),
-    "scale": ("Deployments: until Reloader has patched them", scale),
+    "alternatives": ("candidates meet every required criterion", alternatives),
+    "restart": ("rollout time of nginx without git-sync", restarts),
+    "scale": ("Deployments patched by Reloader", scale),
 }
 
 
 def candidates(rows: Rows) -> Chart:
     """How long each candidate takes."""
     title = "From the poll that sees a commit until all pods are restarted"
-    note = "Each dot is one push. The vertical bar is the median, the horizontal one its 95% CI."
+    note = "Each dot is one push. The vertical bar is the median, the horizontal bar its 95% CI."
     lines = [(row["name"], [s for s in row["samples_s"] if s is not None]) for row in rows]
     return dots(lines, "seconds", title, note)

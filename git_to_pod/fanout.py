@@ -1,4 +1,4 @@
-"""Fan-out: many Deployments follow one commit. How long until all are patched, and the load on the API server."""
+"""Fan-out: many Deployments follow one commit. Measures the time to patch them and the load on the API server."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from git_to_pod.cluster import Cluster, Object, wait_for
+from git_to_pod.effort import effort
 from git_to_pod.findings import html_table
 from git_to_pod.observe import Recorder, is_complete
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from lab import Lab
 
-SIZES = (1, 50, 200, 500)
 LABEL = {"git-to-pod/fan-out": "true"}
 NODE = "simulated"
 SIMULATED, NO_PODS = "one pod, simulated by KWOK", "no pods"
@@ -32,7 +32,7 @@ class Fan:
     deployments: int
     last_patched_s: float
     last_restarted_s: float  # until the last rollout was complete
-    api_writes: int  # of all clients, including Kubernetes' controllers
+    api_writes: int  # by all clients, Kubernetes' controllers included
     reloader_cpu_s: float
     reloader_memory_bytes: int
     simulated: str  # the pods of a Deployment, in words
@@ -47,13 +47,13 @@ def run_fan_out(cluster: Cluster, recorder: Recorder, settings: Settings, lab: L
         cluster.apply("/api/v1/nodes", node(lab))
     found, there = [], 0
     try:
-        for number, size in enumerate(SIZES):
-            progress.bar(number, len(SIZES), f"one commit, {size} Deployment{'' if size == 1 else 's'}")
+        for number, size in enumerate(effort().fan_out):
+            progress.bar(number, len(effort().fan_out), f"one commit, {size} Deployment{'' if size == 1 else 's'}")
             create(cluster, recorder, settings, lab, range(there, size))
             there = size
             quiet(cluster, settings)
             found.append(publish(cluster, recorder, settings, lab, size))
-        progress.bar(len(SIZES), len(SIZES), "fan-out measured")
+        progress.bar(len(effort().fan_out), len(effort().fan_out), "fan-out measured")
     finally:
         # Delete all three kinds, owners first: Kubernetes' garbage collector makes only 20 requests per second.
         all_of_them = {"labelSelector": "git-to-pod/fan-out", "gracePeriodSeconds": "0"}

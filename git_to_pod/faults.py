@@ -1,4 +1,4 @@
-"""Faults: each is injected across a push and undone, while a load on the Service records what clients are served."""
+"""Faults: each is injected around a push and undone, while a load on the Service records what clients get."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from git_to_pod.cluster import TimedOut, connect
+from git_to_pod.effort import effort
 from git_to_pod.faults_bench import Bench
-from git_to_pod.findings import html_table, names
+from git_to_pod.findings import counted, html_table, quoted
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.trials import pause
 
 Step = Callable[[Bench], None]
-NEXT_PUSH_S = 20.0  # within which a push must bring back what did not recover by itself
+NEXT_PUSH_S = 20.0  # for the next push to bring back a deployment that did not recover by itself
 
 
 def nothing(bench: Bench) -> None:
@@ -40,8 +41,8 @@ class Fault:
     push: Step = push_one
     undo: Step = nothing
     lasts_s: float | None = None
-    blocks: bool = False  # the commit must not be served before the fault is undone; else the fault did not work
-    limit_s: float = 60  # within which the deployment must have recovered
+    blocks: bool = False  # the fault must keep the commit from being served until it is undone; else it had no effect
+    limit_s: float = 60  # for the recovery
     note: str = ""
 
 
@@ -62,10 +63,10 @@ class Row:
 
 
 def try_faults(settings: Settings, faults: Sequence[Fault], progress: Progress | None = None) -> list[Row]:
-    """Each fault in turn on one deployment, which is deployed anew if it does not recover. No rows without the lab."""
+    """Inject each fault in turn into one deployment, deployed anew if it does not recover. No rows without the lab."""
     if not settings.lab:
         return []
-    rows: list[Row] = []
+    faults, rows = faults[: effort().faults], list[Row]()
     bench = Bench(connect(settings), settings, settings.lab)
     try:
         for number, fault in enumerate(faults):
@@ -82,7 +83,7 @@ def try_faults(settings: Settings, faults: Sequence[Fault], progress: Progress |
 
 
 def try_fault(bench: Bench, fault: Fault) -> Row:
-    """Inject, push, undo and wait; then bring the deployment back to normal. The undo runs whatever happens."""
+    """Inject, push, undo and wait; then bring the deployment back to normal. The undo runs in any case."""
     began = Marks(bench)
     served_early, failure, recovery_s = False, "", math.inf
     try:
@@ -107,7 +108,7 @@ def try_fault(bench: Bench, fault: Fault) -> Row:
 
 
 def back_to_normal(bench: Bench, fault: Fault, recovered: bool) -> str:
-    """Bring the deployment to a state from which the next fault can start; how, if it did not recover by itself."""
+    """Bring the deployment back to normal for the next fault. Returns how, if it did not recover by itself."""
     if recovered and bench.load and (fault.lasts_s is not None or fault.undo is nothing):
         return ""
     try:
@@ -119,12 +120,12 @@ def back_to_normal(bench: Bench, fault: Fault, recovered: bool) -> str:
             bench.start_load()
     except TimedOut:
         bench.deploy()
-        return "not even the next push brought it back: it was deployed anew"
+        return "the next push did not bring it back, so the run deployed it anew"
     return "" if recovered else "the next push brought it back"
 
 
 class Marks:
-    """How much was recorded when a fault began."""
+    """The position in each record at which a fault began."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -143,9 +144,9 @@ class Marks:
         lost = 0 if math.isfinite(recovery_s) else self.lost()
         notes = [
             fault.note,
-            f"{len(wrong)} responses did not match the commit that they named" if wrong else "",
+            f"{counted(len(wrong), 'response')} did not match the commit that the response named" if wrong else "",
             f"first failure: {failed[0].error or f'HTTP {failed[0].status}'}" if failed else "",
-            "the fault had no effect: the commit was served before it was undone" if served_early else "",
+            "the fault had no effect: the commit was served before the fault was undone" if served_early else "",
             failure,
         ]
         held = not (failed or wrong or lost or failure or served_early)
@@ -154,7 +155,7 @@ class Marks:
         return Row(fault.name, held, lost, counts, recovery_s, self.rollouts(), note)
 
     def lost(self) -> int:
-        """How many of the commits pushed since then no pod has reached."""
+        """The number of commits, pushed since the fault began, that the pods have not reached."""
         pushed = self.bench.repository.pushed[self.pushed :]
         served = set(self.bench.served_if_asked().values())
         reached = [number for number, commit in enumerate(pushed, 1) if served == {commit}]
@@ -177,25 +178,29 @@ def finding(rows: Sequence[Row]) -> str:
     recovered = sum(row.held for row in rows)
     sent, failed = (sum(row.requests[key] for row in rows) for key in ("sent", "failed"))
     broken = [row for row in rows if not row.held]
-    count = f"all {len(rows)}" if not broken else f"{recovered} of {len(rows)}"
-    words = f"The deployment recovered from {count} faults by itself; {failed or 'none'} of {sent:,} requests failed."
-    return f"{words} Not recovered: {names([row.name for row in broken])}." if broken else words
+    count = f"all {len(rows)} faults" if not broken else f"{recovered or 'none'} of {len(rows)} faults"
+    words = f"The deployment recovered from {count} by itself"
+    if len(rows) == 1:
+        words = f"The deployment {'did not recover' if broken else 'recovered'} from the only fault by itself"
+    words += f"; {failed or 'none'} of {counted(sent, 'request')} failed." if sent else "; no request was sent."
+    return f"{words} Not recovered: {quoted([row.name for row in broken])}." if broken else words
 
 
 def shown(rows: Sequence[Row]) -> str:
     """The table, with its finding as the title."""
     if not rows:
-        return "<p>Not tried: faults are injected into the embedded lab only, and this run used another cluster.</p>"
+        return "<p>Not tried: faults are injected in the embedded lab only, and this run used another cluster.</p>"
     return html_table([cells(row) for row in rows], finding(rows))
 
 
 def cells(row: Row) -> dict[str, str]:
+    requests = f"{row.requests['failed']} of {row.requests['sent']:,}"
     return {
         "fault": row.name,
         "recovered": "✓" if row.held else "no",
         "after": f"{row.recovery_s:.1f} s" if math.isfinite(row.recovery_s) else "–",  # noqa: RUF001
         "commits not served": str(row.commits_lost),
-        "failed requests": f"{row.requests['failed']} of {row.requests['sent']:,}",
+        "failed requests": requests if row.requests["sent"] else "no request",
         "rollouts": str(row.rollouts),
         "note": textwrap.shorten(row.note, 180, placeholder=" …"),
     }

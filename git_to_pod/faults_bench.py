@@ -1,4 +1,4 @@
-"""The deployment that faults are injected into: behind Toxiproxy, with a load on its Service."""
+"""The deployment for the faults: its git host is behind Toxiproxy, and its Service has a load."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BIG = "big.bin"
 
 
 class Bench:
-    """One deployment in a namespace of its own, with the operations that break and observe it."""
+    """A deployment in its own namespace, with the operations that break and observe it."""
 
     def __init__(self, cluster: Cluster, settings: Settings, lab: Lab) -> None:
         self.cluster = cluster
@@ -41,7 +41,7 @@ class Bench:
         git = self.repository.account.git
         for name, value in {"core.bigFileThreshold": "1m", "core.compression": "0"}.items():
             git("config", name, value, folder=self.repository.clone)  # random bytes do not compress
-        self.repository.deepen()  # after the branch was deleted the host needs the whole history
+        self.repository.deepen()  # once the branch is deleted, a push must send the whole history
 
     # The deployment
 
@@ -53,7 +53,7 @@ class Bench:
         self.start_load()
 
     def deploy_with(self, password: str) -> None:
-        """Deploy with this password for the git host, and do not wait: the app may never become Ready."""
+        """Deploy with this password for the git host. Does not wait, because the app may never become Ready."""
         self.stop_load()
         check_cluster(self.cluster, self.settings)
         remove(self.cluster, self.settings.namespace, self.settings.timeout_s)
@@ -63,7 +63,7 @@ class Bench:
         apply(self.cluster, replace(self.settings, reader=reader))
 
     def apply(self) -> None:
-        """`kubectl apply -k manifests/` once more."""
+        """Run `kubectl apply -k manifests/` again."""
         apply(self.cluster, self.settings)
 
     def start_load(self) -> None:
@@ -138,19 +138,19 @@ class Bench:
         return found
 
     def served_if_asked(self) -> dict[str, str]:
-        """The same, or nothing if the API server or a pod does not answer."""
+        """As `served`; empty if the API server or a pod does not answer."""
         with suppress(ApiError, Unreachable):
             return self.served()
         return {}
 
     def catch_up(self) -> None:
-        """Wait until the load's log, which may lag after an outage, shows the branch's commit."""
+        """Wait until the load's log shows the branch's commit. After an outage, the log may lag."""
         if load := self.load:
             newest = lambda: bool(load.responses) and load.responses[-1].commit == self.head  # noqa: E731
             wait_for(f"the load served {self.head[:8]}", newest, 30, lambda: str(load.responses[-1:]))
 
     def wait_normal(self, limit_s: float) -> float:
-        """Wait until every pod serves the branch's commit and no rollout is under way; when that began."""
+        """Wait until every pod serves the branch's commit and no rollout is under way. Returns when that began."""
 
         def normal() -> bool:
             up = all(is_complete(self.recorder.get("Deployment", name)) for name in DEPLOYMENTS)
@@ -167,7 +167,7 @@ class Bench:
             left = max(limit - time.monotonic(), 0)
             wait_for(f"{self.head[:8]} served by every pod", normal, left, last_seen, pause_s=0.1)
             reached, template = time.monotonic(), self.template
-            pause(1.5)  # by now Reloader would have patched the Deployment once more
+            pause(1.5)  # long enough for another patch by Reloader
             if self.template == template and normal():
                 return reached
 
@@ -202,7 +202,7 @@ class Bench:
         return f"{self.without_reader()}reader:{{PLAIN}}{self.password}\n"
 
     def change_password(self) -> None:
-        """Give the reader another password at the git host; the cluster keeps the old one."""
+        """Change the reader's password on the git host. The cluster keeps the old one."""
         self.password = secrets.token_urlsafe()
         self.let_in(self.with_reader())
 
@@ -223,7 +223,7 @@ class Bench:
         )
 
     def stamp(self, commit: str) -> None:
-        """Write into the app's pod template what Reloader would write for this commit, and wait for the rollout."""
+        """Write Reloader's stamp for this commit into the app's pod template, and wait for the rollout."""
         path = f"/apis/apps/v1/namespaces/{self.settings.namespace}/deployments/app"
         containers = self.cluster.get(path)["spec"]["template"]["spec"]["containers"]
         for container in containers:
@@ -284,5 +284,5 @@ class Bench:
         return self.run_in("git-host", *command)
 
     def component(self, verb: str, name: str) -> None:
-        """Stop or start one of the lab's programs."""
+        """Stop or start one of the lab's components."""
         client.command(verb, name)

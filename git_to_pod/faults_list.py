@@ -10,9 +10,9 @@ from git_to_pod.faults_bench import Bench
 from git_to_pod.trials import pause
 
 CONTENT = "/srv/git/content.git"
-LARGE_MB = 320  # git holds a file below 512 MiB in memory unless core.bigFileThreshold says otherwise
+LARGE_MB = 320  # by default, git holds a file below 512 MiB in memory (core.bigFileThreshold)
 LARGE_FILE = f"one file of {LARGE_MB} MB"
-UNMENDED_S = 15.0  # the limit of faults that nothing in the manifests is expected to repair
+UNMENDED_S = 15.0  # the limit for faults that nothing in manifests/ repairs
 
 
 def then(*steps: Step) -> Step:
@@ -90,7 +90,7 @@ def grow_volume(bench: Bench) -> None:
 
 
 def push_after_pods_start(bench: Bench) -> None:
-    """New pods start with the old commit although Reloader's stamp is already that of the next one."""
+    """Start new pods with the old commit, although their template already has Reloader's stamp of the new one."""
     commit = bench.commit(f"pods started before {time.time():.3f}")
     bench.stamp(commit)
     bench.push_commit(commit)
@@ -104,7 +104,7 @@ def delete_git_commit(bench: Bench) -> None:
 
 FAULTS = (
     Fault("wrong password from the start", wrong_password, undo=lambda b: b.apply(), lasts_s=8, blocks=True,
-          note="the first fault: it has a deployment of its own, which is not up yet"),
+          note="the first fault: the app is not up yet, so there is no load"),
     Fault("git host down", disconnect, undo=reconnect, lasts_s=6, blocks=True),
     Fault(
         "git host down when a pod must start", then(disconnect, lambda b: b.delete_pod("app")),
@@ -129,9 +129,9 @@ FAULTS = (
     Fault("Reloader down", lambda b: b.scale("reloader", 0),
           push=then(push_one, lambda b: b.wait_published()), undo=lambda b: b.scale("reloader", 1),
           lasts_s=2, blocks=True),
-    Fault("node behind Reloader when pods start", lambda b: b.scale("reloader", 0), push=push_after_pods_start,
-          undo=lambda b: b.scale("reloader", 1), lasts_s=0, limit_s=UNMENDED_S,
-          note="provoked by hand: the stamp of the new commit is written before that commit is published"),
+    Fault("pods start with the old commit after Reloader's patch", lambda b: b.scale("reloader", 0),
+          push=push_after_pods_start, undo=lambda b: b.scale("reloader", 1), lasts_s=0, limit_s=UNMENDED_S,
+          note="provoked: the run writes the new commit's stamp into the Deployment before it publishes that commit"),
     Fault("Reloader killed between publish and rollout", freeze_reloader, undo=kill_reloader, lasts_s=2, blocks=True),
     Fault("git-sync killed, in the poller and in one pod", kill_git_sync),
     Fault("kubelet down for 4 s", lambda b: b.component("stop", "kubelet"),
@@ -141,6 +141,6 @@ FAULTS = (
     Fault("clone corrupted on disk, in the poller and in one pod", damage_clones),
     Fault("content volume full", shrink_volume, push=lambda b: b.push("8 MB", big_mb=8),
           undo=grow_volume, lasts_s=6, blocks=True),
-    Fault("git-commit deleted, then a push", delete_git_commit),
-    Fault("git-commit deleted, and no push", delete_git_commit, push=nothing, limit_s=UNMENDED_S),
+    Fault("ConfigMap git-commit deleted, then a push", delete_git_commit),
+    Fault("ConfigMap git-commit deleted, no push", delete_git_commit, push=nothing, limit_s=UNMENDED_S),
 )  # fmt: skip

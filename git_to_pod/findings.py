@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +20,7 @@ from git_to_pod.deploy import other_reloaders
 from git_to_pod.load import Response
 from git_to_pod.observe import container_statuses, containers, is_ready
 from git_to_pod.progress import Progress
-from git_to_pod.settings import Settings
+from git_to_pod.settings import ROOT, Settings
 from git_to_pod.statistics import Figure
 from git_to_pod.trials import PUSH, Trial, figures, measure_mixed_commits, table
 
@@ -38,9 +40,12 @@ CONSTRAINTS = {
 }
 
 
+SCHEMA = 2  # of summary.json; it changes when a key is removed or gets another meaning
+
+
 @dataclass
 class Check:
-    """A requirement or constraint: whether it is met (None: not tried here), and the evidence."""
+    """A requirement or constraint: whether it is met, and the evidence. None: this cluster does not let the run try."""
 
     holds: bool | None
     evidence: str
@@ -110,23 +115,25 @@ class Findings:
         self.write()
         return Shown(name, CONSTRAINTS[name], check)
 
-    def measured(self, trials: list[Trial], responses: list[Response]) -> None:
+    def measured(self, trials: list[Trial], responses: list[Response], error: str = "") -> None:
         """Add the trials. R2 and R3 are met only if every push was published and restarted the pods."""
         self.trials, self.responses = trials, responses
+        self.notes += [error] if error else []
         measure_mixed_commits(self.trials, self.responses)
         pushes = [trial for trial in self.trials if trial.kind == PUSH]
         expected = max(len(pushes), self.settings.commits)
         rollouts = sum(trial.rollouts for trial in pushes)
         texts = {
             "R2": ("published", "published"),
-            "R3": ("restarted", f"followed by a restart, with {rollouts} rollouts"),
+            "R3": ("restarted", f"followed by a restart ({counted(rollouts, 'rollout')})"),
         }
         for name, (phase, text) in texts.items():
             happened = sum(phase in trial.instants for trial in pushes)
             check = self.requirements.setdefault(name, Check(True, ""))
             check.holds = bool(check.holds) and happened == expected
-            of_the_first = check.evidence.partition(" In the trials")[0]  # this cell may be run again
-            check.evidence = f"{of_the_first} In the trials {happened} of {expected} pushed commits were {text}."
+            of_the_first = check.evidence.partition(" In the trials,")[0]  # this cell may be run again
+            commits = f"{happened} of {counted(expected, 'pushed commit')} {'was' if happened == 1 else 'were'}"
+            check.evidence = f"{of_the_first} In the trials, {commits} {text}."
         self.write()
 
     @property
@@ -135,7 +142,7 @@ class Findings:
 
     @property
     def failing(self) -> list[str]:
-        """What is not met, or was never looked at. A constraint that cannot be tried here is in `not_tried`."""
+        """The requirements and constraints that are not met or were never checked, without those in `not_tried`."""
         missing = [name for name in REQUIREMENTS if name not in self.requirements]
         missing += [name for name in CONSTRAINTS if name not in self.constraints]
         checks = self.requirements | self.constraints
@@ -206,22 +213,24 @@ class Findings:
         if self.failing:
             return f"{prefix}No. Not met: {names(self.failing)}."
         sent, failed = len(self.responses), len(self.failed_requests)
-        replicas = "the replica" if self.settings.replicas == 1 else f"all {self.settings.replicas} replicas"
+        replicas = all_of(self.settings.replicas, "replica")
         return (
             f"{prefix}Yes. All four requirements are met within the constraints{self.exceptions}. With a poll "
-            f"interval of {self.settings.period}, a push is live on {replicas} after a median of "
+            f"interval of {self.settings.period_s:g} s, a push is live on {replicas} after a median of "
             f"{in_words(self.figures['push_to_restarted'])}; {failed or 'none'} of {sent:,} requests failed."
         )
 
     @property
     def exceptions(self) -> str:
-        """The end of "met within the constraints"."""
+        """What follows "met within the constraints"."""
         return f", except not tried: {names(self.not_tried)}" if self.not_tried else ""
 
     def summary(self) -> dict[str, Any]:
         """summary.json: its keys are documented in the README."""
         failed = self.failed_requests
         return {
+            "schema": SCHEMA,
+            "project": project_version(),
             "answer": self.answer,
             "holds": self.holds,
             "not_tried": self.not_tried,
@@ -285,6 +294,17 @@ class Shown:
         )
 
 
+def project_version() -> str:
+    """`git describe` of this project, or the version in pyproject.toml if it is no git checkout."""
+    version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    described = ("git", "-C", str(ROOT), "describe", "--always", "--dirty")
+    try:
+        done = subprocess.run(described, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return version[1] if version else "unknown"
+    return done.stdout.strip() or (version[1] if version else "unknown")
+
+
 def as_result(check: Check) -> dict[str, Any]:
     return {"pass": check.holds, "evidence": check.evidence}
 
@@ -317,13 +337,32 @@ def in_words(figure: Figure) -> str:
     """A figure with its interval, the number of samples, and the timeouts if there are any."""
     if not figure.n:
         return "not measured"
-    interval = "" if math.isnan(figure.low) else f"95% CI {figure.low:.2f}–{figure.high:.2f} s, "
-    timeouts = f", {figure.timeouts} timeout{'' if figure.timeouts == 1 else 's'}" if figure.timeouts else ""
+    timeouts = f", {counted(figure.timeouts, 'timeout')}" if figure.timeouts else ""
+    if math.isinf(figure.median):
+        return f"timed out (n = {figure.n}{timeouts})"
+    interval = f"95% CI {figure.low:.2f}–{figure.high:.2f} s, " if math.isfinite(figure.high) else ""
+    if math.isinf(figure.high):
+        interval = f"95% CI from {figure.low:.2f} s to beyond the timeout, "
     return f"{figure.median:.2f} s ({interval}n = {figure.n}{timeouts})"
 
 
 def names(listed: Sequence[str]) -> str:
     return " and ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)
+
+
+def quoted(listed: Sequence[str]) -> str:
+    """Names that contain commas or "and" themselves."""
+    return names([f"“{name}”" for name in listed])
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number with its noun in the singular or the plural."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def all_of(number: int, noun: str) -> str:
+    """As in "the pod", "both pods", "all 3 pods"."""
+    return {1: f"the {noun}", 2: f"both {noun}s"}.get(number, f"all {number} {noun}s")
 
 
 def write_json(path: Path, value: object) -> None:
@@ -361,7 +400,7 @@ def environment(cluster: Cluster) -> dict[str, str]:
 
 
 def images(cluster: Cluster, settings: Settings) -> list[dict[str, str]]:
-    """Each image that ran, with its origin as far as it is known: the lab knows it, another cluster pulled it.
+    """Each image that ran, with its origin. The lab knows the origin; any other cluster pulled the image.
 
     `ran` is the version that nginx itself names in the header Server.
     """
@@ -380,7 +419,7 @@ def images(cluster: Cluster, settings: Settings) -> list[dict[str, str]]:
 
 
 def nginx_version(cluster: Cluster, settings: Settings, pods: Sequence[dict[str, Any]]) -> str:
-    """As a pod of the app names it in its responses; "unknown" if none answers."""
+    """The version that a pod of the app names in its responses; "unknown" if no pod answers."""
     for pod in pods:
         if pod["metadata"].get("labels", {}).get("app") == "app" and is_ready(pod):
             path = f"/api/v1/namespaces/{settings.namespace}/pods/{pod['metadata']['name']}:8080/proxy/"

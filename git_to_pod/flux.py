@@ -37,17 +37,17 @@ def unavailable(cluster: Cluster, settings: Settings) -> str:
     images = {image["ref"] for image in settings.lab.images} if settings.lab else set()
     wanted = {f"ghcr.io/fluxcd/{name}:v1.9.5" for name in ("source-controller", "kustomize-controller")}
     if not settings.lab:
-        return "measured in the embedded lab only, because it needs CustomResourceDefinitions"
+        return "it needs CustomResourceDefinitions, so it is measured in the embedded lab only"
     if not wanted <= images:
-        return "no archive of its images (--images DIR)"
+        return "its images are not in --images DIR"
     if cluster.find(f"{DEFINITIONS}/{'.'.join(KINDS['Kustomization'])}"):
-        return "this cluster has Flux already"
+        return "this cluster already has Flux"
     return ""
 
 
 @contextmanager
 def definitions(cluster: Cluster) -> Iterator[None]:
-    """Its CustomResourceDefinitions, without schemas, for as long as they are needed."""
+    """Create Flux's CustomResourceDefinitions, without schemas, and delete them at the end of the block."""
     try:
         for kind in KINDS:
             cluster.apply(DEFINITIONS, definition(kind))
@@ -97,7 +97,7 @@ def definition(kind: str) -> Object:
 
 
 def cluster_objects(cluster: Cluster) -> dict[str, int]:
-    """Its objects outside its namespace."""
+    """Flux's objects outside its namespace."""
     return {"CustomResourceDefinition": len(cluster.items(DEFINITIONS, labelSelector=MARK))}
 
 

@@ -49,8 +49,6 @@ class GitLog:
         self.path = path
         self.position = path.stat().st_size if path else 0
         self.requests: list[Request] = []
-        # The lab's git host runs on this machine, so both read the same clock.
-        self.offset = time.time() - time.monotonic()
 
     def read(self) -> list[Request]:
         """Read the lines written since the last call, and return all requests so far."""
@@ -60,7 +58,8 @@ class GitLog:
                 text = log.read()
             whole = text[: text.rfind("\n") + 1]  # the last line may be incomplete
             self.position += len(whole.encode())
-            self.requests += [request for line in whole.splitlines() if (request := parse(line, self.offset))]
+            offset = time.time() - time.monotonic()  # anew at each read: the wall clock may be set during a run
+            self.requests += [request for line in whole.splitlines() if (request := parse(line, offset))]
         return self.requests
 
     def polled(self, pushed: float, published: float) -> float | None:

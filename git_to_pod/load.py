@@ -13,8 +13,8 @@ from git_to_pod.repository import FILE
 from git_to_pod.settings import Settings
 
 POD = "load"
-# Requests per second, in sequence, each on a new connection. At 50, logging them took containerd and the kubelet
-# a sixth of a core, and the measured phases took a fifth longer.
+# Requests per second, in sequence, each on a new connection. At 50 per second, containerd and the kubelet used a sixth
+# of a core for the log, and the measured phases took a fifth longer.
 RATE = 20
 LINE = "%{stderr}%{exitcode}|%{http_code}|%header{x-git-commit}|%{errormsg}\\n"
 
@@ -54,6 +54,7 @@ class Load:
         self.rate = rate
         self.path = f"/api/v1/namespaces/{settings.namespace}/pods"
         self.responses: list[Response] = []
+        self.error = ""
         self.stopped = threading.Event()
         self.reader = threading.Thread(target=self.read, name="load", daemon=True)
 
@@ -66,7 +67,10 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        try:
+            self.stop()
+        except (TimedOut, ApiError, Unreachable) as error:  # the responses so far are good
+            self.error = f"The load generator did not stop cleanly: {error}"
 
     def start(self, like: Object | None = None) -> None:
         """Create the pod, by default like the poller's, and wait for the first response. Raises TimedOut."""
@@ -85,22 +89,26 @@ class Load:
         wait_for("first response from the Service", lambda: self.responses, self.timeout_s)
 
     def read(self) -> None:
-        seen, body = 0, ""
+        """Follow the log. After a lost connection, go on after the last timestamp: the kubelet may rotate the log."""
+        last, body = "", ""
         while not self.stopped.is_set():
+            query = {"follow": "true", "timestamps": "true"} | ({"sinceTime": last} if last else {})
             try:
-                lines = self.cluster.lines(f"{self.path}/{POD}/log", timeout_s=600, follow="true")
-                for number, (instant, line) in enumerate(lines):
-                    if number < seen:
-                        continue
-                    seen, text = seen + 1, line.decode(errors="replace")
-                    response = parse(instant, text, body)
-                    # Failures before the first success do not count: kube-proxy gets the endpoints a moment later.
-                    if response and (self.responses or not response.failed):
-                        self.responses.append(response)
-                    body = "" if response else f"{body}{text}\n"
+                for instant, line in self.cluster.lines(f"{self.path}/{POD}/log", timeout_s=600, **query):
+                    timestamp, _, text = line.decode(errors="replace").partition(" ")  # of fixed width
+                    if timestamp > last:
+                        last, body = timestamp, self.take(instant, text, body)
             except (ApiError, Unreachable):
                 pass  # the API server is down: it still serves the log when it is back
             self.stopped.wait(0.2)
+
+    def take(self, instant: float, text: str, body: str) -> str:
+        """Add a response when its last line is there; return the lines of a body that is not complete."""
+        response = parse(instant, text, body)
+        # Failures before the first success do not count: kube-proxy gets the endpoints a moment later.
+        if response and (self.responses or not response.failed):
+            self.responses.append(response)
+        return "" if response else f"{body}{text}\n"
 
     def stop(self) -> list[Response]:
         self.stopped.set()
@@ -141,7 +149,7 @@ def load_pod(like: Object, rate: int) -> Object:
 
 @dataclass(frozen=True)
 class Mixed:
-    """The time, on the monotonic clock, from the first response with the new commit to the last one with an old one."""
+    """The time from the first response with the new commit to the last with an old one, on the monotonic clock."""
 
     started: float
     ended: float

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import nbformat
 
+from git_to_pod import watchdog
 from git_to_pod.cluster import wait_for
 from git_to_pod.command import ALTERNATIVES, EVALUATION, Failed, exit_status, parameters, parser, ready
 from git_to_pod.deploy import SESSION, remove_all
@@ -57,6 +58,8 @@ def run(given: Parameters, notebook: Path, images: Path | None, browser: bool, t
             if not settings.keep and is_up(settings):
                 terminal.stage("removing the deployment")
                 remove_all(cluster, settings, beside=second)
+            elif not settings.keep:
+                watchdog.forget_namespaces()  # they ended with the lab
 
 
 def write_copy(notebook: Path, given: Parameters, folder: Path) -> Path:
@@ -85,6 +88,7 @@ def jupyterlab(notebook: Path, browser: bool) -> Iterator[tuple[subprocess.Popen
     """Run a server on 127.0.0.1. Yields its process, its URL and the file with its token. Raises Failed."""
     with tempfile.TemporaryDirectory(prefix="git-to-pod-") as name:
         folder = Path(name)  # 0700: the token is in its files only, in no argument and in no log
+        watchdog.guard_path(folder)
         token, log = folder / "token", folder / "log"
         token.touch(0o600)
         token.write_text(secrets.token_hex(24))
@@ -94,6 +98,7 @@ def jupyterlab(notebook: Path, browser: bool) -> Iterator[tuple[subprocess.Popen
         command += ["--allow-root"] if os.geteuid() == 0 else []
         environment = {"JUPYTER_TOKEN": "", "JUPYTER_TOKEN_FILE": str(token), "JUPYTER_RUNTIME_DIR": str(folder)}
         environment |= {SESSION: "1", "PYTHONPATH": str(ROOT), "TMPDIR": name}  # its credentials go with the folder
+        environment |= {watchdog.RUN: watchdog.run_id()}  # this process's watchdog removes what the kernels create
         with log.open("wb") as out:
             process = subprocess.Popen(
                 command,
@@ -103,7 +108,7 @@ def jupyterlab(notebook: Path, browser: bool) -> Iterator[tuple[subprocess.Popen
                 stdout=out,
                 stderr=out,
                 start_new_session=True,  # Ctrl-C reaches this process, which ends the child
-                preexec_fn=end_with_parent,
+                preexec_fn=end_with_parent(),
             )
         try:
             yield process, url(process, folder), token

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from git_to_pod.cluster import Cluster, Object, TimedOut
+from git_to_pod.watch import Reflector
 
 Found = TypeVar("Found")
 WATCHED = {
@@ -34,6 +35,10 @@ class Event:
         return str(self.object["metadata"]["name"])
 
 
+class WatchEnded(RuntimeError):
+    """A watch ended by a fault of this program, so that waiting for its events is in vain."""
+
+
 class Recorder:
     """All events so far, in order of receipt, and the latest state of each object."""
 
@@ -45,6 +50,8 @@ class Recorder:
         self.state: dict[tuple[str, str], Object] = {}
         self.heard = threading.Condition()
         self.stopped = threading.Event()
+        self.reflectors: dict[str, Reflector] = {}  # by kind
+        self.ended = ""  # why a watch ended for good
 
     def follow(self, cluster: Cluster, namespace: str, beside: bool = False) -> None:
         """Watch each kind in a thread until stop(), or until another Recorder follows without `beside`."""
@@ -57,14 +64,19 @@ class Recorder:
             def see(instant: float, change: str, item: Object, kind: str = kind) -> None:
                 self.see(Event(instant, kind, change, item))
 
-            threading.Thread(
-                target=cluster.watch,
-                args=(path.format(namespace), see, self.stopped),
-                name=f"watch {kind}",
-                daemon=True,
-            ).start()
+            self.reflectors[kind] = Reflector(cluster, path.format(namespace), see)
+            threading.Thread(target=self.run, args=(kind,), name=f"watch {kind}", daemon=True).start()
+
+    def run(self, kind: str) -> None:
+        try:
+            self.reflectors[kind].run()
+        except Exception as error:
+            with self.heard:
+                self.ended = f"the watch of {kind} objects ended: {type(error).__name__}: {error}"
+                self.heard.notify_all()
 
     def see(self, event: Event) -> None:
+        event.object["metadata"].pop("managedFields", None)  # large, and nobody reads them
         with self.heard:
             self.events.append(event)
             if event.type == "DELETED":
@@ -74,7 +86,20 @@ class Recorder:
             self.heard.notify_all()
 
     def stop(self) -> None:
+        """End the watches. Their threads end within a second."""
         self.stopped.set()
+        for reflector in self.reflectors.values():
+            reflector.stop()
+
+    def failing(self) -> str:
+        """Which watches fail and why, for a timeout's message."""
+        errors = {kind: reflector.error for kind, reflector in self.reflectors.items() if reflector.error}
+        if not errors:
+            return ""
+        kinds, first = ", ".join(errors), next(iter(errors.values()))
+        if len(errors) == 1:
+            return f"; the watch of {kinds} objects fails: {first}"
+        return f"; the watches of {kinds} objects fail, the first one with: {first}"
 
     def get(self, kind: str, name: str) -> Object | None:
         return self.state.get((kind, name))
@@ -87,13 +112,15 @@ class Recorder:
     def wait_for(
         self, what: str, condition: Callable[[], Found | None], timeout_s: float, last_seen: Callable[[], str]
     ) -> Found:
-        """Wait until the condition is true after some event, and return its value. Raises TimedOut."""
+        """Wait until the condition is true after some event, and return its value. Raises TimedOut and WatchEnded."""
         limit = self.clock() + timeout_s
         with self.heard:
             while not (found := condition()):
+                if self.ended:
+                    raise WatchEnded(f"{what}: {self.ended}")
                 left = limit - self.clock()
                 if left <= 0:
-                    raise TimedOut(f"{what}: not within {timeout_s:.0f} s; last seen: {last_seen()}")
+                    raise TimedOut(f"{what}: not within {timeout_s:.0f} s; last seen: {last_seen()}{self.failing()}")
                 self.heard.wait(left)
         return found
 

@@ -10,11 +10,11 @@ from git_to_pod.observe import Recorder, described, is_complete
 from git_to_pod.settings import Settings
 
 APP = "app-plain"
-WORKTREE = "/git/" + "0" * 40  # nginx.conf takes the commit from the folder's name
+WORKTREE = "/git/" + "0" * 40  # nginx.conf reads the commit from the folder's name
 
 
 def plain_deployment(app: Object) -> Object:
-    """The running Deployment without git-sync and its credentials. nginx serves a ConfigMap instead."""
+    """The app's Deployment without git-sync and its credentials. nginx serves a ConfigMap instead."""
     spec = copy.deepcopy(app["spec"])
     spec["selector"]["matchLabels"] = spec["template"]["metadata"]["labels"] = {"app": APP}
     spec["template"]["metadata"].pop("annotations", None)
@@ -42,7 +42,7 @@ def plain_volume(volume: dict[str, Any]) -> dict[str, Any]:
 
 
 def deploy_plain(cluster: Cluster, recorder: Recorder, settings: Settings) -> None:
-    """Deploy it beside the app and wait until it is Ready."""
+    """Deploy the baseline beside the app and wait until it is Ready."""
     app = recorder.get("Deployment", "app")
     assert app, "the app is deployed first"
     deployment = plain_deployment(app)

@@ -76,7 +76,7 @@ def ecdf(findings: Findings) -> Chart:
     note = (
         f"n = {counted(push.n)} and {counted(restart.n, 'restart', 'restarts')} of each kind, in one shuffled order. "
     )
-    note += "Each dot is one trial. The line shows the share of trials that had finished by then."
+    note += "Each dot is one trial. The line shows the share of trials that had finished by that time."
     words = "; ".join(f"{label}: median {in_words(found[name])}" for name, label, _, _ in lines)
     return Chart(title, note, words, draw, height=330, narrow_height=380)
 
@@ -118,14 +118,14 @@ def timeline(findings: Findings) -> Chart:
     title = added(overhead, restart)
     if not pushes:
         title = "No push was live on all replicas before the timeout" if found["push_to_restarted"].n else NO_PUSH
-    note = f"n = {counted(len(pushes))}. Each bar is one push, labelled with its commit; the fastest is at the bottom."
+    note = f"n = {counted(len(pushes))}. Each bar is one push, labelled with its commit. The fastest is at the bottom."
     words = f"Medians: wait for the poll: {seconds(wait)}; from the poll until Reloader patches the Deployment: "
     words += f"{seconds(overhead)}; rollout: {seconds(restart)}."
     return Chart(title, note, words, draw, height=130 + 16 * len(pushes), narrow_height=200 + 16 * len(pushes))
 
 
 def added(overhead: float, rollout: float) -> str:
-    """What git-sync and Reloader add to a push: medians in seconds."""
+    """What git-sync and Reloader add to a push. The arguments are medians in seconds."""
     if math.isinf(overhead):
         return "At least half of the pushes timed out before Reloader patched the Deployment"
     if math.isfinite(overhead):
@@ -199,7 +199,7 @@ def halves(samples: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
 
 
 def who_serves_what(findings: Findings) -> Chart:
-    """The commit of each response from the Service: over the whole run, and close up during one rollout."""
+    """The commit of each response from the Service: over the whole run, and in a close-up of one rollout."""
     pushes = [t for t in findings.trials if t.kind == PUSH and not math.isnan(t.mixed_s)]
     example = sorted(pushes, key=lambda trial: trial.mixed_s)[len(pushes) // 2] if pushes else None
     number = {trial.commit: i for i, trial in enumerate(pushes, 1)}
@@ -226,13 +226,13 @@ def who_serves_what(findings: Findings) -> Chart:
     title = switched(len(pushes), at_once, found.max)
     note = f"n = {counted(len(pushes))}, {len(findings.responses):,} responses of the Service. "
     note += "Above: the commit that the Service served at each time. "
-    note += "Below: the push with the median time, close up; each dot is a response."
+    note += "Below: a close-up of the push with the median time. Each dot is a response."
     words = f"Time in which the Service served both the old and the new commit: median {in_words(found)}."
     return Chart(title, note, words, draw, height=430, narrow_height=430)
 
 
 def switched(pushes: int, at_once: int, longest_s: float) -> str:
-    """How clients get from one commit to the next."""
+    """How clients switch from one commit to the next."""
     if not pushes:
         return "No response showed a pushed commit"
     if at_once == pushes:
@@ -241,7 +241,8 @@ def switched(pushes: int, at_once: int, longest_s: float) -> str:
     if not at_once:
         those = f"{'any of ' if pushes > 1 else ''}{counted(pushes)}"
         return f"Clients did not switch to the new commit at once in {those}; {mixed}"
-    return f"Clients switched to the new commit at once in {at_once} of {pushes} pushes; in the others, {mixed}"
+    others = "the other" if pushes - at_once == 1 else "the others"
+    return f"Clients switched to the new commit at once in {at_once} of {pushes} pushes; in {others}, {mixed}"
 
 
 def counted(n: int, one: str = "push", many: str = "pushes") -> str:
@@ -249,7 +250,7 @@ def counted(n: int, one: str = "push", many: str = "pushes") -> str:
 
 
 def draw_close_up(ax: Axes, trial: Trial, responses: Sequence[Response]) -> None:
-    """The responses around one rollout. A push that timed out lacks the lines of the phases that it did not reach."""
+    """The responses around one rollout. A push that timed out has no lines for the phases that it did not reach."""
     lines = (("requested", "rollout triggered"), ("ready", "new pods Ready"), ("restarted", "rollout complete"))
     first = next((r.instant for r in responses if r.commit == trial.commit), trial.began)
     known = [trial.instants[phase] for phase, _ in lines if phase in trial.instants]
@@ -274,7 +275,7 @@ def draw_close_up(ax: Axes, trial: Trial, responses: Sequence[Response]) -> None
 
 
 def runs_of(responses: Sequence[Response], gap_s: float = 0.5) -> list[tuple[str, float, float]]:
-    """Each commit, and the begin and end of a series of its responses without a longer gap."""
+    """Each commit, with the start and end of each series of its responses that has no longer gap."""
     stretches: dict[str, list[list[float]]] = {}
     for response in responses:
         known = stretches.setdefault(response.commit, [])

@@ -12,7 +12,7 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 12345
 
 
 class Content:
-    """Commits in the run's clone, on none of its branches. `branches` maps each special commit's name to its ID."""
+    """Commits in the run's clone, outside its branches. `branches` maps each special commit's name to its id."""
 
     def __init__(self, repository: Repository) -> None:
         self.repository = repository

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import math
-import re
 import secrets
 import time
 from collections import Counter
@@ -23,18 +22,20 @@ from pathlib import Path
 
 from git_to_pod.access import Access, pod_reading
 from git_to_pod.cluster import Cluster, Object, TimedOut, wait_for
-from git_to_pod.constraints import refused
+from git_to_pod.constraints import attempt
+from git_to_pod.effort import effort
 from git_to_pod.findings import html_table, names
 from git_to_pod.observe import containers
 from git_to_pod.progress import Progress
 from git_to_pod.provider_content import POINTER, Content
+from git_to_pod.refusals import Refusal, excerpt, kinds
 from git_to_pod.repository import Repository, account
 from git_to_pod.settings import Credentials, Settings
 from git_to_pod.trials import served_commit
 from lab.client import Lab
 from lab.pki import new_ssh_key, new_tls_ca
 
-AT_ONCE = 4  # pods in parallel: more would only compete for the node's two cores
+AT_ONCE = 4  # pods in parallel; more would only compete for the node's two cores
 LIMIT_S = 40.0
 LISTED = 5  # failed checks that the finding names
 SERVED = "serves the commit"
@@ -45,13 +46,13 @@ PUSH_DENIED = "push denied"
 NO_HOST = "host name not resolved"
 PUSHED = "push accepted"
 NO_RESULT = "no result"
-# git's error messages for each refusal. A message that matches none of them is a failure of the check.
+# What each of these results may be called by refusals.py. Any other reason is a failure of the check.
 REFUSALS = {
-    UNAUTHENTICATED: r"Authentication failed|could not read Username|Permission denied|(HTTP|returned error:) 40[13]",
-    UNTRUSTED: r"certificate|Host key verification failed",
-    NO_COMMIT: r"unadvertised object|not our ref",
-    PUSH_DENIED: r"returned error: 403|may not run|denied|not allowed|(not |un)authori[sz]ed",
-    NO_HOST: r"Could not resolve host",
+    UNAUTHENTICATED: {Refusal.AUTHENTICATION, Refusal.NOT_AUTHORIZED},
+    UNTRUSTED: {Refusal.CERTIFICATE, Refusal.HOST_KEY},
+    NO_COMMIT: {Refusal.NO_COMMIT},
+    PUSH_DENIED: {Refusal.NOT_AUTHORIZED},
+    NO_HOST: {Refusal.NO_HOST},
 }
 
 
@@ -90,20 +91,20 @@ COLUMNS = {
 }
 LEGEND = (
     "✓ means that the check gave the expected result, which the column's heading names after the arrow. A word after ✓ "
-    "means that this host is expected to differ. ✗ is followed by the unexpected result. – means that the check does "
-    "not apply."
+    "names another result, which is expected of this host. ✗ is followed by the unexpected result. – means that the "
+    "check does not apply."
 )
 FILES = {
     File.NOT_CHECKED: "–",
     File.CONTENT: "served",
     File.POINTER: "pointer served instead",
-    File.MISSING: "not there",
+    File.MISSING: "missing (404)",
 }
 
 
 @dataclass(frozen=True)
 class Server:
-    """A git host with one kind of credentials."""
+    """A git host with one kind of credentials, as the checks use it."""
 
     name: str
     authentication: str
@@ -223,7 +224,7 @@ def run_providers(
     if not settings.lab:
         return []
     template = with_readable_log(template)
-    there = list(servers(settings.lab, settings.reader))
+    there = list(servers(settings.lab, settings.reader))[: effort().git_hosts]
     with_stand_in = any(i["source"] == "stand-in" and "git-sync" in i["ref"] for i in settings.lab.images)
     with pushed(repository, there) as content:
         planned = [one for server in there for one in tries(server, content)] + list(
@@ -301,9 +302,11 @@ def try_pushing(server: Server, repository: Repository, content: Content) -> Row
     """Push from this machine with the cluster's credentials. The host must deny it."""
     row = row_of(server, Case.PUSH, COLUMNS[Case.PUSH], PUSH_DENIED)
     with account(server.reader) as reader:
-        push = ("-C", str(repository.clone), "push", "--quiet", server.push_url)
-        said = refused(reader, *push, f"{content.tip}:refs/heads/{content.branch}-denied")
-    row.found, row.said = kind_of(said, PUSH_DENIED) or (NO_RESULT if said else PUSHED), said
+        branch = f"{content.tip}:refs/heads/{content.branch}-denied"
+        error = attempt(reader, "push", "--quiet", server.push_url, branch, folder=repository.clone)
+    row.found, row.said = PUSHED, ""
+    if error:
+        row.found, row.said = kind_of(error.stderr, PUSH_DENIED, server.push_url) or NO_RESULT, str(error)
     row.held = row.found == row.expected
     return row
 
@@ -312,10 +315,11 @@ def row_of(server: Server, case: Case, what: str, expected: str) -> Row:
     return Row(server.name, server.authentication, case, what, expected, "", False, math.nan)
 
 
-def kind_of(said: str, expected: str) -> str:
+def kind_of(said: str, expected: str, url: str = "") -> str:
     """The refusal that git's message stands for: `expected` if it matches, else the first that does, else empty."""
+    found = kinds(said, url)
     for kind in (expected, *REFUSALS):
-        if re.search(REFUSALS[kind], said):
+        if REFUSALS[kind] & {*found}:
             return kind
     return ""
 
@@ -329,12 +333,11 @@ def words_of_git(cluster: Cluster, namespace: str, pod: str) -> str:
 
 def shortened(log: str, expected: str) -> str:
     """The part of the log that matches the refusal, at most 160 characters."""
-    found = re.search(rf"[^\n\"\\:']*(?:{REFUSALS[expected]})[^\n\"\\]*", log)
-    return found[0].strip()[:160] if found else ""
+    return excerpt(log, REFUSALS[expected])[:160]
 
 
 def told_of(cluster: Cluster, namespace: str, pod: str, file: str) -> tuple[File, str]:
-    """How a pod serves one more file, and its response in short."""
+    """How a pod serves one more file, and the first line of its response."""
     if not file:
         return File.NOT_CHECKED, ""
     answer = cluster.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}:8080/proxy/{file}")
@@ -350,7 +353,7 @@ def file_of(status: int, first_line: str) -> File:
 
 
 def finding(rows: Sequence[Row]) -> str:
-    """How many checks gave the expected result, which did not, and what a user has to know."""
+    """How many checks gave the expected result, which did not, and the limits that a user must know."""
     return " ".join([counted(rows), *unexpected(rows), *conclusions(rows)])
 
 
@@ -382,7 +385,7 @@ def unexpected(rows: Sequence[Row]) -> list[str]:
 
 
 def conclusions(rows: Sequence[Row]) -> list[str]:
-    """What a user has to know: a sentence for each limit that these rows show."""
+    """A sentence for each limit that these rows show."""
     parts = []
     if old := [row.server for row in rows if row.case == Case.OLD_COMMIT and row.found == NO_COMMIT]:
         parts.append(f"A pod cannot fetch a commit that is no longer a branch tip from {names(old)}.")
@@ -400,7 +403,7 @@ def conclusions(rows: Sequence[Row]) -> list[str]:
 def shown(rows: Sequence[Row]) -> str:
     """The matrix, the checks that run on one host only, and every check in detail."""
     if not rows:
-        return "<p>Git hosts are checked on the embedded lab only. This run used another cluster.</p>"
+        return "<p>Not tried: git hosts are checked in the embedded lab only, and this run used another cluster.</p>"
     notes = "".join(f"<li>{escape(sentence)}</li>" for sentence in (*unexpected(rows), *conclusions(rows)))
     listed = f"<ul>{notes}</ul>" if notes else ""
     others = special_table(rows)

@@ -1,4 +1,4 @@
-"""The computed parts of the first page: the answer at its head, the tables, findings and recommendation."""
+"""The computed parts of the first page: the answer at its head, tables, findings and recommendation."""
 
 # ruff: noqa: RUF001
 
@@ -17,8 +17,20 @@ from IPython import get_ipython
 from IPython.core.interactiveshell import ExecutionResult
 
 from git_to_pod import plots
-from git_to_pod.findings import CONSTRAINTS, REQUIREMENTS, EvaluationFailed, Findings, html_table, in_words, names
+from git_to_pod.findings import (
+    CONSTRAINTS,
+    REQUIREMENTS,
+    EvaluationFailed,
+    Findings,
+    all_of,
+    counted,
+    html_table,
+    in_words,
+    names,
+    quoted,
+)
 from git_to_pod.progress import Display
+from git_to_pod.trials import PLAIN
 
 STYLE = Path(__file__).parent / "templates" / "report" / "style.css"
 SHORT = {  # the requirements, on the first screen
@@ -37,7 +49,7 @@ EXPLAINED = {
     "push_to_served": "push → every pod serves the new commit",
     "rollout_restart": "baseline: kubectl rollout restart of the same Deployment",
     "plain_rollout_restart": "baseline: kubectl rollout restart of the same nginx without git-sync",
-    "mixed_commits": "time in which clients get the old or the new commit",
+    "mixed_commits": "time in which clients get both the old and the new commit",
 }
 
 
@@ -58,7 +70,7 @@ class Answer:
 
     def __init__(self) -> None:
         self.display = Display()
-        self.show('<p class="headline">The answer is computed by this notebook: run all of its cells.</p>')
+        self.show('<p class="headline">This notebook computes the answer. Run all of its cells.</p>')
 
     def follow(self, findings: Findings) -> None:
         """Show the failure of any cell from now on, because papermill does not run the cells after it."""
@@ -94,33 +106,36 @@ def answer_html(findings: Findings) -> str:
     ]
     if math.isfinite(findings.figures["push_to_restarted"].median):
         parts.append(f'<div class="key">{key_figure(findings)}<div>{plots.strip(findings).small()}</div></div>')
-    parts.append(f'<p class="decide"><strong>What to decide.</strong> {escape(recommendation(findings))}</p>')
+    parts.append(f'<p class="decide"><strong>Recommendation.</strong> {escape(recommendation(findings))}</p>')
     parts.append(measured_on(findings.kubernetes, findings.images, bool(findings.settings.lab), findings.started))
     return "".join(parts)
 
 
 def stand_ins_banner(refs: Sequence[str]) -> str:
-    """The first thing on a page about a run with stand-ins."""
+    """The warning at the head of a page about a run with stand-ins."""
     if not refs:
         return ""
     return (
         '<p class="banner"><strong>Made with stand-ins, no conclusion about git-sync or Reloader.</strong> '
         f"Small programs of this project ran in place of {escape(names([short(ref) for ref in refs]))}. The run shows "
-        "that the manifests and the measurement work. It says nothing about the products.</p>"
+        "that the manifests and the measurement work, and nothing about the products.</p>"
     )
 
 
 def key_figure(findings: Findings) -> str:
     """How fast: one figure with its interval and the slowest push."""
     found, settings = findings.figures["push_to_restarted"], findings.settings
-    interval = "" if math.isnan(found.low) else f" (95% CI {found.low:.2f}–{found.high:.2f} s)"
-    slowest = f"All finished; the slowest took {found.max:.2f} s."
+    bounds = f"{found.low:.2f}–{found.high:.2f} s" if math.isfinite(found.high) else f"from {found.low:.2f} s"
+    link = '<a href="#How-it-was-measured">confidence interval</a>'
+    interval = "" if math.isnan(found.low) else f" (95% {link} {bounds})"
+    slowest = f"The slowest took {found.max:.2f} s. " if found.n > 1 else ""
     if found.timeouts:
-        slowest = f"{found.timeouts} did not finish within {settings.timeout_s:g} s."
+        slowest = f"{counted(found.timeouts, 'push', 'pushes')} timed out after {settings.timeout_s:g} s. "
     return (
-        f'<div><p class="number">{found.median:.2f}&thinsp;s</p><p>from a push until all {settings.replicas} replicas '
-        f"run the new content: the median of {found.n} pushes{interval}. {slowest} git-sync polls every "
-        f"{escape(settings.period)}.</p></div>"
+        f'<div><p class="number">{found.median:.2f}&thinsp;s</p><p>from a push until '
+        f"{all_of(settings.replicas, 'pod')} run{'s' if settings.replicas == 1 else ''} the new content. This is the "
+        f"median of {counted(found.n, 'push', 'pushes')}{interval}. {slowest}git-sync polls every "
+        f"{settings.period_s:g} s.</p></div>"
     )
 
 
@@ -129,19 +144,16 @@ def headline(findings: Findings) -> str:
         return f"No. The run was aborted: {findings.error}"
     if findings.failing:
         failing = [(REQUIREMENTS | CONSTRAINTS)[name] for name in findings.failing]
-        return f"No. Not met: {'; '.join(failing)}."
+        return f"No. Not met: {quoted(failing)}."
     if findings.stand_ins:
         return f"With stand-ins, all four requirements are met within the constraints{untried(findings)}."
     return f"Yes. All four requirements are met within the constraints{untried(findings)}."
 
 
 def untried(findings: Findings) -> str:
-    """The constraints that this cluster does not let the run try, as the end of the headline."""
-    return (
-        f", except not tried: {'; '.join(CONSTRAINTS[name] for name in findings.not_tried)}"
-        if findings.not_tried
-        else ""
-    )
+    """What follows "within the constraints" in the headline."""
+    not_tried = quoted([CONSTRAINTS[name] for name in findings.not_tried])
+    return f", except not tried: {not_tried}" if not_tried else ""
 
 
 def verdict_row(findings: Findings) -> str:
@@ -171,15 +183,16 @@ def tile(anchor: str, holds: bool | None, verdict: str, what: str) -> str:
 
 
 def recommendation(findings: Findings) -> str:
-    """One outcome, one text."""
+    """One text for each outcome."""
     if not findings.holds:
         return "Nothing yet. The headline names what failed, and the sections below have the evidence."
     if findings.stand_ins:
         return "Nothing from this run, because it used stand-ins. Repeat it with the upstream git-sync and Reloader."
     missed = [target.what for target in findings.targets if target.met is False]
     words = (
-        "The design is feasible: a single git-sync polls the repository, every pod checks out exactly the commit it "
-        "publishes, and Reloader rolls the Deployment. Whether these are the right tools is the second page's question."
+        "Proceed. The design is feasible: one git-sync polls the repository, every pod checks out exactly the commit "
+        "that this git-sync publishes, and Reloader restarts the pods. The second page, which scripts/evaluate --full "
+        "writes, compares these tools with others."
     )
     return words if not missed else f"{words} Look first at what missed its target: {names(missed)}."
 
@@ -188,17 +201,27 @@ def measured_on(kubernetes: dict[str, str], images: Sequence[dict[str, str]], in
     """When, on what, and which programs really ran. `started`: ISO 8601."""
     if not kubernetes:
         return ""  # the run was aborted before it looked
-    where = "a real single-node cluster without a route to the outside" if in_lab else "an existing cluster"
-    cpus = f" with {kubernetes['cpus']} CPUs" if "cpus" in kubernetes else ""  # not every user may list nodes
-    host = ", with a git host deployed into it for this run" if "git_host" in kubernetes else ""
-    when = f" on {datetime.fromisoformat(started):%-d %B %Y}" if started else ""
-    text = f"Measured{when} on {where}{cpus}{host}, Kubernetes {kubernetes.get('version', '?')}."
+    when = f" on {datetime.fromisoformat(started):%-d %B %Y}," if started else ""
+    text = f"Measured{when} on {cluster_in_words(kubernetes, in_lab)}, Kubernetes {kubernetes.get('version', '?')}."
+    if "git_host" in kubernetes:
+        text += " The run deployed its own git host into the cluster."
     ran = "".join(f"<li>{escape(provenance(image))}</li>" for image in images)
     return f'<div class="note"><p>{escape(text)} What ran:</p><ul>{ran}</ul></div>'
 
 
+def cluster_in_words(kubernetes: dict[str, str], in_lab: bool) -> str:
+    cpus, nodes = kubernetes.get("cpus"), kubernetes.get("nodes")
+    if in_lab:
+        return f"one real node with {cpus or '?'} CPUs and no route to the outside"
+    if not cpus:  # this user may not list the nodes
+        return "an existing cluster"
+    if nodes == "1":
+        return f"an existing cluster of one node with {cpus} CPUs"
+    return f"an existing cluster of {nodes} nodes, the first with {cpus} CPUs"
+
+
 def provenance(image: dict[str, str]) -> str:
-    """An image, the version that it names itself if it does, and its origin."""
+    """An image, the version that the running nginx names, and the image's origin."""
     ran = f" ran as {image['ran']}" if "ran" in image else ""
     return f"{short(image['ref'])}{ran}: {image.get('note') or image['source']}"
 
@@ -209,7 +232,7 @@ def short(ref: str) -> str:
 
 def environment_table(findings: Findings) -> Html:
     """The cluster and the images."""
-    rows = [{"what": name.replace("_", " "), "found": value} for name, value in findings.kubernetes.items()]
+    rows = [{"property": name.replace("_", " "), "value": value} for name, value in findings.kubernetes.items()]
     images = [
         {"image": i["ref"], "what ran": provenance(i).partition(short(i["ref"]))[2].lstrip(": "), "digest": i["digest"]}
         for i in findings.images
@@ -235,19 +258,24 @@ def latency_table(findings: Findings) -> Html:
     """Every latency of summary.json."""
     rows = []
     for name, found in findings.figures.items():
-        interval = "–" if math.isnan(found.low) else f"{found.low:.2f}–{found.high:.2f}"
+        interval = "–" if math.isnan(found.low) else f"{in_seconds(found.low)}–{in_seconds(found.high)}"
         rows.append(
             {
                 "from → to": EXPLAINED[name],
-                "median": f"{found.median:.2f}" if found.n else "not measured",
+                "median": in_seconds(found.median) if found.n else "not measured",
                 "95% CI": interval,
-                "min": f"{found.min:.2f}" if found.n else "–",
-                "max": f"{found.max:.2f}" if found.n else "–",
+                "min": in_seconds(found.min),
+                "max": in_seconds(found.max),
                 "n": str(found.n),
                 "timeouts": str(found.timeouts),
             }
         )
     return Html(html_table(rows, "Latencies in seconds"))
+
+
+def in_seconds(value: float) -> str:
+    """A cell without its unit."""
+    return f"{value:.2f}" if math.isfinite(value) else "timeout" if math.isinf(value) else "–"
 
 
 def targets_table(findings: Findings) -> Html:
@@ -262,11 +290,13 @@ def targets_table(findings: Findings) -> Html:
 
 
 def number(value: float, unit: str) -> str:
+    if math.isinf(value):
+        return "timed out"
     return f"{value:.2f} {unit}" if unit else f"{value:.0f}"
 
 
 def load_shown(findings: Findings) -> Html:
-    """Requests sent and failed, with the reasons."""
+    """Requests sent and failed, with the reasons. The baseline's rollouts replace no pod of the Service."""
     failed, sent = findings.failed_requests, len(findings.responses)
     kind = "good" if sent and not failed else "bad"
     origin = findings.trials[0].began if findings.trials else 0.0
@@ -275,12 +305,14 @@ def load_shown(findings: Findings) -> Html:
         for r in failed[:20]
     ]
     seconds = findings.responses[-1].instant - findings.responses[0].instant if sent else 0.0
-    rollouts = sum(trial.rollouts for trial in findings.trials)
+    rollouts = counted(sum(trial.rollouts for trial in findings.trials if trial.kind != PLAIN), "rollout")
+    title = f"{len(failed):,} of {counted(sent, 'request')} failed in {seconds:.0f} s"
+    first = "Failed requests" if len(failed) == len(rows) else f"The first {len(rows)} failed requests"
     return Html(
-        f'<div class="check {kind}" id="load"><p class="claim"><span class="badge">{len(failed)} failed</span> '
-        f"{len(failed)} of {sent:,} requests failed in {seconds:.0f} s</p>"
-        f"<p>A pod in the cluster sent them to the app's Service, each on a new connection, during {rollouts} rollouts "
-        f"that replaced every pod.</p>{html_table(rows, label='Failed requests')}</div>"
+        f'<div class="check {kind}" id="load"><p class="claim"><span class="badge">{len(failed):,} failed</span> '
+        f"{title if sent else 'No request was sent'}</p>"
+        "<p>A pod in the cluster sent the requests to the app's Service, each on a new connection. Meanwhile, "
+        f"{rollouts} of the app replaced every pod.</p>{html_table(rows, first)}</div>"
     )
 
 
@@ -295,11 +327,12 @@ def cost_table(findings: Findings) -> Html:
             {
                 "container": name,
                 "CPU": "–" if cores is None else f"{1000 * cores:.0f} m",
-                "CPU seconds since the start": f"{cost['cpu_seconds']:.2f}",
+                "CPU time since its start": f"{cost['cpu_seconds']:.2f} s",
                 "memory": f"{cost['memory_bytes'] / 2**20:.0f} MiB",
             }
         )
-    return Html(html_table(rows, "One pod of each, from the kubelet. –: the trials replaced the pod"))
+    caption = "One pod of each Deployment, as the kubelet reports it. – means that the trials replaced the pod"
+    return Html(html_table(rows, caption))
 
 
 def verdict(findings: Findings) -> Html:
@@ -307,9 +340,13 @@ def verdict(findings: Findings) -> Html:
     found = findings.figures
     lines = [f"{name}: {check.evidence}" for name, check in findings.requirements.items()]
     met = sum(bool(check.holds) for check in findings.constraints.values())
-    lines.append(f"{met} of {len(CONSTRAINTS)} constraints are met{untried(findings)}.")
-    lines.append(f"Push to all replicas restarted: median {in_words(found['push_to_restarted'])}.")
-    lines.append(f"Overhead of git-sync and Reloader in it: median {in_words(found['polled_to_requested'])}.")
+    lines.append(f"{met} of {len(CONSTRAINTS)} constraints {'is' if met == 1 else 'are'} met.")
+    lines += [f"Not tried: {CONSTRAINTS[name]}." for name in findings.not_tried]
+    lines.append(f"Median time from the push until all replicas are restarted: {in_words(found['push_to_restarted'])}.")
+    lines.append(
+        "Median overhead of git-sync and Reloader, from the poll until the Deployment is patched: "
+        f"{in_words(found['polled_to_requested'])}."
+    )
     listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return Html(
         f"<h3>Findings</h3><ul>{listed}</ul>"

@@ -1,10 +1,11 @@
-"""How a pod can wait for its content: each way as a Deployment of its own, restarted in one shuffled order."""
+"""How a pod can wait for its content: a Deployment for each way, restarted in one shuffled order."""
 
 # ruff: noqa: RUF001  # signs as a reader expects them in print
 
 from __future__ import annotations
 
 import copy
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from typing import Any
 from git_to_pod import plain
 from git_to_pod.cluster import Cluster, Object, TimedOut
 from git_to_pod.deploy import STAMP
-from git_to_pod.dots import dots
+from git_to_pod.dots import dots, median_of
+from git_to_pod.effort import effort
 from git_to_pod.findings import html_table
 from git_to_pod.observe import Recorder, containers, described, is_complete, pods_of
 from git_to_pod.progress import Progress
@@ -25,15 +27,14 @@ from git_to_pod.settings import Settings
 from git_to_pod.statistics import Figure, figure
 from git_to_pod.theme import Chart
 
-TRIALS = 8
 BASELINE, DEPLOYED = "nginx without git-sync", "native sidecar, its postStart waits (deployed)"
-PROBE_PORT = 8081  # of git-sync's own endpoint; nginx has 8080
+PROBE_PORT = 8081  # for git-sync's HTTP endpoint; nginx has 8080
 POD = dict[str, Any]  # a pod's spec
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way; `ratio` is its median divided by that of the same nginx without git-sync."""
+    """One way. `ratio` is its median divided by the median of the same nginx without git-sync."""
 
     name: str
     how: str
@@ -55,7 +56,7 @@ def ordinary_sidecar(pod: POD) -> POD:
 
 
 def app_hook_waits(pod: POD) -> None:
-    """nginx starts at once, and its hook ends when there is content and nginx listens."""
+    """nginx starts at once. Its hook ends when the content is there and nginx listens."""
     ordinary_sidecar(pod)
     script = "until [ -e /git/current ] && [ -s /tmp/nginx.pid ]; do sleep 0.02; done"
     pod["containers"][1]["lifecycle"]["postStart"] = {"exec": {"command": ["sh", "-c", script]}}
@@ -75,7 +76,7 @@ def startup_probe(pod: POD) -> None:
 
 
 def init_container(pod: POD) -> None:
-    """Ends with the first sync, as with `--one-time`, which the stand-in does not have."""
+    """Ends after the first sync, as with `--one-time`, which the stand-in does not have."""
     (git_sync,) = pod["initContainers"]
     del git_sync["restartPolicy"], git_sync["lifecycle"]
     script = "/git-sync & until [ -e /git/current ]; do sleep 0.02; done"
@@ -97,9 +98,7 @@ WAYS: dict[str, tuple[str, Callable[[POD], None]]] = {
 }
 
 
-def run_restarts(
-    cluster: Cluster, recorder: Recorder, settings: Settings, progress: Progress, trials: int = TRIALS
-) -> list[Row]:
+def run_restarts(cluster: Cluster, recorder: Recorder, settings: Settings, progress: Progress) -> list[Row]:
     """Deploy each way beside the app, then restart one at a time."""
     plain.deploy_plain(cluster, recorder, settings)
     apps = {BASELINE: plain.APP} | {name: f"restart-{number}" for number, name in enumerate(WAYS)}
@@ -108,7 +107,7 @@ def run_restarts(
     for app in apps.values():
         wait_complete(recorder, app, settings)
     samples: dict[str, list[float]] = {name: [] for name in apps}
-    order = [name for name in apps for _ in range(trials * (2 if name in (BASELINE, DEPLOYED) else 1))]
+    order = [name for name in apps for _ in range(effort().restarts * (2 if name in (BASELINE, DEPLOYED) else 1))]
     chance = random.Random(settings.seed)
     chance.shuffle(order)
     for number, name in enumerate(order):
@@ -122,13 +121,13 @@ def run_restarts(
 
 
 def put(cluster: Cluster, recorder: Recorder, settings: Settings, name: str, change: Callable[[POD], None]) -> None:
-    """A changed copy of the app's Deployment, under another name."""
+    """Deploy a changed copy of the app's Deployment, under another name."""
     app = recorder.get("Deployment", "app")
     assert app, "the app is deployed first"
     spec = copy.deepcopy(app["spec"])
     spec["selector"]["matchLabels"] = spec["template"]["metadata"]["labels"] = {"app": name}
     spec["template"]["metadata"].pop("annotations", None)
-    for container in containers(spec["template"]["spec"]):  # Reloader does not renew its stamp in a copy
+    for container in containers(spec["template"]["spec"]):  # Reloader does not update its stamp in a copy
         container["env"] = [variable for variable in container.get("env", []) if variable["name"] != STAMP]
     change(spec["template"]["spec"])
     deployment: Object = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
@@ -145,7 +144,7 @@ def wait_complete(recorder: Recorder, app: str, settings: Settings) -> None:
 
 
 def restart(cluster: Cluster, recorder: Recorder, settings: Settings, app: str) -> float:
-    """Restart as `kubectl rollout restart` does; how long the rollout took in seconds, infinite on timeout."""
+    """Restart as `kubectl rollout restart` does. Returns the seconds of the rollout, infinite on timeout."""
     with recorder.heard:
         deployment = recorder.get("Deployment", app)
         assert deployment, f"deployment/{app} is there"
@@ -185,19 +184,21 @@ def finding(rows: Sequence[Row]) -> str:
     """The title, computed."""
     by_name = {row.name: row for row in rows}
     deployed, baseline = by_name[DEPLOYED], by_name[BASELINE]
+    if not math.isfinite(deployed.restart_s.median):
+        return f"Rollout restart as deployed: {median_of(deployed.restart_s.median)}."
     quickest = min((row for row in rows if row is not baseline), key=lambda row: row.restart_s.median)
-    words = (
-        f"A rollout restart as deployed takes {deployed.restart_s.median:.2f} s, {deployed.ratio:.2f} × the same nginx "
-        f"without git-sync ({baseline.restart_s.median:.2f} s)."
-    )
+    words = f"A rollout restart as deployed takes a median of {deployed.restart_s.median:.2f} s"
+    if math.isfinite(deployed.ratio):
+        words += f", {deployed.ratio:.2f} × the {baseline.restart_s.median:.2f} s of the same nginx without git-sync"
     if quickest is deployed:
-        return f"{words} It is the quickest of the {len(rows) - 1} ways with git-sync."
-    return f"{words} The quickest way with git-sync is “{quickest.name}”: {quickest.restart_s.median:.2f} s."
+        return f"{words}. No other way with git-sync has a lower median."
+    lowest = f"{quickest.restart_s.median:.2f} s"
+    return f"{words}. Of the ways with git-sync, “{quickest.name}” has the lowest median: {lowest}."
 
 
 def picture(rows: Sequence[Row]) -> Chart:
     """Every restart of each way."""
-    note = "Each dot is one restart. The vertical bar is the median, the horizontal one its 95% CI."
+    note = "Each dot is one restart. The vertical bar is the median, the horizontal bar its 95% CI."
     lines = [(row.name, row.samples_s) for row in rows]
     return dots(lines, "seconds from the changed template to the end of the rollout", finding(rows), note, DEPLOYED)
 
@@ -208,12 +209,12 @@ def shown(rows: Sequence[Row]) -> str:
         {
             "way": row.name,
             "how": row.how,
-            "median": f"{row.restart_s.median:.2f} s",
-            "95% CI": f"{row.restart_s.low:.2f}–{row.restart_s.high:.2f}",
-            "× nginx without git-sync": f"{row.ratio:.2f}",
+            "median": median_of(row.restart_s.median),
+            "95% CI": f"{median_of(row.restart_s.low)} to {median_of(row.restart_s.high)}",
+            "× nginx without git-sync": f"{row.ratio:.2f}" if math.isfinite(row.ratio) else "–",
             "n": str(row.restart_s.n),
             "timeouts": str(row.restart_s.timeouts),
         }
         for row in rows
     ]
-    return html_table(table, "Ways in which a pod can wait for its content")
+    return html_table(table, "Ways to wait for the content, with the time of a rollout restart")

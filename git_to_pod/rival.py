@@ -27,7 +27,7 @@ def put_manifests(rival: Rival) -> None:
 
 
 def prepare_nothing(rival: Rival) -> None:
-    """The content is all that the repository holds."""
+    """The repository holds only the content."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class Rival:
         self.repository.ref = self.settings.ref
         self.recorder = Recorder()
         self.trials = ContentTrials(cluster, self.recorder, self.repository, self.settings, progress)
+        self.trials.csv = None  # trials.csv is the first notebook's
         self.load: Load | None = None
         self.done: list[Trial] = []
         self.repeated: list[Trial] = []  # a second set of the same, which shows the noise
@@ -157,14 +158,14 @@ class Rival:
         wait_for(f"{name} has {replicas} pods", scaled, self.settings.timeout_s, lambda: described(self.recorder, name))
 
     def burst(self, pushes: int, gap_s: float) -> tuple[int, int]:
-        """Push fast; how many rollouts that made, and how often the published commit regressed to an older one."""
+        """Push in quick succession. Returns the number of rollouts, and of regressions to an older published commit."""
         position = len(self.recorder.events)
         commits = []
         for number in range(pushes):
             commits.append(self.push(f"burst {number}"))
             pause(gap_s)
         self.wait_served(commits[-1])
-        pause(2)  # one rollout more would have begun by now
+        pause(2)  # long enough for another rollout to begin
         self.wait_served(commits[-1])
         events = self.recorder.events[position:]
         sets = [e for e in events if e.kind == "ReplicaSet" and e.type == "ADDED" and e.name.startswith("app-")]
@@ -175,7 +176,7 @@ class Rival:
         return len(sets), regressions([order[commit] for commit in seen if commit in order])
 
     def misses_a_change(self) -> bool:
-        """Push while the controller is down and bring it back: whether it catches up."""
+        """Whether the candidate catches up on a push made while its controller was down."""
         self.scale(self.kind.controller, 0)
         commit = self.push("missed")
         pause(2 * self.settings.period_s + 1)
@@ -187,7 +188,7 @@ class Rival:
         return True
 
     def undo_restores_content(self) -> bool:
-        """Whether `kubectl rollout undo` brings back the content of the commit before."""
+        """Whether `kubectl rollout undo` brings back the content of the previous commit."""
         before = self.push("before undo")
         self.wait_served(before)
         self.wait_served(self.push("to be undone"))
@@ -233,5 +234,5 @@ class Rival:
 
 
 def regressions(numbers: list[int]) -> int:
-    """How often a commit was followed by one that was pushed before it."""
+    """How often an older commit follows a newer one. The numbers are in push order."""
     return sum(after < before for before, after in itertools.pairwise(numbers))

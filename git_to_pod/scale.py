@@ -11,6 +11,7 @@ from pathlib import Path
 
 from git_to_pod import restart
 from git_to_pod.cluster import Cluster, Object, wait_for
+from git_to_pod.effort import effort
 from git_to_pod.fanout import Fan, run_fan_out
 from git_to_pod.findings import html_table
 from git_to_pod.githost import GitLog
@@ -23,26 +24,13 @@ from git_to_pod.trials import pause
 from lab import Lab, client
 
 POLLERS, BRANCH = "scale-pollers", "git-to-pod-scale"
-# pods, poll interval in seconds, files in the repository, seconds measured: at least one poll interval
-POINTS = (
-    (2, 1, 1, 10),
-    (10, 1, 1, 10),
-    (20, 1, 1, 10),
-    (10, 5, 1, 15),
-    (20, 5, 1, 15),
-    (40, 5, 1, 15),
-    (40, 30, 1, 30),
-    (10, 5, 1_000, 15),
-    (10, 5, 20_000, 15),
-)
-REPLICAS, RESTARTS = (2, 10, 20, 40), 2
-TARGET = 1000  # pods or Deployments, to which the lines are extrapolated
-INTERVAL_S = 10  # of these pods' polls
+TARGET = 1000  # pods or Deployments, for the extrapolation
+INTERVAL_S = 10  # poll interval, for the extrapolation
 
 
 @dataclass(frozen=True)
 class Poll:
-    """What a number of polling pods cost, per second. CPU is in cores."""
+    """The cost of a number of polling pods, per second. CPU is in cores."""
 
     experiment: str
     pods: int
@@ -87,7 +75,7 @@ class Scale:
 
     @property
     def models(self) -> dict[str, Line]:
-        """The first three are lines over polls per second, the fourth over replicas, the others over Deployments.
+        """The first three lines are over polls per second, the fourth over replicas, the others over Deployments.
 
         Rollouts that timed out have no time and are left out.
         """
@@ -112,7 +100,7 @@ class Counters:
 
 
 def run_scale(cluster: Cluster, recorder: Recorder, settings: Settings, progress: Progress) -> Scale:
-    """Run all three experiments. They need the embedded lab, because only there the git host's CPU time can be read."""
+    """Run all three experiments. They need the embedded lab, because they read the git host's CPU time."""
     lab = client.find()
     repository = open_repository(settings)
     repository.ref = BRANCH
@@ -131,9 +119,9 @@ def measure_polls(
     """Measure pods that run only git-sync and poll like the poller, while nobody pushes."""
     path = f"/apis/apps/v1/namespaces/{settings.namespace}/deployments"
     found, files = [], 0
-    for number, (pods, period_s, wanted, seconds) in enumerate(POINTS):
+    for number, (pods, period_s, wanted, seconds) in enumerate(effort().polls):
         text = f"{pods} pods polling every {period_s} s, {wanted:,} file{'' if wanted == 1 else 's'}"
-        progress.bar(number, len(POINTS), text)
+        progress.bar(number, len(effort().polls), text)
         if files != wanted:
             files = wanted
             push_files(repository, files)
@@ -159,7 +147,7 @@ def measure_polls(
             )
         )
     cluster.delete(f"{path}/{POLLERS}")
-    progress.bar(len(POINTS), len(POINTS), "polling measured")
+    progress.bar(len(effort().polls), len(effort().polls), "polling measured")
     return found
 
 
@@ -240,19 +228,19 @@ def measure_restarts(cluster: Cluster, recorder: Recorder, settings: Settings, p
     name, path = "scale-app", f"/apis/apps/v1/namespaces/{settings.namespace}/deployments"
     patient, found = replace(settings, timeout_s=3 * settings.timeout_s), []
     restart.put(cluster, recorder, settings, name, request_little)
-    for number, replicas in enumerate(REPLICAS):
-        progress.bar(number, len(REPLICAS), f"restarting the app with {replicas} replicas")
+    for number, replicas in enumerate(effort().replicas):
+        progress.bar(number, len(effort().replicas), f"restarting the app with {replicas} replicas")
         cluster.patch(f"{path}/{name}", {"spec": {"replicas": replicas}})
-        for _ in range(RESTARTS):
+        for _ in range(effort().restarts_of_many):
             wait_settled(recorder, name, replicas, patient.timeout_s)
             found.append(Restart("restart", replicas, restart.restart(cluster, recorder, patient, name)))
     cluster.delete(f"{path}/{name}")
-    progress.bar(len(REPLICAS), len(REPLICAS), "rollouts with many replicas measured")
+    progress.bar(len(effort().replicas), len(effort().replicas), "rollouts with many replicas measured")
     return found
 
 
 def finding(scale: Scale) -> str:
-    """What a poll costs, and what the polls of many pods and of one pod would cost."""
+    """What a poll costs, and what the polls of many pods and of one poller would cost."""
     node, host = scale.models["node_cpu_per_poll"], scale.models["host_cpu_per_poll"]
     if not node.n:
         return f"{cost_of_a_poll(node, host)}."
@@ -261,27 +249,27 @@ def finding(scale: Scale) -> str:
         f"{cost_of_a_poll(node, host)}. "
         f"{TARGET:,} pods that poll every {INTERVAL_S} s would use {cpu(node.at(many)[0])} on the nodes and "
         f"{cpu(host.at(many)[0])} on the git host. "
-        f"A single poller with this poll interval uses {cpu(node.at(one)[0])} on its node and "
+        f"A single poller with this poll interval would use {cpu(node.at(one)[0])} on its node and "
         f"{cpu(host.at(one)[0])} on the git host."
     )
 
 
 def cost_of_a_poll(node: Line, host: Line) -> str:
-    """A sentence without its full stop, as titles are."""
+    """A sentence without its full stop, for a chart's title."""
     if not node.n:
         return "The cost of a poll was not measured"
     return f"A poll costs {cpu_time(node.slope)} of CPU time on the node and {cpu_time(host.slope)} on the git host"
 
 
 def rounded(value: float, digits: int = 2) -> str:
-    """To significant digits, two for an extrapolation."""
+    """Rounded to significant digits, two for an extrapolation."""
     return f"{float(f'{value:.{digits}g}'):,.12g}" if math.isfinite(value) else "unknown"
 
 
 def cpu(cores: float) -> str:
     """An extrapolated CPU usage, in words."""
     if not math.isfinite(cores):
-        return "an unknown share of a core"
+        return "an unknown amount of CPU"
     if cores < 0.0005:
         return "less than 1 millicore"
     amount, unit = (rounded(cores), "core") if cores >= 1 else (f"{float(f'{1000 * cores:.2g}'):.0f}", "millicore")
@@ -293,7 +281,7 @@ def cpu_time(seconds: float) -> str:
 
 
 def shown(scale: Scale) -> str:
-    """Two tables: the measurements, and their extrapolation."""
+    """Two tables: the measurements and the extrapolation."""
     polls = [
         {
             "pods": str(p.pods),
@@ -311,17 +299,17 @@ def shown(scale: Scale) -> str:
 
 
 def carried_on(scale: Scale) -> list[dict[str, str]]:
-    """Each line: its value at the size that nobody measured, the interval, and the slope."""
-    models, pods = scale.models, f"if {TARGET:,} pods poll every {INTERVAL_S} s"
+    """For each fitted line, its value beyond the measured range, the interval, and the slope."""
+    models, n, pods = scale.models, f"{TARGET:,}", f"if {TARGET:,} pods poll every {INTERVAL_S} s"
     polls = TARGET / INTERVAL_S
-    # For each line: the quantity, the x to read it at, the factor to print it with, its unit, the unit of the slope.
+    # For each line: the quantity, the x at which to read it, the value's factor and unit, the unit of the slope.
     asked: dict[str, tuple[str, float, float, str, str]] = {
         "host_cpu_per_poll": (f"CPU on the git host {pods}", polls, 1000, "m", "ms per poll"),
         "node_cpu_per_poll": (f"CPU on the nodes {pods}", polls, 1000, "m", "ms per poll"),
         "bytes_per_poll": (f"traffic {pods}", polls, 0.001, "kB/s", "kB per poll"),
-        "restart_s_per_pod": (f"rollout of {TARGET:,} replicas on one such node", TARGET, 1, "s", "s per replica"),
-        "fan_out_s_per_deployment": (f"until {TARGET:,} Deployments are patched", TARGET, 1, "s", "s per Deployment"),
-        "api_writes_per_deployment": (f"API writes if {TARGET:,} Deployments follow", TARGET, 1, "", "per Deployment"),
+        "restart_s_per_pod": (f"rollout of {n} replicas, if one node could run them", TARGET, 1, "s", "s per replica"),
+        "fan_out_s_per_deployment": (f"time until {n} Deployments are patched", TARGET, 1, "s", "s per Deployment"),
+        "api_writes_per_deployment": (f"API writes, if {n} Deployments follow", TARGET, 1, "", "per Deployment"),
     }
     rows = []
     for name, (text, x, factor, unit, slope_unit) in asked.items():

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from git_to_pod import theme
+from git_to_pod.findings import counted
 from git_to_pod.model import Line
 from git_to_pod.scale import INTERVAL_S, TARGET, Scale, cost_of_a_poll, cpu, rounded
 from git_to_pod.theme import Chart
@@ -39,7 +40,7 @@ def polls(scale: Scale) -> Chart:
 
     value, low, high = node.at(TARGET / INTERVAL_S)
     title = cost_of_a_poll(node, host)
-    note = f"n = {node.n} combinations of pods and poll interval; the repository has one file. {HOW_TO_READ}"
+    note = f"n = {node.n} combinations of pods and poll interval. The repository has one file. {HOW_TO_READ}"
     if node.n:
         note += f" Extrapolated to {TARGET:,} pods that poll every {INTERVAL_S} s, the nodes would use {cpu(value)} "
         note += f"(95% interval {rounded(low)} to {rounded(high)} cores)."
@@ -68,7 +69,8 @@ def fan_out(scale: Scale) -> Chart:
         further.append(f"each further replica on this machine adds {1000 * restarts.slope:.0f} ms to a rollout")
     title = "; ".join(further or ["nothing was measured"])
     title = title[0].upper() + title[1:]
-    note = f"Left: {fans.n} runs; each Deployment has {scale.fans[0].simulated}. " if scale.fans else ""
+    changes = f"{counted(fans.n, 'change')} of the ConfigMap"
+    note = f"Left: {changes}; each Deployment has {scale.fans[0].simulated}. " if scale.fans else ""
     late = len(scale.restarts) - len(scale.finished)
-    note += f"Right: {restarts.n} rollouts{f'; {late} more timed out' if late else ''}. {HOW_TO_READ}"
+    note += f"Right: {counted(restarts.n, 'rollout')}{f'; {late} more timed out' if late else ''}. {HOW_TO_READ}"
     return Chart(title, note, f"{title}. {note}", draw, height=280, narrow_height=480)

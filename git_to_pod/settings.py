@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -237,17 +238,49 @@ def credentials_in_environment() -> list[str]:
     return [variable for variable in os.environ if re.fullmatch(name, variable)]
 
 
+def credential_text(raw: bytes, where: str) -> str:
+    """The text of a file or a variable, which may be in UTF-16, begin with a BOM or end its lines with CRLF.
+
+    Raises InputError, and no error of the decoder: that one holds the secret.
+    """
+    encodings = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+    encoding = next((name for mark, name in encodings.items() if raw.startswith(mark)), "utf-8")
+    text = raw.decode(encoding, errors="replace")
+    if "\ufffd" in text or "\0" in text:
+        raise InputError(f"{where}: expected text in UTF-8, or in UTF-16 with a byte order mark; save it as UTF-8")
+    return text.replace("\r\n", "\n")
+
+
+def file_content(path: Path, where: str) -> bytes:
+    """The file's content, empty without a file. Raises InputError."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        return b""
+    except OSError as error:
+        raise InputError(f"{where}: cannot be read ({error.strerror}); check its permissions") from None
+
+
 def load_credentials(folder: str, username: str, prefix: str, target: str, option: str) -> Credentials:
     """An account from a folder's files; variables such as GIT_TO_POD_[PUSH_]PASSWORD take precedence."""
     if folder and not Path(folder).is_dir():
         raise InputError(f"{option} {folder}: no such folder; give the path of an existing one")
 
     def read(name: str) -> str:
-        told = os.environ.get(f"GIT_TO_POD_{prefix}{re.sub('[-.]', '_', name).upper()}", "")
-        path = Path(folder, name)
-        text = told or (path.read_text() if folder and path.is_file() else "")
+        variable = f"GIT_TO_POD_{prefix}{re.sub('[-.]', '_', name).upper()}"
+        where = variable
+        if raw := os.environb.get(variable.encode(), b""):
+            text = credential_text(raw, where)
+            if name not in ("username", "password"):
+                text = re.sub(r"(\\r)?\\n", "\n", text)  # as CI systems keep several lines in one
+        else:
+            where = f"{option} {Path(folder, name)}"
+            text = credential_text(file_content(Path(folder, name), where), where) if folder else ""
+        text = text.rstrip("\r\n")
+        if "-----BEGIN " in text and "\n" not in text:
+            raise InputError(f"{where}: the line breaks are missing; give it with the line breaks of the original")
         # ssh refuses a key whose last line has no newline, and a variable often lacks it.
-        return text and text.rstrip("\r\n") + "\n"
+        return text and f"{text}\n"
 
     found = Credentials(
         username=username or read("username").strip(),

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from git_to_pod.evidence import Row
-from git_to_pod.findings import html_table
+from git_to_pod.findings import counted, html_table, names
 
 REPLICAS = 2  # that every candidate had when its idle cost was measured
 MIB = 2**20
 
 
 def sizes(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """A line for each other candidate. `rows` are summary.json's alternatives; empty without the deployed one."""
+    """A line for each other candidate; none without the deployed one. `rows` are summary.json's alternatives."""
     by_key = {row["key"]: row for row in rows}
     compared: dict[str, Callable[[Any, Any], tuple[str, str]]] = {
         "polling": in_every_pod,
@@ -38,21 +38,23 @@ def in_every_pod(deployed: Row, other: Row) -> tuple[str, str]:
         return "not measured", "the CPU of one of the two was not measured"
     even = max(math.ceil(once / each) - 1, 0)
     size = {0: "never", 1: "for a single pod"}.get(even, f"up to {even} pods")
-    return size, f"a pod that polls takes {millicores(each)}, one poller and Reloader {millicores(once)} for all pods"
+    return size, f"each pod that polls takes {millicores(each)}; the deployed design takes {millicores(once)} in all"
 
 
 def without_controller(deployed: Row, other: Row) -> tuple[str, str]:
     """Its hook and its Role name each Deployment."""
     objects, rights, mib = saved(deployed, other)
+    savings = [f"{mib} MiB"] if mib > 0 else []
+    savings += [counted(n, noun) for n, noun in ((objects, "object"), (rights, "right")) if n > 0]
+    saves = f", which saves {names(savings)}" if savings else ""
     return (
         "for one Deployment",
-        f"it needs no Reloader, which saves {mib} MiB, {objects} objects and {rights} rights; for each further "
-        "Deployment its hook and its Role need one more name",
+        f"it needs no Reloader{saves}; for each further Deployment, its hook and its Role need one more name",
     )
 
 
 def saved(deployed: Row, other: Row) -> tuple[int, int, int]:
-    """The objects, rights and MiB that the other candidate needs less than the deployed one."""
+    """How many objects, rights and MiB the other candidate needs less than the deployed one."""
     objects = sum(deployed["objects"].values()) - sum(other["objects"].values())
     mib = round((deployed["memory_bytes"] - other["memory_bytes"]) / MIB)
     return objects, deployed["rights_pairs"] - other["rights_pairs"], mib
@@ -62,15 +64,16 @@ def shared(deployed: Row, other: Row) -> tuple[str, str]:
     """Its controllers serve the whole cluster; a poller and a Reloader serve a namespace."""
     if not deployed["memory_bytes"] or not other["memory_bytes"]:
         return "not measured", "the memory of one of the two was not measured"
+    count = namespaces(deployed, other)
     return (
-        f"from about {namespaces(deployed, other)} namespaces with a repository of their own",
-        f"its controllers take {other['memory_bytes'] / MIB:.0f} MiB once, a poller and Reloader "
+        f"from about {count} namespaces with a repository of their own" if count > 1 else "from one namespace on",
+        f"its controllers take {other['memory_bytes'] / MIB:.0f} MiB once; the deployed design takes "
         f"{deployed['memory_bytes'] / MIB:.0f} MiB in each namespace",
     )
 
 
 def namespaces(deployed: Row, other: Row) -> int:
-    """How many namespaces with their own poller and Reloader take as much memory as controllers for all of them."""
+    """The number of namespaces whose pollers and Reloaders take as much memory as the other candidate's controllers."""
     return math.ceil(float(other["memory_bytes"]) / float(deployed["memory_bytes"]))
 
 

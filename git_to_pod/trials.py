@@ -1,4 +1,4 @@
-"""Trials: a commit is pushed, or a rollout restart is triggered, and every phase that follows is timed."""
+"""Trials: each pushes a commit or triggers a rollout restart, and times every phase that follows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import random
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from git_to_pod import plain
-from git_to_pod.cluster import Cluster, TimedOut, wait_for
+from git_to_pod.cluster import ApiError, Cluster, TimedOut, Unreachable, wait_for
 from git_to_pod.deploy import settled
 from git_to_pod.githost import GitLog
 from git_to_pod.load import Response, mixed_commits
@@ -53,7 +54,7 @@ AWAITED = {
 }
 RELIST_S = 1.0  # the kubelet's sync tick
 RECEIPT_S = 0.01  # each kind has its own watch thread, so events closer together have no order
-TIMEOUTS_IN_A_ROW = 3  # end the series: the rest would show the same
+FAILURES_IN_A_ROW = 3  # end the series: the rest would show the same
 
 
 @dataclass
@@ -101,13 +102,16 @@ class Trial:
         if not {start, end} <= set(self.phases) or not (self.outcome == "ok" or self.timed_out):
             return math.nan
         if start not in self.instants or end not in self.instants:
-            return math.inf
+            return math.inf if self.timed_out else math.nan  # a trial can be good without a poll in the host's log
         return self.instants[end] - self.instants[start]
 
 
 def plan(commits: int, seed: int, period_s: float) -> list[tuple[str, float]]:
-    """Pushes and both baselines in one shuffled order, each with a random wait before it, so that trials are in step
-    neither with the polls nor with the kubelet: within one poll interval for a push, within 1 s for a restart."""
+    """Pushes and both baselines in one shuffled order, each with the seconds to wait before it.
+
+    The wait is random, within one poll interval for a push and within 1 s for a restart. It keeps the trials out of
+    step with the polls and with the kubelet's sync tick.
+    """
     chance = random.Random(seed)
     kinds = [PUSH, RESTART, PLAIN] * commits
     chance.shuffle(kinds)
@@ -115,7 +119,7 @@ def plan(commits: int, seed: int, period_s: float) -> list[tuple[str, float]]:
 
 
 class Trials:
-    """The trials of a run, with all that they need."""
+    """Runs trials and keeps them in `done`."""
 
     def __init__(
         self, cluster: Cluster, recorder: Recorder, repository: Repository, settings: Settings, progress: Progress
@@ -126,10 +130,11 @@ class Trials:
         self.settings = settings
         self.progress = progress
         self.git_log = GitLog(Path(settings.lab.git_log) if settings.lab else None)
+        self.csv: Path | None = settings.output / "trials.csv"  # None: the caller keeps the trials
         self.done: list[Trial] = []
 
     def run(self) -> list[Trial]:
-        """Run one set in the planned order. Three timeouts in a row end it. A second set replaces the first."""
+        """Run one set in the planned order. Three failures in a row end it. A second set replaces the first."""
         self.done = []
         longest_s = min(self.settings.period_s, self.settings.timeout_s)
         todo = plan(self.settings.commits, self.settings.seed, longest_s)
@@ -140,7 +145,7 @@ class Trials:
             last = f"last {trial.instants.get('restarted', math.inf) - trial.began:.2f} s"
             if trial.outcome != "ok":
                 last = f"last {kind} {trial.outcome}"
-            if len(self.done) >= TIMEOUTS_IN_A_ROW and all(t.timed_out for t in self.done[-TIMEOUTS_IN_A_ROW:]):
+            if len(self.done) >= FAILURES_IN_A_ROW and all(t.outcome != "ok" for t in self.done[-FAILURES_IN_A_ROW:]):
                 break
         self.progress.bar(len(todo), len(todo), "all done" if len(self.done) == len(todo) else f"aborted; {last}")
         return self.done
@@ -150,16 +155,23 @@ class Trials:
         unmeasured = set() if self.git_log.path else {"polled"}
         trial = Trial(number or len(self.done) + 1, PUSH, offset_s, unmeasured=unmeasured)
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-        trial.commit = self.repository.commit(f"Trial {trial.number} of the evaluation, {stamp}\n")
-        pause(offset_s)
-        rollout, position = self.begin("app", trial.commit)
         try:
+            trial.commit = self.repository.commit(f"Trial {trial.number} of the evaluation, {stamp}\n")
+            pause(offset_s)
+            rollout, position = self.begin("app", trial.commit)
             trial.instants["pushed"] = self.repository.push(trial.commit)
         except GitError as error:
             trial.outcome = f"failed: git push: {error}"
         else:
             self.follow(trial, rollout, position)
+        return self.keep(trial)
+
+    def keep(self, trial: Trial) -> Trial:
+        """Add the trial and write trials.csv at once: whatever happens later, its row stays."""
         self.done.append(trial)
+        if self.csv:
+            self.csv.parent.mkdir(parents=True, exist_ok=True)
+            table(self.done).to_csv(self.csv, index=False)
         return trial
 
     def restart(self, number: int, kind: str, offset_s: float = 0.0) -> Trial:
@@ -170,18 +182,23 @@ class Trials:
         rollout, position = self.begin(app, "")
         annotations = {"kubectl.kubernetes.io/restartedAt": datetime.now(UTC).isoformat()}
         path = f"/apis/apps/v1/namespaces/{self.settings.namespace}/deployments/{app}"
-        self.cluster.patch(path, {"spec": {"template": {"metadata": {"annotations": annotations}}}})
-        self.follow(trial, rollout, position)
-        self.done.append(trial)
-        return trial
+        try:
+            self.cluster.patch(path, {"spec": {"template": {"metadata": {"annotations": annotations}}}})
+        except (ApiError, Unreachable) as error:
+            trial.outcome = f"failed: {error}"
+        else:
+            self.follow(trial, rollout, position)
+        return self.keep(trial)
 
     def begin(self, app: str, commit: str) -> tuple[Rollout, int]:
-        """The state before, and the index of the first event to look at."""
+        """The rollout with the state before the trial, and the index of the trial's first event."""
         with self.recorder.heard:
             deployment = self.recorder.get("Deployment", app)
             assert deployment, f"deployment/{app} is deployed first"
             old = {str(pod["metadata"]["name"]) for pod in pods_of(self.recorder, app)}
-            return Rollout(app, deployment["spec"]["template"], old, commit), len(self.recorder.events)
+            replicas = deployment["spec"]["replicas"]
+            rollout = Rollout(app, deployment["spec"]["template"], old, commit, replicas=replicas)
+            return rollout, len(self.recorder.events)
 
     def follow(self, trial: Trial, rollout: Rollout, position: int) -> None:
         """Wait for each phase, then until no rollout is under way, so that all trials start from the same state."""
@@ -211,6 +228,8 @@ class Trials:
             self.wait_until_settled(rollout.app)
         except TimedOut as error:
             trial.outcome = f"timed out: {error}"
+        except (ApiError, Unreachable) as error:
+            trial.outcome = f"failed: {error}"
         trial.instants |= rollout.instants
         trial.pods = {name: reached["ready"] for name, reached in rollout.pods.items() if "ready" in reached}
         trial.old_pods, trial.rollouts = rollout.old, rollout.rollouts
@@ -223,7 +242,7 @@ class Trials:
     def arrival(self, instants: dict[str, float]) -> dict[str, float]:
         """The instants of the push and of the poll that saw it.
 
-        A host may end a push after others can see it. A commit published before that counts from its publication.
+        `git push` may return after the commit was published. Such a push counts from the publication.
         """
         returned, published = instants["pushed"], instants.get("published", math.inf)
         polled = self.git_log.polled(returned, published)
@@ -231,19 +250,20 @@ class Trials:
         return found if polled is None else found | {"polled": min(polled, published)}
 
     def served(self, commit: str, pods: Sequence[str]) -> float:
-        """The instant at which each of these pods had answered with the commit, through the API server's proxy."""
+        """The instant at which all of these pods had answered with the commit, through the API server's proxy."""
         last: dict[str, str] = {}
 
         def all_answer() -> bool:
-            last.update({pod: served_commit(self.cluster, self.settings.namespace, pod)[0] for pod in pods})
-            return all(answered == commit for answered in last.values())
+            with suppress(Unreachable):  # one lost connection is not an answer: ask again
+                last.update({pod: served_commit(self.cluster, self.settings.namespace, pod)[0] for pod in pods})
+            return all(last.get(pod) == commit for pod in pods)
 
         limit_s = self.settings.timeout_s
         wait_for(f"all pods serving {commit[:8]}", all_answer, limit_s, lambda: str(last), pause_s=0.02)
         return self.recorder.clock()
 
     def wait_until_settled(self, app: str) -> None:
-        """Wait until the Service has no old pods. Waiting for their end too would double the time of a trial."""
+        """Wait until the Service has no old pods. To wait until they terminate would double the time of a trial."""
         replicas = self.settings.replicas
 
         def quiet() -> bool:
@@ -256,7 +276,7 @@ class Trials:
 
 
 def awaited(trial: Trial, rollout: Rollout) -> str:
-    """The first phase that was not reached yet, as the progress line says it."""
+    """The first phase that the rollout has not reached yet, as the progress line names it."""
     to_come = [phase for phase in trial.phases if phase in AWAITED and phase not in rollout.instants]
     return AWAITED[to_come[0]] if to_come else ""
 
@@ -283,14 +303,16 @@ def order_of_phases(instants: dict[str, float]) -> str:
 def measure_mixed_commits(trials: Sequence[Trial], responses: Sequence[Response]) -> None:
     """Set `mixed_s` of each push: how long the Service's clients got two commits."""
     pushes = [trial for trial in trials if trial.kind == PUSH and "pushed" in trial.instants]
-    for trial, end in zip(pushes, [*map(overtaken, pushes[1:]), math.inf], strict=True):
+    for trial, end in zip(pushes, [*map(overtaken, pushes[1:]), math.inf], strict=False):
         mixed = mixed_commits(responses, trial.commit, trial.instants["pushed"], end)
         trial.mixed_s = mixed.seconds if mixed else math.nan
 
 
 def overtaken(push: Trial) -> float:
-    """The instant from which on clients may get its commit. Endpoints follow readiness with a delay, so clients may
-    not have seen the commit before it yet when this push began."""
+    """The instant from which clients may get this push's commit.
+
+    Endpoints follow readiness with a delay, so when a push begins, clients may not have seen the previous commit yet.
+    """
     return push.instants.get("requested", push.instants.get("pushed", math.inf))
 
 

@@ -12,13 +12,16 @@ from html import escape
 from typing import Any
 
 from git_to_pod import sizes
-from git_to_pod.alternatives import BURST, GAP_S
+from git_to_pod.alternatives import GAP_S, by_replicas, limit_in_words, size_in_words
+from git_to_pod.effort import effort
 from git_to_pod.evidence import EXPERIMENTS, Evidence, Row, section
 from git_to_pod.faults_list import LARGE_FILE
-from git_to_pod.findings import html_table, names
+from git_to_pod.findings import counted, html_table, names, quoted
 from git_to_pod.model import Line
+from git_to_pod.settings import duration_s
 from git_to_pod.statistics import difference
 
+MANY = 3  # deciding weights; more are counted, not named
 PATIENCE_S = 60.0  # within which the last Deployment should follow a commit
 REQUIRED: dict[str, Callable[[Row], bool]] = {
     "restarts within the timeout": lambda r: finite(median(r["polled_to_restarted_s"])) or not r["samples_s"],
@@ -31,7 +34,7 @@ REQUIRED: dict[str, Callable[[Row], bool]] = {
 
 @dataclass(frozen=True)
 class Criterion:
-    """What counts, and how much. `value`: less is better, NaN is not measured; `cell`: as the table shows it."""
+    """A criterion and its weight. Of `value`, less is better and NaN means not measured. `cell` is for the table."""
 
     name: str
     weight: int
@@ -66,7 +69,7 @@ CRITERIA = (
     Criterion(
         "largest content", 3, "models are part of the task",
         lambda r: float(bool(r["content_limit_bytes"])),
-        lambda r: f"{r['content_limit_bytes']:,} bytes" if r["content_limit_bytes"] else "no limit found",
+        lambda r: limit_in_words(r["content_limit_bytes"]),
     ),
     Criterion(
         LATENCY, 2, "only differences that the data show count",
@@ -81,17 +84,17 @@ CRITERIA = (
         lambda r: float(not r["undo_restores_content"]), lambda r: yes(r["undo_restores_content"]),
     ),
     Criterion(
-        "the pod with the git credentials may not change workloads", 2, "least privilege where untrusted input arrives",
+        "the pod with the git credentials cannot change workloads", 2, "least privilege where untrusted input arrives",
         lambda r: float(r["git_pod_changes_workloads"]), lambda r: yes(not r["git_pod_changes_workloads"]),
     ),
     Criterion(
-        "one more workload follows without one more right", 2, "several applications can share a repository",
+        "another workload can follow without a new right", 2, "several applications can share a repository",
         lambda r: float(r["names_each_workload"]), lambda r: yes(not r["names_each_workload"]),
     ),
     Criterion(
         "rollouts for a burst of pushes", 1, "each one replaces all pods",
         lambda r: float(sum(r["rollouts_per_burst"].values())),
-        lambda r: " and ".join(str(count) for count in r["rollouts_per_burst"].values()), equal_within=0.1,
+        lambda r: by_replicas(r["rollouts_per_burst"]), equal_within=0.1,
     ),
     Criterion(
         "objects", 1, "to write and to maintain",
@@ -119,7 +122,7 @@ def cores(row: Row) -> float:
 
 
 def failed(row: Row) -> list[str]:
-    """The required criteria that a candidate does not meet."""
+    """The names of the required criteria that a candidate does not meet."""
     return [name for name, met in REQUIRED.items() if not met(row)]
 
 
@@ -160,15 +163,15 @@ def deciding(rows: Sequence[Row]) -> list[str]:
 
 
 def reach(line: Line) -> int:
-    """How many Deployments can follow one commit before the last waits longer than PATIENCE_S, to one digit."""
+    """The number of Deployments, to one digit, that Reloader patches for one commit within PATIENCE_S."""
     exact = max(0, int((PATIENCE_S - line.intercept) / line.slope)) if line.slope > 0 else 0
     return round(exact, 1 - len(str(exact)))
 
 
 def recommendation(evidence: Evidence, fan_out: Line | None = None) -> list[str]:
-    """At most eight sentences, each from what was measured. With stand-ins: one, about the experiments alone."""
+    """At most eight points, each from measured rows. With stand-ins: one point, about the experiments alone."""
     if evidence.stand_ins:
-        return ["This run used stand-ins, so it recommends nothing; it shows that the experiments themselves work."]
+        return ["This run used stand-ins, so it recommends nothing. It shows only that the experiments work."]
     rows = evidence.rows.get("alternatives", [])
     if not rows:
         return ["Nothing is recommended: no candidate was measured."]
@@ -190,109 +193,141 @@ def recommendation(evidence: Evidence, fan_out: Line | None = None) -> list[str]
 def does_it_work(summary: dict[str, Any]) -> str:
     """From the first notebook's summary."""
     if not summary.get("holds"):
-        return f"Does it work? {summary['answer']}." if summary.get("answer") else ""
+        return f"Does it work? {summary['answer'].rstrip('.')}." if summary.get("answer") else ""
     figure, requests = summary["latency_s"]["push_to_restarted"], summary["requests"]
     return (
-        f"It works: a push is live on all replicas after a median of {figure['median']:.2f} s with a poll interval of "
-        f"{summary['parameters']['period']} (n = {figure['n']}), and {requests['failed'] or 'no'} request"
-        f"{'s' if requests['failed'] > 1 else ''} of {requests['sent']:,} failed."
+        f"It works. With a poll interval of {duration_s(summary['parameters']['period']):g} s, a push is live on all "
+        f"replicas after a median of {figure['median']:.2f} s (n = {figure['n']}). "
+        f"{requests['failed'] or 'None'} of {counted(requests['sent'], 'request')} failed."
     )
 
 
 def git_sync(faults: Sequence[Row]) -> str:
-    """For what content."""
+    """The content for which git-sync is the right tool."""
     large = next((row for row in faults if row["name"] == LARGE_FILE), None)
     words = "Use git-sync for files that an application reads when it starts"
     if large is None:
-        return f"{words}; large files were not tried in this run."
+        return f"{words}. This run did not try large files."
     if not large["held"]:
-        return f"{words}, but not for large files: {LARGE_FILE} did not arrive within the limit."
+        return f"{words}, but not for large files: the test with {LARGE_FILE} failed."
     took = f"{large['recovery_s']:.0f} s after the push"
-    return f"{words}: {LARGE_FILE} is on all replicas {took}, within 256 MiB of memory."
+    return f"{words}: {LARGE_FILE} is on all replicas {took}, with a memory limit of 256 MiB."
 
 
 def choice(rows: Sequence[Row]) -> str:
     """Which candidate the weighted criteria favour."""
     best = recommended(rows)
-    out = [f"“{row['name']}” (required: {names(failed(row))})" for row in rows if failed(row)]
+    out = [f"“{row['name']}” (not met: {quoted(failed(row))})" for row in rows if failed(row)]
     ruled_out = f" Ruled out: {names(out)}." if out else ""
     if not best:
         return f"No candidate meets every required criterion, so none is recommended.{ruled_out}"
     others = [row for row in rows if row not in best and not failed(row)]
-    scores = ", ".join(f"“{row['name']}” {score(row, rows)}" for row in others)
+    scores = ", ".join(f"“{row['name']}”: {score(row, rows)}" for row in others)
     rest = f" ({scores})" if scores else ""
-    named = names([f"“{row['name']}”" for row in best])
-    verb = "scores" if len(best) == 1 else "score"
+    verb, each = ("scores", "") if len(best) == 1 else ("score", " each")
     return (
-        f"For one application, {named} {verb} highest on the weighted criteria with {score(best[0], rows)} of {TOTAL} "
-        f"points{rest}.{ruled_out}"
+        f"For one application, {quoted([row['name'] for row in best])} {verb} highest on the weighted criteria, with "
+        f"{score(best[0], rows)} of {TOTAL} points{each}{rest}.{ruled_out}"
     )
 
 
 def reloader(deployed: Row | None, patching: Row | None, rows: Sequence[Row], fan_out: Line | None) -> str:
-    """When it earns its place beside a hook that patches the pod template."""
+    """When to use Reloader, and when a hook that patches the pod template is better."""
     if deployed is None:
         return "Reloader was not measured in this run."
     if failed(deployed):
-        return f"Do not use Reloader as deployed here: it misses what is required ({names(failed(deployed))})."
-    size = f" (one instance patches about {reach(fan_out):,} within a minute)" if fan_out and reach(fan_out) else ""
-    when = f"when several workloads follow one repository{size} or when the pod that holds the git credentials must "
-    when += "not change Deployments"
-    if patching is None:
-        return f"Use Reloader {when}; the hook that patches the pod template was not measured, so nothing is compared."
-    if failed(patching) or score(deployed, rows) >= score(patching, rows):
-        return f"Use Reloader, and above all {when}: the hook that patches the pod template does not score higher."
-    objects, rights, _ = sizes.saved(deployed, patching)
-    undo = ", and kubectl rollout undo brings its content back" if patching["undo_restores_content"] else ""
-    return (
-        f"Use Reloader {when}; for a single Deployment, the hook that patches the pod template is the better choice: "
-        f"it needs {objects} fewer objects and {rights} fewer rights{undo}."
+        return f"Do not use Reloader as deployed here: it does not meet {quoted(failed(deployed))}."
+    most = reach(fan_out) if fan_out else 0
+    size = f" One Reloader patches about {counted(most, 'Deployment')} within a minute." if most else ""
+    when = (
+        "when several workloads follow one repository, or when the pod that holds the git credentials must not change "
+        f"Deployments.{size}"
     )
+    if patching is None:
+        return f"Use Reloader {when} The hook that patches the pod template was not measured, so nothing is compared."
+    if failed(patching) or score(deployed, rows) >= score(patching, rows):
+        return (
+            f"Use Reloader: the hook that patches the pod template does not score higher. Reloader matters most {when}"
+        )
+    return (
+        f"Use Reloader {when} For a single Deployment, the hook that patches the pod template is the better choice"
+        f"{its_advantages(deployed, patching)}."
+    )
+
+
+def its_advantages(deployed: Row, patching: Row) -> str:
+    """The reasons to prefer the hook, after a colon; empty if there are none."""
+    objects, rights, _ = sizes.saved(deployed, patching)
+    fewer = [counted(n, f"fewer {noun}") for n, noun in ((objects, "object"), (rights, "right")) if n > 0]
+    reasons = [f"it needs {names(fewer)}"] if fewer else []
+    if patching["undo_restores_content"]:
+        reasons.append("kubectl rollout undo brings its content back")
+    return f": {', and '.join(reasons)}" if reasons else ""
 
 
 def flux(deployed: Row | None, measured: Row | None) -> str:
     if measured is None:
         return "Flux was not measured in this run."
     if failed(measured):
-        return f"Do not use Flux for this: it misses what is required ({names(failed(measured))})."
+        return f"Do not use Flux for this: it does not meet {quoted(failed(measured))}."
     limit = measured["content_limit_bytes"]
     words = "Use Flux where it already applies the manifests"
-    words += f" and the content of each application fits into {limit:,} bytes" if limit else ""
+    words += f" and the content of each application stays under {size_in_words(limit)}" if limit else ""
     if deployed is None or not deployed["memory_bytes"] or not measured["memory_bytes"]:
         return f"{words}."
     count = sizes.namespaces(deployed, measured)
-    from_where = f"from about {count} namespaces" if count > 1 else "from one namespace on"
-    return f"{words}; {from_where}, each with its own repository, its controllers also need less memory."
+    if count == 1:
+        return f"{words}. Flux's controllers need no more memory than the deployed design."
+    return (
+        f"{words}. From about {count} namespaces on, each with its own repository, Flux's controllers need less memory "
+        "than the deployed design in each of them."
+    )
 
 
 def none_of_them(deployed: Row | None) -> str:
     took = median(deployed["requested_to_restarted_s"]) if deployed else math.nan
-    rollout = f", which takes {took:.1f} s and room for twice the pods" if finite(took) else ""
+    rollout = f" A rollout takes {took:.1f} s here and needs room for twice the pods." if finite(took) else ""
     return (
-        "Use none of them for Git LFS (pods get the pointer files), for models so large that every new pod should not "
-        f"fetch them again, or for an application that cannot afford a rollout for each commit{rollout}."
+        "Use none of the candidates for content in Git LFS (with git-sync, pods get the pointer files), for models too "
+        "large to be fetched again by every new pod, or for an application that cannot afford a rollout for each "
+        f"commit.{rollout}"
     )
 
 
 def settings() -> str:
     return (
-        "Change these defaults: git-sync's max-failures and init-max-failures to -1, its period, and git's "
-        "core.bigFileThreshold; Reloader's --reload-on-create and --sync-after-restart to true."
+        "Change these defaults of git-sync, as manifests/ does: the poll interval (period), max-failures and "
+        "init-max-failures to -1, and git's core.bigFileThreshold. Change these defaults of Reloader: "
+        "--reload-on-create and --sync-after-restart to true."
     )
 
 
 def what_would_change(faults: Sequence[Row], deployed: Row | None, rows: Sequence[Row]) -> str:
-    """What would lead to another answer."""
+    """What would lead to another recommendation."""
     broken = [row["name"] for row in faults if not row["held"]]
     if deployed is None:
         return ""
     most = max(deployed["rollouts_per_burst"].values(), default=0)
-    words = f"The answer changes if pushes come faster than rollouts ({BURST} pushes {GAP_S} s apart made up to {most})"
+    words = (
+        f"Reconsider if pushes come faster than rollouts: {effort().burst} pushes {GAP_S} s apart made up to "
+        f"{counted(most, 'rollout')}."
+    )
     if broken:
-        words += f", or if nobody can repair by hand what did not recover by itself ({names(broken)})"
+        words += f" Reconsider also if nobody can repair by hand what did not recover by itself: {quoted(broken)}."
     if weights := deciding(rows):
-        words += f", or if one of these weights is doubled or dropped: {names(weights)}"
-    return f"{words}."
+        words += f" {lead(weights)}"
+    return words
+
+
+def lead(weights: Sequence[str]) -> str:
+    """How much the result depends on the weights."""
+    if len(weights) > MANY:
+        return (
+            f"The scores lie close together: if any one of {len(weights)} of the {len(CRITERIA)} weights is doubled or "
+            "dropped, another candidate scores highest or draws level."
+        )
+    one = quoted(weights) if len(weights) == 1 else f"one of {quoted(weights)}"
+    return f"Another candidate scores highest or draws level if the weight of {one} is doubled or dropped."
 
 
 def weights_table() -> list[dict[str, str]]:
@@ -303,7 +338,7 @@ def weights_table() -> list[dict[str, str]]:
 
 
 def table(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """A line for each criterion with every candidate's figure, ✓ where no other is better; the last is the score."""
+    """A line for each criterion with every candidate's figure, ✓ if no other is better; the last line is the score."""
     found = [
         {"criterion": name, "weight": "required", **{row["name"]: "✓" if met(row) else "no" for row in rows}}
         for name, met in REQUIRED.items()
@@ -323,7 +358,8 @@ def weights_shown() -> str:
 def shown(evidence: Evidence) -> str:
     """Findings and recommendation, apart."""
     rows = evidence.rows.get("alternatives", [])
-    title = "Each candidate by the criteria. ✓: required and met, or no other candidate is better"
+    title = "Each candidate against the criteria. ✓ means that a required criterion is met, or that no other candidate "
+    title += "is better. The score is the sum of the weights with a ✓"
     listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in evidence.extra.get("recommendation", []))
     sources = ", ".join(f'<a href="#{section(name)}">{text}</a>' for name, text in EXPERIMENTS.items())
     return (

@@ -63,6 +63,7 @@ def _status(arguments: argparse.Namespace) -> int:
     lab = client.find()
     print(f"up: context {lab.context}, kubeconfig {lab.kubeconfig}")
     print(f"git host: {lab.repository} (from pods), {lab.push_url} (from here); log {lab.git_log}")
+    print(f"credentials: {lab.git_credentials} (read), {lab.push_credentials} (push)")
     return 0
 
 

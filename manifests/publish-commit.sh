@@ -6,8 +6,8 @@ set -eu
 account=/var/run/secrets/kubernetes.io/serviceaccount
 namespace=$(cat $account/namespace)
 
-# The token reaches curl by standard input, because every process can read arguments. A block scalar (|-) takes any
-# branch name as it is. --noproxy: git may need a proxy, the API server does not.
+# The token reaches curl by standard input, because every process can read arguments. A block scalar (|-) accepts
+# any branch name. --noproxy: git may need a proxy, the API server does not.
 printf 'header = "Authorization: Bearer %s"\n' "$(cat $account/token)" |
   curl --config - --silent --show-error --fail --max-time 10 --output /dev/null \
     --noproxy '*' --cacert $account/ca.crt --request PATCH \

@@ -14,13 +14,14 @@ from IPython.display import HTML
 from nbformat import NotebookNode
 
 from git_to_pod import alternatives, export, faults, providers, restart, verdict
+from git_to_pod.effort import FULL
 from git_to_pod.evidence import EXPERIMENTS, Evidence
 from git_to_pod.evidence_page import recommendation_html
-from git_to_pod.fanout import SIMULATED, SIZES, Fan
+from git_to_pod.fanout import SIMULATED, Fan
 from git_to_pod.faults_list import FAULTS
 from git_to_pod.progress import Progress
 from git_to_pod.rival import Kind
-from git_to_pod.scale import POINTS, REPLICAS, Poll, Restart, Scale
+from git_to_pod.scale import Poll, Restart, Scale
 from git_to_pod.statistics import figure
 from tests.one_run import ROOT
 from tests.samples import SETTINGS
@@ -68,10 +69,10 @@ def way(kind: Kind, restarted_s: float, **changed: Any) -> alternatives.Row:  # 
 def made_up_scale() -> Scale:
     polls = [
         Poll("polling", pods, period, files, pods / period, 0.011 * pods / period, 0.052 * pods / period, 3000.0)
-        for pods, period, files, _ in POINTS
+        for pods, period, files, _ in FULL.polls
     ]
-    restarts = [Restart("restart", pods, 2 + 0.11 * pods + CHANCE.random()) for pods in REPLICAS for _ in range(2)]
-    fans = [Fan("fan-out", n, 0.2 * n, 0.3 * n, 15 * n, 0.01 * n, 30 << 20, SIMULATED) for n in SIZES]
+    restarts = [Restart("restart", pods, 2 + 0.11 * pods + CHANCE.random()) for pods in FULL.replicas for _ in range(2)]
+    fans = [Fan("fan-out", n, 0.2 * n, 0.3 * n, 15 * n, 0.01 * n, 30 << 20, SIMULATED) for n in FULL.fan_out]
     return Scale(polls, restarts, fans)
 
 

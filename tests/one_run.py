@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -32,11 +33,19 @@ class Run:
         return self.folder / "evaluation.html"
 
 
-def evaluate(*options: str, timeout_s: float = 420) -> Run:
+def evaluate(*options: str, timeout_s: float = 420, **variables: str) -> Run:
     """Against the lab that is up, in a namespace of its own."""
     folder = Path(tempfile.mkdtemp(prefix="git-to-pod-test-"))
     command = [sys.executable, "-m", "git_to_pod.evaluate", "--namespace", NAMESPACE, "--output", str(folder), *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False)
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
     return Run(folder, done.returncode, done.stdout, done.stderr)
 
 

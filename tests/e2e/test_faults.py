@@ -28,7 +28,7 @@ QUICK = (
     "git-sync killed, in the poller and in one pod",
     "content volume full",
 )
-NEXT_PUSH = ("node behind Reloader when pods start", "git-commit deleted, and no push")  # it repairs these
+NEXT_PUSH = ("pods start with the old commit after Reloader's patch", "ConfigMap git-commit deleted, no push")
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 import yaml
 
+from git_to_pod.clean_up import clean_up
 from git_to_pod.cluster import Cluster, wait_for
-from git_to_pod.deploy import remove
 from git_to_pod.inventory import all_objects
 from git_to_pod.rights import GIT_HOST, RIGHTS, RUN
+from git_to_pod.watchdog import LOG
 
 ROOT = Path(__file__).parent.parent.parent
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -129,6 +130,7 @@ def test_over_https_with_accounts_in_files(user: User, https: list[str]) -> None
     assert holds(user, done)
     assert user.elsewhere() == before
     assert not user.namespaces() & set(OWN)
+    assert not (user.home / "report" / LOG).exists()  # the watchdog had nothing to do
     left = [path.read_text() for path in (user.home / "report").iterdir()] + [done.stdout, done.stderr]
     for account in ("git_credentials", "push_credentials"):
         password = (user.home / account / "password").read_text()
@@ -159,7 +161,7 @@ def test_over_ssh_with_the_pushing_key_in_the_environment_and_kept(user: User, l
         pods = user.admin.items("/api/v1/namespaces/git-to-pod/pods", labelSelector="app=app")
         assert len(pods) == 2
     finally:
-        remove(user.admin, "git-to-pod", 60)
+        list(clean_up(user.admin, "git-to-pod", 60))
 
 
 def test_without_a_repository_a_git_host_is_deployed_and_removed(user: User) -> None:
@@ -173,7 +175,8 @@ def test_without_a_repository_a_git_host_is_deployed_and_removed(user: User) -> 
     assert not user.namespaces() & set(OWN)
 
 
-def test_an_interrupted_run_removes_the_git_host_too(user: User) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_run_removes_the_git_host_too(user: User, number: signal.Signals) -> None:
     running = subprocess.Popen(
         user.command("--output", str(user.home / "interrupted")),
         cwd=ROOT, env=user.environment(), text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -181,8 +184,12 @@ def test_an_interrupted_run_removes_the_git_host_too(user: User) -> None:
     try:
         wait_for("both namespaces", lambda: set(OWN) <= user.namespaces(), 120, pause_s=0.2)
         evaluation = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()[0]
-        os.kill(int(evaluation), signal.SIGTERM)
-        assert running.wait(90) == 128 + signal.SIGTERM, running.communicate()[1]
+        os.kill(int(evaluation), number)
+        status = 128 + number if number == signal.SIGTERM else -number
+        assert running.wait(90) in (status, 128 + number), running.communicate()[1]
+        if number == signal.SIGKILL:  # then the watchdog removes everything, with this user's rights
+            wait_for("the removal of the namespaces", lambda: not user.namespaces() & set(OWN), 60, pause_s=0.5)
+            wait_for("the watchdog's end", lambda: not list(user.temporary.iterdir()), 30, pause_s=0.5)
     finally:
         running.kill()
         running.communicate()
@@ -229,7 +236,7 @@ def test_a_namespace_of_someone_else_is_left_alone(user: User, namespace: str) -
     try:
         done = user.evaluate()
         assert done.returncode == 2
-        assert f"--namespace {namespace}: exists and was not made by an evaluation" in done.stderr
+        assert f"--namespace {namespace}: it exists and no evaluation created it" in done.stderr
         assert user.namespaces() & set(OWN) == {namespace}
     finally:
         user.admin.delete(f"/api/v1/namespaces/{namespace}")
@@ -246,6 +253,7 @@ def test_missing_rights_for_the_git_host_are_named_before_it_is_deployed(user: U
         user.admin.call("POST", f"{RBAC}/clusterrolebindings", binding)
     assert done.returncode == 2
     assert (
-        "this user cannot delete, get namespaces git-to-pod-git; get pods; create, get pods/portforward" in done.stderr
+        "this user cannot delete, get, patch namespaces git-to-pod-git; get pods; create, get pods/portforward; "
+        "patch secrets git-host" in done.stderr
     )
     assert not user.namespaces() & set(OWN)

@@ -90,7 +90,7 @@ def test_the_readmes_commands_evaluate_a_cluster_by_its_context(lab: dict[str, A
     summary = json.loads((project / "report" / "summary.json").read_text())
     assert summary["holds"] is True
     assert summary["constraints"]["no_way_out"]["pass"] is None, "the run must not know that this cluster is the lab"
-    assert "It works" in (page := (project / "out.html").read_text()) or "it works" in page
+    assert "All four requirements are met" in (project / "out.html").read_text()
     assert not Cluster(lab["context"], Path(lab["kubeconfig"])).find(f"/api/v1/namespaces/{NAMESPACE}")
 
 

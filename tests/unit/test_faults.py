@@ -1,4 +1,4 @@
-"""What is made of what the faults showed."""
+"""The finding and the table of the faults."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ LOST = Row("git-commit <deleted>", False, 1, {"sent": 300, "failed": 2}, math.in
 def test_the_finding_counts_what_recovered_and_names_the_rest() -> None:
     assert finding([HELD, LOST]) == (
         "The deployment recovered from 1 of 2 faults by itself; 2 of 700 requests failed. "
-        "Not recovered: git-commit <deleted>."
+        "Not recovered: “git-commit <deleted>”."
     )
-    assert finding([HELD]) == "The deployment recovered from all 1 faults by itself; none of 400 requests failed."
+    assert finding([HELD, HELD]) == "The deployment recovered from all 2 faults by itself; none of 800 requests failed."
+    assert finding([HELD]) == "The deployment recovered from the only fault by itself; none of 400 requests failed."
+    assert finding([LOST]).startswith("The deployment did not recover from the only fault by itself; 2 of 300 requests")
     assert finding([]) == "No fault was injected."
 
 

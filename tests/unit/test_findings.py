@@ -39,6 +39,8 @@ def test_the_summary_has_the_documented_keys(tmp_path: Path) -> None:
     assert set(summary) == {
         "answer",
         "holds",
+        "schema",
+        "project",
         "not_tried",
         "started",
         "notes",
@@ -107,7 +109,7 @@ def test_a_constraint_that_cannot_be_tried_is_reported_not_asserted(tmp_path: Pa
     assert "met within the constraints, except not tried: no_way_out. With a poll" in findings.answer
     page = answer_html(findings)
     assert "5 of 6" in page
-    assert "except not tried: Air-gapped" in page
+    assert "except not tried: “Air-gapped" in page
 
 
 def test_a_run_with_stand_ins_says_so_first_and_recommends_nothing(tmp_path: Path) -> None:

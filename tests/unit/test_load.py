@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from git_to_pod.load import Mixed, Response, load_pod, mixed_commits, parse
+from collections.abc import Iterator
+from typing import Any, cast
+
+from git_to_pod.cluster import Unreachable
+from git_to_pod.load import Load, Mixed, Response, load_pod, mixed_commits, parse
+from git_to_pod.observe import Recorder
+from tests.samples import SETTINGS
 
 
 def test_a_response_with_its_commit() -> None:
@@ -49,3 +55,27 @@ def test_the_pod_has_the_security_context_of_the_poller() -> None:
     assert pod["spec"]["securityContext"] == like["securityContext"]
     assert pod["spec"]["containers"][0]["securityContext"] == {"a": 1}
     assert pod["spec"]["automountServiceAccountToken"] is False
+
+
+def test_after_a_lost_connection_no_response_is_taken_twice_and_none_is_lost() -> None:
+    """The kubelet may have rotated the log meanwhile, so lines cannot be counted."""
+    at = "2026-01-01T00:00:0{}.000000000Z {}".format
+    first = [at(1, "0|200|a|"), at(2, "0|200|b|")]
+    second = [at(2, "0|200|b|"), at(3, "a body"), at(4, "0|200|c|")]
+
+    asked: list[dict[str, str]] = []
+
+    class Cluster:
+        def lines(self, _path: str, timeout_s: float, **query: str) -> Iterator[tuple[float, bytes]]:
+            asked.append(query)
+            for number, line in enumerate(first if len(asked) == 1 else second):
+                yield float(number), line.encode()
+            if len(asked) == 1:
+                raise Unreachable("https://127.0.0.1", OSError("reset by peer"))
+            load.stopped.set()
+
+    load = Load(cast(Any, Cluster()), Recorder(), SETTINGS)
+    load.read()
+    assert [response.commit for response in load.responses] == ["a", "b", "c"]
+    assert load.responses[-1].body == "a body\n"
+    assert asked[1]["sinceTime"] == "2026-01-01T00:00:02.000000000Z"

@@ -82,8 +82,8 @@ def test_the_finding_of_the_scale_is_sentences_with_a_unit_for_each_number() -> 
     assert finding(scale_of(2.0)) == (
         "A poll costs 64 ms of CPU time on the node and 3 ms on the git host. "
         "1,000 pods that poll every 10 s would use about 6.4 cores on the nodes and about 300 millicores on the git "
-        "host. A single poller with this poll interval uses about 6 millicores on its node and less than 1 millicore "
-        "on the git host."
+        "host. A single poller with this poll interval would use about 6 millicores on its node and less than 1 "
+        "millicore on the git host."
     )
     assert finding(Scale([], [], [])) == "The cost of a poll was not measured."
 
@@ -103,8 +103,8 @@ def test_the_finding_of_the_fan_out_is_about_the_largest_number() -> None:
 def test_a_rollout_that_timed_out_is_left_out_of_the_line() -> None:
     assert scale_of(math.inf).models["restart_s_per_pod"].n == 0
     rows = {row[""]: row["value"] for row in carried_on(scale_of(math.inf))}
-    assert rows["rollout of 1,000 replicas on one such node"] == "not measured"
-    assert rows["until 1,000 Deployments are patched"] == "about 200 s"
+    assert rows["rollout of 1,000 replicas, if one node could run them"] == "not measured"
+    assert rows["time until 1,000 Deployments are patched"] == "about 200 s"
     assert not any(
         "unknown" in value or "nan" in value for row in carried_on(Scale([], [], [])) for value in row.values()
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
-from git_to_pod.cluster import TimedOut, wait_for
+from git_to_pod.cluster import ApiError, Cluster, Object, TimedOut, wait_for
 from git_to_pod.deploy import settled
-from git_to_pod.observe import Event, Recorder, described, is_complete, serving
+from git_to_pod.observe import Event, Recorder, WatchEnded, described, is_complete, serving
 from tests.samples import deployment, pod
 
 
@@ -78,3 +80,51 @@ def test_a_deleted_object_is_removed_from_the_state() -> None:
     recorder.see(Event(1.0, "Pod", "DELETED", pod(1.0, "app-1").object))
     assert recorder.get("Pod", "app-1") is None
     assert len(recorder.events) == 2
+
+
+class Failing:
+    """Answers each list with an error."""
+
+    server = "https://127.0.0.1"
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def get(self, _path: str) -> Object:
+        raise self.error
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    recorder = Recorder()
+    yield recorder
+    recorder.stop()
+
+
+def test_a_timeout_names_the_watches_that_fail(recorder: Recorder) -> None:
+    forbidden = ApiError("GET", "/api", 403, b'{"message": "you may not list"}')
+    recorder.follow(cast(Cluster, Failing(forbidden)), "n")
+    with pytest.raises(TimedOut) as caught:
+        recorder.wait_for("it", lambda: None, 0.3, lambda: "nothing")
+    assert str(caught.value) == (
+        "it: not within 0 s; last seen: nothing; the watches of Deployment, ReplicaSet, Pod, ConfigMap, EndpointSlice "
+        "objects fail, the first one with: GET /api: 403 you may not list"
+    )
+    recorder.reflectors = {"Pod": recorder.reflectors["Pod"]}
+    assert recorder.failing() == "; the watch of Pod objects fails: GET /api: 403 you may not list"
+
+
+def test_a_wait_raises_when_a_watch_has_ended(recorder: Recorder) -> None:
+    recorder.follow(cast(Cluster, Failing(ZeroDivisionError("a fault of this program"))), "n")
+    with pytest.raises(
+        WatchEnded, match="it: the watch of .* objects ended: ZeroDivisionError: a fault of this program"
+    ):
+        recorder.wait_for("it", lambda: None, 60, lambda: "nothing")
+
+
+def test_managed_fields_are_not_kept(recorder: Recorder) -> None:
+    event = pod(0.0, "app-1")
+    event.object["metadata"]["managedFields"] = [{"manager": "kubelet"}]
+    recorder.see(event)
+    assert "managedFields" not in recorder.all("Pod")[0]["metadata"]
+    assert "managedFields" not in recorder.events[0].object["metadata"]

@@ -66,6 +66,17 @@ def test_an_http_status_is_a_refusal(message: str) -> None:
     assert kind_of(message, UNAUTHENTICATED) == UNAUTHENTICATED
 
 
+def test_the_url_is_no_refusal() -> None:
+    url = "https://host.example.test:4403/denied-parties.git"
+    away = f"fatal: unable to access '{url}/': Failed to connect to host.example.test port 4403: Connection refused"
+    assert kind_of(away, PUSH_DENIED, url) == ""
+
+
+@pytest.mark.parametrize("expected", [UNAUTHENTICATED, PUSH_DENIED])
+def test_the_expected_reading_of_a_message_comes_first(expected: str) -> None:
+    assert kind_of("The requested URL returned error: 403", expected) == expected
+
+
 def test_another_refusal_than_the_expected_one_is_named() -> None:
     assert kind_of("Host key verification failed.", UNAUTHENTICATED) == UNTRUSTED
 

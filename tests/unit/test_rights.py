@@ -46,13 +46,13 @@ def may(roles: tuple[str, ...], verb: str, group: str, resource: str, name: str 
 
 
 @pytest.mark.parametrize(("folder", "roles"), [(MANIFESTS, (RUN,)), (FILES, (RUN, GIT_HOST))])
-def test_every_applied_object_may_be_read_and_created(folder: object, roles: tuple[str, ...]) -> None:
+def test_every_object_may_be_applied_on_the_server(folder: object, roles: tuple[str, ...]) -> None:
     for item in applied(folder):
         group = item["apiVersion"].rpartition("/")[0]
         resource = PLURALS.get(item["kind"], f"{item['kind'].lower()}s")
         name = "git-to-pod" if resource == "namespaces" else item["metadata"]["name"]
         assert may(roles, "create", group, resource), item["kind"]
-        assert may(roles, "get", group, resource, name), item["kind"]
+        assert may(roles, "patch", group, resource, name), item["kind"]
 
 
 def test_the_user_holds_every_right_that_manifests_grants() -> None:
@@ -64,12 +64,12 @@ def test_the_user_holds_every_right_that_manifests_grants() -> None:
                     assert may((RUN,), verb, rule["apiGroups"][0], resource), f"{verb} {resource}"
 
 
-def test_only_the_runs_own_secrets_can_be_read_and_none_listed() -> None:
+def test_only_the_runs_own_secrets_can_be_changed_and_none_read() -> None:
     secrets = [
         right for role in (RUN, GIT_HOST) for right in rights_of(role, "a", "a") if right["resource"] == "secrets"
     ]
     assert {(right["verb"], right["name"]) for right in secrets} == {
-        ("create", ""), ("get", "git-credentials"), ("get", "git-host"),
+        ("create", ""), ("patch", "git-credentials"), ("patch", "git-host"),
     }  # fmt: skip
 
 

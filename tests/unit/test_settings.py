@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,6 +95,97 @@ def test_a_key_may_come_from_the_environment_without_its_last_line_end(
     settings = resolve(replace(given, repository="ssh://git@git.example.test/a.git"))
     assert (settings.reader.ssh_privatekey, settings.writer.ssh_privatekey) == ("a key\n", "another key\n")
     assert settings.reader.known_hosts == settings.writer.known_hosts == "a host\n"
+
+
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk=\n-----END OPENSSH PRIVATE KEY-----\n"
+ENCODED = {
+    "UTF-8": lambda text: text.encode(),
+    "a BOM": lambda text: text.encode("utf-8-sig"),
+    "UTF-16 as PowerShell writes it": lambda text: text.encode("utf-16"),
+    "big-endian UTF-16": lambda text: b"\xfe\xff" + text.encode("utf-16-be"),
+    "CRLF": lambda text: text.replace("\n", "\r\n").encode(),
+    "a BOM and CRLF": lambda text: text.replace("\n", "\r\n").encode("utf-8-sig"),
+    "no last line end": lambda text: text.rstrip("\n").encode(),
+}
+
+
+@pytest.mark.parametrize("encoded", ENCODED.values(), ids=ENCODED.keys())
+def test_credential_files_may_be_of_any_editor(given: Parameters, encoded: Callable[[str], bytes]) -> None:
+    folder = Path(given.credentials)
+    for name, text in {
+        "username": "reader\n", "password": "pässword\n", "ca.crt": KEY, "ssh-privatekey": KEY,
+        "known_hosts": "a ssh-ed25519 AAAA\n[b]:2222 ssh-ed25519 AAAA\n",
+    }.items():  # fmt: skip
+        (folder / name).write_bytes(encoded(text))
+    reader = resolve(given).reader
+    assert (reader.username, reader.password) == ("reader", "pässword")
+    assert reader.ca_crt == reader.ssh_privatekey == KEY
+    assert reader.known_hosts == "a ssh-ed25519 AAAA\n[b]:2222 ssh-ed25519 AAAA\n"
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\\n", "\\r\\n"])
+def test_a_key_in_a_variable_may_have_any_line_ends(
+    given: Parameters, monkeypatch: pytest.MonkeyPatch, line_end: str
+) -> None:
+    monkeypatch.setenv("GIT_TO_POD_SSH_PRIVATEKEY", KEY.replace("\n", line_end))
+    monkeypatch.setenv("GIT_TO_POD_CA_CRT", KEY.replace("\n", line_end).removesuffix(line_end))
+    monkeypatch.setenv("GIT_TO_POD_PASSWORD", "with\\n in it")
+    reader = resolve(given).reader
+    assert reader.ssh_privatekey == reader.ca_crt == KEY
+    assert reader.password == "with\\n in it"
+
+
+@pytest.mark.parametrize("raw", ["hunter2 \xfc".encode("latin-1"), "hunter2".encode("utf-16-le"), b"hunter2\0"])
+def test_a_file_in_an_unknown_encoding_is_named_and_not_repeated(given: Parameters, raw: bytes) -> None:
+    path = Path(given.credentials, "password")
+    path.write_bytes(raw)
+    with pytest.raises(InputError) as caught:
+        resolve(given)
+    assert str(caught.value) == (
+        f"--credentials {path}: expected text in UTF-8, or in UTF-16 with a byte order mark; save it as UTF-8"
+    )
+    assert "hunter" not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__context__ is None  # a decoder's error would hold the password
+
+
+def test_a_variable_in_an_unknown_encoding_is_named(given: Parameters, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environb, b"GIT_TO_POD_PUSH_PASSWORD", b"hunter2\xff")
+    with pytest.raises(InputError, match="^GIT_TO_POD_PUSH_PASSWORD: expected text in UTF-8"):
+        resolve(given)
+
+
+@pytest.mark.parametrize("in_a_variable", [True, False])
+def test_a_key_without_its_line_breaks_is_named(
+    given: Parameters, monkeypatch: pytest.MonkeyPatch, in_a_variable: bool
+) -> None:
+    where, key = f"--credentials {given.credentials}/ssh-privatekey", KEY.replace("\n", " ")
+    if in_a_variable:
+        where = "GIT_TO_POD_SSH_PRIVATEKEY"
+        monkeypatch.setenv(where, key)
+    else:
+        Path(given.credentials, "ssh-privatekey").write_text(key)
+    with pytest.raises(InputError) as caught:
+        resolve(given)
+    assert str(caught.value).startswith(f"{where}: the line breaks are missing; ")
+    assert "b3Blb" not in str(caught.value)
+
+
+def test_an_empty_file_is_no_credential(given: Parameters) -> None:
+    Path(given.credentials, "ca.crt").write_text("\n")
+    Path(given.credentials, "known_hosts").touch()
+    assert sorted(resolve(given).reader.files()) == ["password"]
+
+
+def test_a_file_that_cannot_be_read_is_named(given: Parameters, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(self: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    with pytest.raises(InputError) as caught:
+        resolve(given)
+    assert str(caught.value) == (
+        f"--credentials {given.credentials}/username: cannot be read (Permission denied); check its permissions"
+    )
 
 
 @pytest.mark.parametrize("option", ["--push-url", "--credentials", "--push-username"])

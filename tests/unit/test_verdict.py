@@ -145,15 +145,16 @@ def test_there_are_at_most_eight_sentences_and_their_figures_are_the_rows(tmp_pa
     sentences = recommendation(found, FAN_OUT)
     assert len(sentences) == 8
     text = " ".join(sentences)
-    assert "a median of 2.27 s with a poll interval of 1s (n = 20), and no request of 2,688 failed" in text
+    assert "With a poll interval of 1 s" in text
+    assert "a median of 2.27 s (n = 20). None of 2,688 requests failed." in text
     assert f"{LARGE_FILE} is on all replicas 49 s after the push" in text
-    assert "patches about 600 within a minute" in text
-    assert "for a single Deployment, the hook that patches the pod template is the better choice" in text
+    assert "patches about 600 Deployments within a minute" in text
+    assert "For a single Deployment, the hook that patches the pod template is the better choice" in text
     assert "5 fewer objects and 10 fewer rights" in text
-    assert "fits into 1,048,576 bytes; from about 3 namespaces" in text
-    assert "made up to 6" in text
-    assert "repair by hand what did not recover by itself (git-commit deleted)" in text
-    assert not re.search(r"\bnan\b|\binf\b|None", text)
+    assert "stays under 1 MiB. From about 3 namespaces" in text
+    assert "made up to 6 rollouts" in text
+    assert "repair by hand what did not recover by itself: “git-commit deleted”." in text
+    assert not re.search(r"\bnan\b|\binf\b|None(?! of)", text)
 
 
 def test_the_weights_that_decide_are_named() -> None:

@@ -1,0 +1,81 @@
+"""How much the second notebook measures: all of it, or the least that runs every step, for the tests.
+
+The environment variable GIT_TO_POD_EFFORT chooses. It is no parameter of the notebook, because a report from the
+smallest size shows nothing but that the steps work.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from git_to_pod.settings import InputError
+
+VARIABLE = "GIT_TO_POD_EFFORT"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Numbers of measurements. `polls`: pods, poll interval in s, files in the repository, seconds of measuring."""
+
+    faults: int  # from the start of the catalogue
+    git_hosts: int
+    blocks: int  # per candidate, in shuffled order
+    pushes: int  # in each block
+    burst: int
+    burst_replicas: tuple[int, ...]
+    idle_s: float
+    restarts: int  # of each way to wait; the baseline and the deployed way get twice as many
+    polls: tuple[tuple[int, int, int, int], ...]
+    replicas: tuple[int, ...]
+    restarts_of_many: int
+    fan_out: tuple[int, ...]  # Deployments
+
+
+FULL = Effort(
+    faults=99,
+    git_hosts=99,
+    blocks=3,
+    pushes=6,
+    burst=12,
+    burst_replicas=(2, 6),
+    idle_s=25.0,
+    restarts=8,
+    polls=(
+        (2, 1, 1, 10),
+        (10, 1, 1, 10),
+        (20, 1, 1, 10),
+        (10, 5, 1, 15),
+        (20, 5, 1, 15),
+        (40, 5, 1, 15),
+        (40, 30, 1, 30),
+        (10, 5, 1_000, 15),
+        (10, 5, 20_000, 15),
+    ),
+    replicas=(2, 10, 20, 40),
+    restarts_of_many=2,
+    fan_out=(1, 50, 200, 500),
+)
+SMALLEST = Effort(
+    faults=2,
+    git_hosts=1,
+    blocks=1,
+    pushes=1,
+    burst=2,
+    burst_replicas=(2,),
+    idle_s=11.0,
+    restarts=1,
+    polls=((2, 1, 1, 3), (4, 1, 1, 3)),
+    replicas=(2, 3),
+    restarts_of_many=1,
+    fan_out=(1, 5),
+)
+
+
+def effort() -> Effort:
+    """The size that the environment asks for; without the variable, all. Raises InputError."""
+    sizes = {"": FULL, "full": FULL, "smallest": SMALLEST}
+    name = os.environ.get(VARIABLE, "")
+    if name not in sizes:
+        raise InputError(f"{VARIABLE}={name}: expected full or smallest; unset it for a full run")
+    return sizes[name]

@@ -1,0 +1,366 @@
+"""The watchdog removes what a killed process has left, and nothing of another run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from git_to_pod import clean_up, deploy, watchdog
+from git_to_pod.cluster import ApiError, TimedOut, Unreachable, wait_for
+from git_to_pod.evaluate import main
+from git_to_pod.settings import InputError
+from git_to_pod.watchdog import LOG, RUN, RUN_LABEL, Left, run_id
+
+ROOT = Path(__file__).parent.parent.parent
+OTHER = "0000abcd"
+GUARDING = """
+import sys, time
+from pathlib import Path
+from git_to_pod import watchdog
+watchdog.log_to(Path(sys.argv[1]))
+watchdog.guard_path(Path(sys.argv[1], "git-to-pod-secret"))
+print(watchdog._own.process.pid, flush=True)
+exec(sys.argv[2])
+"""
+
+
+@contextmanager
+def guarding(folder: Path, then: str = "time.sleep(60)") -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process that guards a folder, and the watchdog's process id. A line on its stdin lets it go on."""
+    (folder / "git-to-pod-secret").mkdir(exist_ok=True)
+    (folder / "git-to-pod-secret" / "password").write_text("secret")
+    command = [sys.executable, "-c", GUARDING, str(folder), then]
+    kept = {name: value for name, value in os.environ.items() if name != RUN}
+    variables = {"PYTHONPATH": str(ROOT), "GIT_TO_POD_PASSWORD": "the-password"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process: subprocess.Popen[str] = subprocess.Popen(command, text=True, env=kept | variables, **pipes)  # type: ignore[call-overload]
+    try:
+        assert process.stdout
+        yield process, int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return not Path(f"/proc/{pid}/cmdline").read_bytes()  # empty for a process that nobody has waited for
+    except OSError:
+        return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_folder_of_a_killed_process_is_removed(tmp_path: Path, number: signal.Signals) -> None:
+    with guarding(tmp_path) as (process, pid):
+        process.send_signal(number)
+        wait_for("its removal", lambda: not (tmp_path / "git-to-pod-secret").exists(), 10)
+        wait_for("the watchdog's end", lambda: has_ended(pid), 10)
+
+
+def test_a_signal_to_its_process_group_does_not_end_it(tmp_path: Path) -> None:
+    with guarding(tmp_path) as (process, pid):
+        assert os.getsid(pid) == pid
+        wait_for("the watchdog", lambda: b"watchdog" in Path(f"/proc/{pid}/cmdline").read_bytes(), 10)
+        wanted = sum(1 << (number - 1) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        wait_for("its signals ignored", lambda: ignored_by(pid) & wanted == wanted, 10)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(pid, number)
+        assert not has_ended(pid)
+        process.kill()
+        wait_for("its removal", lambda: not (tmp_path / "git-to-pod-secret").exists(), 10)
+
+
+def ignored_by(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/status").read_text().partition("SigIgn:")[2].split()[0], 16)
+
+
+def test_no_secret_is_in_its_arguments_or_its_environment(tmp_path: Path) -> None:
+    with guarding(tmp_path) as (_, pid):
+        wait_for("the watchdog", lambda: b"watchdog" in Path(f"/proc/{pid}/cmdline").read_bytes(), 10)
+        seen = Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
+        assert b"the-password" not in seen
+        assert b"GIT_TO_POD_" not in seen
+
+
+def test_after_an_orderly_end_it_removes_nothing(tmp_path: Path) -> None:
+    with guarding(tmp_path, "watchdog.end()") as (process, pid):
+        assert process.wait(20) == 0
+        assert has_ended(pid)
+        assert (tmp_path / "git-to-pod-secret" / "password").exists()
+        assert not (tmp_path / LOG).exists()
+
+
+def test_a_killed_watchdog_is_replaced_by_one_that_knows_everything(tmp_path: Path) -> None:
+    (tmp_path / "later").mkdir()
+    then = "sys.stdin.readline(); watchdog.guard_path(Path(sys.argv[1], 'later')); time.sleep(60)"
+    with guarding(tmp_path, then) as (process, pid):
+        os.kill(pid, signal.SIGKILL)
+        wait_for("its end", lambda: has_ended(pid), 10)
+        assert process.stdin
+        print(file=process.stdin, flush=True)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        wait_for("the new watchdog", lambda: any(not has_ended(int(one)) for one in children.read_text().split()), 10)
+    wait_for("the removal of both", lambda: not any(path.is_dir() for path in tmp_path.iterdir()), 10)
+
+
+class Api:
+    """A cluster with these objects, which does not answer the first requests."""
+
+    context, kubeconfig, server = "mine", None, "https://api.example.test"
+
+    def __init__(self, *namespaces: dict[str, Any], outage: int = 0, stuck: bool = False) -> None:
+        self.objects = {f"/api/v1/namespaces/{item['metadata']['name']}": item for item in namespaces}
+        self.outage = outage
+        self.stuck = stuck
+        self.deleted: list[str] = []
+
+    def answer(self) -> None:
+        if self.outage:
+            self.outage -= 1
+            raise Unreachable(self.server, ConnectionResetError("reset"))
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        self.answer()
+        return self.objects.get(path)
+
+    def items(self, path: str, **query: str) -> list[dict[str, Any]]:
+        self.answer()
+        if path != "/api/v1/namespaces":
+            raise ApiError("GET", path, 403, b'{"message": "forbidden"}')
+        return [item for item in self.objects.values() if query["labelSelector"] in item["metadata"]["labels"]]
+
+    def call(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        assert method == "POST"
+        name = body["metadata"]["name"]
+        if f"{path}/{name}" in self.objects:
+            raise ApiError(method, path, 409, b'{"message": "already exists"}')
+        self.objects[f"{path}/{name}"] = body
+        return body
+
+    def delete(self, path: str, **_: str) -> bool:
+        self.answer()
+        if path in self.objects:
+            self.deleted.append(path.rpartition("/")[2])
+            if not self.stuck:
+                del self.objects[path]
+        return True
+
+
+def namespace(name: str = "mine", run: str = "", **notes: str) -> dict[str, Any]:
+    """A namespace of a run, with the annotations `git-to-pod/...` of these names."""
+    annotations = {f"git-to-pod/{name.replace('_', '-')}": value for name, value in notes.items()}
+    labels = {deploy.MARK: "true"} | ({RUN_LABEL: run} if run else {})
+    return {"metadata": {"name": name, "labels": labels, "annotations": annotations}}
+
+
+def left_by(api: Api, tmp_path: Path, *names: str, limit_s: float = 5) -> Left:
+    left = Left(run_id(), lambda *_: api)  # type: ignore[arg-type, return-value]
+    left.take({"log": str(tmp_path / "report" / LOG)})
+    for name in names:
+        left.take({"namespace": name, "context": "mine", "kubeconfig": "", "limit_s": limit_s})
+    return left
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "SETTLE_S", 0.1)
+    monkeypatch.setattr(watchdog, "PAUSE_S", 0.01)
+    monkeypatch.setattr(deploy, "REMOVAL_S", 0.2)
+    monkeypatch.delenv(deploy.REPLACE, raising=False)
+    monkeypatch.setenv(RUN, run_id())  # these tests start no watchdog for pytest itself
+
+
+def test_namespaces_of_the_run_are_removed_and_the_log_says_so(tmp_path: Path) -> None:
+    api = Api(namespace("mine", run_id()), namespace("mine-git", run_id()))
+    assert left_by(api, tmp_path, "mine", "mine-git").remove()
+    assert api.deleted == ["mine", "mine-git"]
+    log = (tmp_path / "report" / LOG).read_text()
+    assert f"the process of run {run_id()} has ended; removing mine, mine-git" in log
+    assert "everything is removed" in log
+
+
+@pytest.mark.parametrize("other", [namespace("mine", OTHER), namespace("mine"), {"metadata": {"name": "mine"}}])
+def test_a_namespace_that_is_not_of_this_run_stays(other: dict[str, Any], tmp_path: Path) -> None:
+    api = Api(other)
+    assert left_by(api, tmp_path, "mine").remove()
+    assert api.deleted == []
+
+
+def test_it_retries_while_the_api_server_is_away(tmp_path: Path) -> None:
+    api = Api(namespace("mine", run_id()), outage=7)
+    assert left_by(api, tmp_path, "mine").remove()
+    assert api.deleted == ["mine"]
+    assert "no answer from https://api.example.test" in (tmp_path / "report" / LOG).read_text()
+
+
+def test_it_gives_up_after_its_time_limit(tmp_path: Path) -> None:
+    api = Api(namespace("mine", run_id()), outage=10**9)
+    assert not left_by(api, tmp_path, "mine", limit_s=0.2).remove()
+    assert "--clean-up" in (tmp_path / "report" / LOG).read_text()
+
+
+def test_a_namespace_that_a_late_kubectl_creates_again_is_removed_too(tmp_path: Path) -> None:
+    api = Api(namespace("mine", run_id()))
+    delete = api.delete
+
+    def deleted_and_created_again(path: str, **query: str) -> bool:
+        delete(path, **query)
+        if api.deleted == ["mine"]:
+            api.objects["/api/v1/namespaces/mine"] = namespace("mine", run_id())
+        return True
+
+    api.delete = deleted_and_created_again  # type: ignore[method-assign]
+    assert left_by(api, tmp_path, "mine").remove()
+    assert api.objects == {}
+
+
+def test_what_the_run_has_removed_is_forgotten(tmp_path: Path) -> None:
+    api = Api(namespace("mine", run_id()))
+    left = left_by(api, tmp_path, "mine")
+    left.take({"forget": "mine"})
+    assert left.remove()
+    assert api.deleted == []
+    assert not (tmp_path / "report").exists()
+
+
+KEPT = {"started_by": "ann@laptop", "started": "2026-11-25T10:00:00Z", "keep": "true"}
+RUNNING = KEPT | {"until": "2999-01-01T00:00:00Z"}
+del RUNNING["keep"]
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            namespace("mine", OTHER, **RUNNING),
+            "--namespace mine: the run that ann@laptop started at 2026-11-25T10:00:00Z may use it until 2999-01-01",
+        ),
+        (
+            namespace("mine", OTHER, **KEPT),
+            "--namespace mine: the run that ann@laptop started at 2026-11-25T10:00:00Z kept it (--keep); choose",
+        ),
+    ],
+)
+def test_a_namespace_of_another_run_is_refused_unless_it_may_be_replaced(
+    found: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Api(found)
+    with pytest.raises(InputError) as caught:
+        deploy.make_room(api, "mine", 5)  # type: ignore[arg-type]
+    assert said in str(caught.value)
+    assert str(caught.value).endswith("with --replace")
+    assert "\n" not in str(caught.value)
+    assert not deploy.remove(api, "mine", 5)  # type: ignore[arg-type]
+    assert api.deleted == []
+    monkeypatch.setenv(deploy.REPLACE, "1")
+    assert not deploy.remove(api, "mine", 5)  # type: ignore[arg-type]  # at the end of a run, --replace counts no more
+    deploy.make_room(api, "mine", 5)  # type: ignore[arg-type]
+    assert api.deleted == ["mine"]
+
+
+EXPIRED = namespace("mine", OTHER, until="2026-01-01T00:00:00Z")
+TERMINATING = namespace("mine", OTHER, **RUNNING)
+TERMINATING["metadata"]["deletionTimestamp"] = "2026-11-25T10:00:00Z"
+
+
+@pytest.mark.parametrize("found", [EXPIRED, TERMINATING, namespace("mine"), namespace("mine", run_id())])
+def test_a_namespace_that_nobody_needs_makes_room(found: dict[str, Any]) -> None:
+    api = Api(found)
+    deploy.make_room(api, "mine", 5)  # type: ignore[arg-type]
+    assert api.objects == {}
+
+
+def test_a_namespace_says_what_it_is_and_until_when() -> None:
+    api = Api()
+    for _ in range(2):  # the second time it is there
+        deploy.create_namespace(api, "mine", commits=20, keep=False, timeout_s=5, lab=False)  # type: ignore[arg-type]
+    metadata = api.objects["/api/v1/namespaces/mine"]["metadata"]
+    assert metadata["labels"] == {deploy.MARK: "true", RUN_LABEL: run_id()}
+    notes = metadata["annotations"]
+    assert "@" in notes[deploy.STARTED_BY]
+    assert notes[deploy.STARTED] < notes[deploy.UNTIL]
+    assert "evaluation" in notes[deploy.PURPOSE]
+    assert deploy.KEPT not in notes
+
+
+def test_of_two_runs_that_create_it_at_the_same_moment_one_is_refused() -> None:
+    api = Api()
+    call = api.call
+
+    def first(method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        api.objects["/api/v1/namespaces/mine"] = namespace("mine", OTHER, **RUNNING)
+        return call(method, path, body)
+
+    api.call = first  # type: ignore[method-assign]
+    with pytest.raises(InputError, match="ann@laptop"):
+        deploy.create_namespace(api, "mine", commits=1, keep=False, timeout_s=5, lab=False)  # type: ignore[arg-type]
+
+
+def test_a_namespace_that_does_not_terminate_is_reported_and_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    api = Api(namespace("mine", run_id()), stuck=True)
+    deploy.remove_or_report(api, "mine", 0.1)  # type: ignore[arg-type]
+    said = capsys.readouterr().err
+    assert said.startswith("warning: namespace mine is left: namespace mine removed: not within 0 s; last seen: ")
+    assert said.endswith("scripts/evaluate --clean-up --context mine removes it\n")
+    assert len(said.splitlines()) == 1
+
+
+def test_clean_up_removes_every_namespace_of_a_run_and_no_other() -> None:
+    someone = {"metadata": {"name": "someone", "labels": {}}}
+    api = Api(namespace("mine", OTHER, **KEPT), namespace("other-git", run_id()), someone)
+    assert list(clean_up.clean_up(api, None, 5)) == [  # type: ignore[arg-type]
+        "removed namespace mine (started by ann@laptop at 2026-11-25T10:00:00Z)",
+        "removed namespace other-git",
+    ]
+    assert list(api.objects) == ["/api/v1/namespaces/someone"]
+    assert list(clean_up.clean_up(api, None, 5)) == []  # type: ignore[arg-type]
+
+
+def test_clean_up_of_a_named_one_removes_those_that_belong_to_it() -> None:
+    api = Api(namespace("mine", OTHER), namespace("mine-git", OTHER), namespace("other", OTHER))
+    assert len(list(clean_up.clean_up(api, "mine", 5))) == 2  # type: ignore[arg-type]
+    assert list(api.objects) == ["/api/v1/namespaces/other"]
+
+
+def test_clean_up_refuses_a_namespace_that_no_run_created() -> None:
+    api = Api({"metadata": {"name": "mine"}})
+    with pytest.raises(InputError, match="--namespace mine: no evaluation created it"):
+        list(clean_up.clean_up(api, "mine", 5))  # type: ignore[arg-type]
+
+
+def test_clean_up_goes_on_after_a_namespace_that_does_not_terminate() -> None:
+    api = Api(namespace("mine", OTHER), namespace("other", OTHER))
+    delete = api.delete
+    api.delete = lambda path, **query: path.endswith("mine") or delete(path, **query)  # type: ignore[method-assign]
+    removed = []
+    with pytest.raises(TimedOut, match="namespace mine removed"):
+        removed += list(clean_up.clean_up(api, None, 0.1))  # type: ignore[arg-type]
+    assert list(api.objects) == ["/api/v1/namespaces/mine"]
+
+
+def test_a_client_with_its_own_certificate_files_is_left_alone() -> None:
+    class Options:
+        ssl_ca_cert, cert_file, key_file = "/etc/kubernetes/ca.crt", None, None
+
+    class Client:
+        configuration = Options()
+
+    class WithApi:
+        api = Client()
+
+    watchdog.guard_client(WithApi())  # type: ignore[arg-type]
+    assert not any("path" in line for line in watchdog._own.lines)
+
+
+@pytest.mark.parametrize("name", ["", "Upper"])
+def test_clean_up_of_an_empty_name_does_not_mean_everything(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--clean-up", "--context", "mine", "--namespace", name]) == 2
+    assert f"--namespace {name!r}: expected a DNS label" in capsys.readouterr().err
