@@ -108,7 +108,7 @@ class Bench:
 
     def push_commit(self, commit: str, *options: str) -> None:
         self.repository.push(commit, *options)
-        self.head = commit
+        self.head = self.repository.pushed[-1]
 
     def delete_branch(self) -> None:
         url, ref = self.repository.url, self.settings.ref

@@ -124,9 +124,8 @@ class Rival:
         return self.repository.commit(f"{self.kind.key} {text} {secrets.token_hex(4)}\n")
 
     def push(self, text: str) -> str:
-        commit = self.commit(text)
-        self.repository.push(commit)
-        return commit
+        self.repository.push(self.commit(text))
+        return self.repository.pushed[-1]
 
     def wait_served(self, commit: str, timeout_s: float | None = None) -> None:
         """Wait until no rollout is under way and every pod serves this commit's file."""

@@ -160,6 +160,7 @@ class Trials:
             pause(offset_s)
             rollout, position = self.begin("app", trial.commit)
             trial.instants["pushed"] = self.repository.push(trial.commit)
+            trial.commit = rollout.commit = self.repository.pushed[-1]  # another one if someone else had pushed
         except GitError as error:
             trial.outcome = f"failed: git push: {error}"
         else:
