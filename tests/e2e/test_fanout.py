@@ -10,6 +10,7 @@ import pytest
 from git_to_pod import fanout
 from git_to_pod.cluster import connect
 from git_to_pod.deploy import deploy, remove
+from git_to_pod.effort import SMALLEST, VARIABLE
 from git_to_pod.progress import Progress
 from git_to_pod.repository import open_repository
 from git_to_pod.settings import Parameters, resolve
@@ -22,14 +23,14 @@ def test_each_is_told_then_restarted_and_nothing_is_left(
 ) -> None:
     if not lab["simulated_nodes"]:
         pytest.skip("the lab that is up was started without KWOK (scripts/lab up --extras)")
-    monkeypatch.setattr(fanout, "SIZES", (1, 3))
+    monkeypatch.setenv(VARIABLE, "smallest")
     settings = resolve(Parameters(namespace=NAMESPACE, commits=1, output=str(tmp_path)))
     assert settings.lab
     cluster, repository = connect(settings), open_repository(settings)
     try:
         recorder = deploy(cluster, repository, settings)
         fans = fanout.run_fan_out(cluster, recorder, settings, settings.lab, Progress())
-        assert [fan.deployments for fan in fans] == [1, 3]
+        assert [fan.deployments for fan in fans] == list(SMALLEST.fan_out)
         for fan in fans:
             assert 0 < fan.last_patched_s < fan.last_restarted_s
             assert fan.api_writes > 5 * fan.deployments  # the template, two ReplicaSets, the pods, and each status
