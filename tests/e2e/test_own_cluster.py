@@ -131,7 +131,7 @@ def test_over_https_with_accounts_in_files(user: User, https: list[str]) -> None
     assert user.elsewhere() == before
     assert not user.namespaces() & set(OWN)
     assert not (user.home / "report" / LOG).exists()  # the watchdog had nothing to do
-    left = [path.read_text() for path in (user.home / "report").iterdir()] + [done.stdout, done.stderr]
+    left = [path.read_text(errors="replace") for path in (user.home / "report").iterdir()] + [done.stdout, done.stderr]
     for account in ("git_credentials", "push_credentials"):
         password = (user.home / account / "password").read_text()
         assert not any(password in text for text in left)

@@ -43,6 +43,7 @@ def test_a_run_that_meets_all_requirements_and_constraints_exits_with_0(short_ru
 
 def test_it_leaves_the_page_the_notebook_the_trials_and_the_summary(short_run: Run) -> None:
     left = {"evaluation.html", "evaluation.ipynb", "trials.csv", "summary.json"}
+    left |= {f"{chart}.{suffix}" for chart in ("latency", "timeline") for suffix in ("svg", "png")}
     assert {path.name for path in short_run.folder.iterdir()} == left
     with (short_run.folder / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -79,7 +80,7 @@ def test_no_file_of_a_run_holds_a_secret(short_run: Run, lab: dict[str, Any]) ->
     folders = [Path(lab["git_credentials"]), Path(lab["push_credentials"])]
     passwords = [(folder / "password").read_text().strip() for folder in folders]
     for path in short_run.folder.iterdir():
-        text = path.read_text()
+        text = path.read_text(errors="replace")
         assert not any(password in text for password in passwords), path
         assert "PRIVATE KEY" not in text
 
