@@ -296,7 +296,8 @@ class Shown:
 
 def project_version() -> str:
     """`git describe` of this project, or the version in pyproject.toml if it is no git checkout."""
-    version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    pyproject = ROOT / "pyproject.toml"
+    version = re.search(r'^version = "(.*)"', pyproject.read_text(), re.MULTILINE) if pyproject.exists() else None
     described = ("git", "-C", str(ROOT), "describe", "--always", "--dirty")
     try:
         done = subprocess.run(described, capture_output=True, text=True, timeout=10, check=False)

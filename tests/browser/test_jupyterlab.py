@@ -104,7 +104,7 @@ def test_after_an_interrupt_all_cells_run_twice_in_the_same_kernel(jupyterlab: J
     for _ in range(2):
         assert errors(jupyterlab.run_all()) == []
         headline = jupyterlab.page.locator(".answer .headline").text_content() or ""
-        assert "requirements hold within the constraints" in headline
+        assert "requirements are met within the constraints" in headline
 
 
 def test_the_charts_are_visible(jupyterlab: JupyterLab) -> None:
@@ -129,7 +129,7 @@ def test_an_added_trial_is_in_the_charts(jupyterlab: JupyterLab) -> None:
     page.keyboard.press("Control+Enter")
     last = jupyterlab.saved_when(lambda saved: bool(saved.cells[-1].execution_count)).cells[-1]
     assert last.source == "trials.push()"
-    assert "push 4, ok. After it: " in last.outputs[-1]["data"]["text/html"], last.outputs
+    assert "push 4, ok: " in last.outputs[-1]["data"]["text/html"], last.outputs
     jupyterlab.run_cell("plots.ecdf(findings)")
     page.get_by_text("n = 2 pushes and 1 restarts").wait_for()
 

@@ -185,8 +185,8 @@ def test_an_interrupted_run_removes_the_git_host_too(user: User, number: signal.
         wait_for("both namespaces", lambda: set(OWN) <= user.namespaces(), 120, pause_s=0.2)
         evaluation = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()[0]
         os.kill(int(evaluation), number)
-        status = 128 + number if number == signal.SIGTERM else -number
-        assert running.wait(90) in (status, 128 + number), running.communicate()[1]
+        status = running.wait(90)
+        assert status == 128 + number if number == signal.SIGTERM else status != 0  # unshare cannot pass SIGKILL on
         if number == signal.SIGKILL:  # then the watchdog removes everything, with this user's rights
             wait_for("the removal of the namespaces", lambda: not user.namespaces() & set(OWN), 60, pause_s=0.5)
             wait_for("the watchdog's end", lambda: not list(user.temporary.iterdir()), 30, pause_s=0.5)

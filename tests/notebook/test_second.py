@@ -13,7 +13,9 @@ from tests.one_run import Run, evaluate
 
 @pytest.fixture(scope="module")
 def run(lab: dict[str, Any]) -> Run:
-    return evaluate("--full", "--commits", "1", timeout_s=580, **{VARIABLE: "smallest"})
+    return evaluate(
+        "--full", "--commits", "1", "--namespace", "git-to-pod-second", timeout_s=580, **{VARIABLE: "smallest"}
+    )
 
 
 def test_every_experiment_has_rows(run: Run) -> None:
