@@ -131,7 +131,7 @@ def test_an_added_trial_is_in_the_charts(jupyterlab: JupyterLab) -> None:
     assert last.source == "trials.push()"
     assert "push 4, ok: " in last.outputs[-1]["data"]["text/html"], last.outputs
     jupyterlab.run_cell("plots.ecdf(findings)")
-    page.get_by_text("n = 2 pushes and 1 restarts").wait_for()
+    page.get_by_text("n = 2 pushes and 1 restart of each kind").wait_for()
 
 
 def test_the_run_changes_the_copy_and_not_the_notebook_in_git(jupyterlab: JupyterLab) -> None:
