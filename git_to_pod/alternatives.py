@@ -185,7 +185,7 @@ def measure(cluster: Cluster, rival: Rival, idle: tuple[float, int], progress: P
     kinds = dict(applied(objects)) | (flux.cluster_objects(cluster) if rival.kind is FLUX else {})
     samples = [trial.latency_s("polled", "restarted") for trial in rival.done]
     mixed, early = seen_by_clients(rival)
-    behaviour = observe_behaviour(cluster, rival, progress)
+    behaviour, triggering = observe_behaviour(cluster, rival, progress), rights_to_trigger(held)
     return Row(
         key=rival.kind.key,
         name=rival.kind.name,
@@ -206,15 +206,15 @@ def measure(cluster: Cluster, rival: Rival, idle: tuple[float, int], progress: P
         objects=kinds,
         rights=[str(right) for right in held],
         rights_pairs=sum(right.pairs for right in held),
-        git_pod_changes_workloads=any(right.account == rival.kind.git_account for right in patching(held)),
-        names_each_workload=all(right.names for right in patching(held)),
+        git_pod_changes_workloads=any(right.account == rival.kind.git_account for right in triggering),
+        names_each_workload=all(right.names for right in triggering),
         cpu_cores=idle[0],
         memory_bytes=idle[1],
         commit_seen_in=seen_in,
     )
 
 
-def patching(held: Sequence[Right]) -> list[Right]:
+def rights_to_trigger(held: Sequence[Right]) -> list[Right]:
     """The rights by which a rollout can be triggered."""
     return [right for right in held if {"patch", "update"} & {*right.verbs} and WORKLOADS & {*right.resources}]
 
@@ -265,7 +265,7 @@ def finding(rows: Sequence[Row]) -> str:
     """The title, computed."""
     if not rows:
         return "No candidate was measured."
-    quickest = min(rows, key=lambda row: median_or_last(row))
+    quickest = min(rows, key=median_or_last)
     words = (
         f"“{quickest.name}” has the lowest median from the poll until all replicas are restarted: "
         f"{in_words(quickest.polled_to_restarted_s)}."

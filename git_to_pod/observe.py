@@ -36,7 +36,7 @@ class Event:
 
 
 class WatchEnded(RuntimeError):
-    """A watch ended by a fault of this program, so that waiting for its events is in vain."""
+    """A watch ended by a fault of this program, so that no more of its events will come."""
 
 
 class Recorder:
