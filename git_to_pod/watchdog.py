@@ -23,10 +23,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from git_to_pod.process import environment
+from git_to_pod.child_process import environment
 
 if TYPE_CHECKING:
-    from git_to_pod.cluster import Cluster, Object
+    from git_to_pod.cluster.api import Cluster, Object
 
 ROOT = Path(__file__).parent.parent
 RUN_LABEL = "git-to-pod/run"  # label with the run's id on its namespaces and on its cluster-scoped objects
@@ -170,7 +170,7 @@ def end() -> None:
 
 
 def open_cluster(context: str, kubeconfig: str) -> Cluster:
-    from git_to_pod.cluster import Cluster  # only here: until then the process needs little memory
+    from git_to_pod.cluster.api import Cluster  # only here: until then the process needs little memory
 
     return Cluster(context, Path(kubeconfig) if kubeconfig else None)
 
@@ -257,8 +257,8 @@ class Left:
 
     def pending_cluster_scoped(self, cluster: Cluster) -> list[str]:
         """The second notebook's kinds and its simulated node. A user may lack the rights, and then has none of them."""
-        from git_to_pod.cluster import ApiError
-        from git_to_pod.flux import release
+        from git_to_pod.cluster.api import ApiError
+        from git_to_pod.experiments.alternatives.flux import release
 
         found = []
         for path in CLUSTER_SCOPED:

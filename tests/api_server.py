@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import trustme
 import yaml
 
-from git_to_pod.cluster import Cluster
+from git_to_pod.cluster.api import Cluster
 
 CONTEXT = "test"
 

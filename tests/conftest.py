@@ -13,6 +13,7 @@ from lab import LabError, client
 from tests.one_run import Run, evaluate
 
 UPSTREAM_IMAGES = "GIT_TO_POD_UPSTREAM_IMAGES"  # a folder with archives of the upstream git-sync and Reloader
+TESTS = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
@@ -56,4 +57,4 @@ def summary_of_upstream() -> dict[str, Any]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What is quick comes first; the lab's own tests start and end labs, so they come before the one that all share."""
     order = ["unit", "lab", "contract", "e2e", "notebook", "browser"]
-    items.sort(key=lambda item: order.index(item.path.parent.name))
+    items.sort(key=lambda item: order.index(item.path.relative_to(TESTS).parts[0]))

@@ -13,16 +13,20 @@ import nbformat
 from IPython.display import HTML
 from nbformat import NotebookNode
 
-from git_to_pod import alternatives, export, faults, providers, restart, verdict
-from git_to_pod.effort import FULL
-from git_to_pod.evidence import EXPERIMENTS, Evidence
-from git_to_pod.evidence_page import recommendation_html
-from git_to_pod.fanout import SIMULATED, Fan
-from git_to_pod.faults_list import FAULTS
+from git_to_pod.experiments import recommendation, startup_orders
+from git_to_pod.experiments.alternatives import comparison
+from git_to_pod.experiments.alternatives.candidate import Kind
+from git_to_pod.experiments.effort import FULL
+from git_to_pod.experiments.faults import experiment
+from git_to_pod.experiments.faults.catalogue import FAULTS
+from git_to_pod.experiments.git_hosts import matrix
+from git_to_pod.experiments.results import EXPERIMENTS, Evidence
+from git_to_pod.experiments.scale.fan_out import SIMULATED, Fan
+from git_to_pod.experiments.scale.polling import Poll, Restart, Scale
 from git_to_pod.progress import Progress
-from git_to_pod.rival import Kind
-from git_to_pod.scale import Poll, Restart, Scale
-from git_to_pod.statistics import figure
+from git_to_pod.report import export
+from git_to_pod.report.second_page import recommendation_html
+from git_to_pod.timing.medians import figure
 from tests.one_run import ROOT
 from tests.samples import SETTINGS
 
@@ -34,10 +38,10 @@ def around(value: float, n: int = 8) -> list[float]:
     return [CHANCE.gauss(value, 0.07 * value) for _ in range(n)]
 
 
-def way(kind: Kind, restarted_s: float, **changed: Any) -> alternatives.Row:  # noqa: ANN401
+def way(kind: Kind, restarted_s: float, **changed: Any) -> comparison.Row:  # noqa: ANN401
     key, name = kind.key, kind.name
     samples = around(restarted_s)
-    row = alternatives.Row(
+    row = comparison.Row(
         key=key,
         name=name,
         polled_to_restarted_s=figure(samples),
@@ -79,42 +83,44 @@ def made_up_scale() -> Scale:
 def made_up_names(folder: Path) -> dict[str, Any]:
     """What the notebook's cells would have found, by the names that they give it."""
     ways = [
-        way(alternatives.DEPLOYED, 1.7, repeated_s=around(1.7)),
-        way(alternatives.POLLING, 1.4, regressions={"2": 1, "6": 3}, changed_before_restart=18),
-        way(alternatives.PATCHING, 1.5, cpu_cores=0.02, undo_restores_content=True, names_each_workload=True),
-        way(alternatives.FLUX, 2.1, content_limit_bytes=1 << 20),
+        way(comparison.DEPLOYED, 1.7, repeated_s=around(1.7)),
+        way(comparison.POLLING, 1.4, regressions={"2": 1, "6": 3}, changed_before_restart=18),
+        way(comparison.PATCHING, 1.5, cpu_cores=0.02, undo_restores_content=True, names_each_workload=True),
+        way(comparison.FLUX, 2.1, content_limit_bytes=1 << 20),
     ]
     broken = [
-        faults.Row(f.name, held=number % 9 > 0, commits_lost=int(number % 9 == 0), requests={"sent": 640, "failed": 0},
-                   recovery_s=CHANCE.uniform(1, 9), rollouts=1, note="")
+        experiment.Row(f.name, held=number % 9 > 0, commits_lost=int(number % 9 == 0),
+                       requests={"sent": 640, "failed": 0}, recovery_s=CHANCE.uniform(1, 9), rollouts=1, note="")
         for number, f in enumerate(FAULTS)
     ]  # fmt: skip
     hosts = [
-        providers.Row(
-            "git http-backend (HTTPS, private CA)", "password", providers.Case.COMMIT, "fetch a commit, as app pods do",
-            providers.SERVED, providers.SERVED, True, 1.4,
+        matrix.Row(
+            "git http-backend (HTTPS, private CA)", "password", matrix.Case.COMMIT, "fetch a commit, as app pods do",
+            matrix.SERVED, matrix.SERVED, True, 1.4,
         ),
-        providers.Row(
-            "Gitea", "token", providers.Case.WRONG_SECRET, "wrong token",
-            providers.UNAUTHENTICATED, providers.UNAUTHENTICATED, True, math.inf, "HTTP 401",
+        matrix.Row(
+            "Gitea", "token", matrix.Case.WRONG_SECRET, "wrong token",
+            matrix.UNAUTHENTICATED, matrix.UNAUTHENTICATED, True, math.inf, "HTTP 401",
         ),
-        providers.Row(
-            "Gitea", "token", providers.Case.OLD_COMMIT, "fetch a commit that is no longer a branch tip",
-            providers.SERVED, providers.NO_COMMIT, False, 6.0, "Server does not allow request for unadvertised object",
+        matrix.Row(
+            "Gitea", "token", matrix.Case.OLD_COMMIT, "fetch a commit that is no longer a branch tip",
+            matrix.SERVED, matrix.NO_COMMIT, False, 6.0, "Server does not allow request for unadvertised object",
         ),
-        providers.Row(
-            "Gitea", "token", providers.Case.LFS, "file in Git LFS", providers.SERVED, providers.SERVED, True, 1.2,
-            "model.bin: HTTP 200, version https://git-lfs.github.com/spec/v1", providers.File.POINTER,
+        matrix.Row(
+            "Gitea", "token", matrix.Case.LFS, "file in Git LFS", matrix.SERVED, matrix.SERVED, True, 1.2,
+            "model.bin: HTTP 200, version https://git-lfs.github.com/spec/v1", matrix.File.POINTER,
         ),
     ]  # fmt: skip
-    medians = {restart.BASELINE: 1.4} | {name: 1.8 + 0.2 * number for number, name in enumerate(restart.WAYS)}
-    restarts = restart.rows_of({name: around(median) for name, median in medians.items()})
+    medians = {startup_orders.BASELINE: 1.4} | {
+        name: 1.8 + 0.2 * number for number, name in enumerate(startup_orders.WAYS)
+    }
+    restarts = startup_orders.rows_of({name: around(median) for name, median in medians.items()})
     scale = made_up_scale()
     evidence = Evidence(replace(SETTINGS, output=folder), Progress())
     found = {"faults": broken, "providers": hosts, "alternatives": ways, "restart": restarts, "scale": scale.rows}
     for name in EXPERIMENTS:
         evidence.add(name, found.get(name, []), "made up for a test")
-    evidence.add_extra(recommendation=verdict.recommendation(evidence, scale.models["fan_out_s_per_deployment"]))
+    evidence.add_extra(recommendation=recommendation.recommendation(evidence, scale.models["fan_out_s_per_deployment"]))
     return {
         "HTML": HTML, "evidence": evidence, "ways": ways, "not_tried": ["nothing: made up"],
         "broken": broken, "hosts": hosts,

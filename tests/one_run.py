@@ -17,7 +17,7 @@ NAMESPACE = "git-to-pod-test"
 
 @dataclass(frozen=True)
 class Run:
-    """What `python -m git_to_pod.evaluate` left and said."""
+    """What `python -m git_to_pod.cli.evaluate` left and said."""
 
     folder: Path
     status: int
@@ -36,7 +36,16 @@ class Run:
 def evaluate(*options: str, timeout_s: float = 420, **variables: str) -> Run:
     """Against the lab that is up, in a namespace of its own."""
     folder = Path(tempfile.mkdtemp(prefix="git-to-pod-test-"))
-    command = [sys.executable, "-m", "git_to_pod.evaluate", "--namespace", NAMESPACE, "--output", str(folder), *options]
+    command = [
+        sys.executable,
+        "-m",
+        "git_to_pod.cli.evaluate",
+        "--namespace",
+        NAMESPACE,
+        "--output",
+        str(folder),
+        *options,
+    ]
     done = subprocess.run(
         command,
         cwd=ROOT,

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from git_to_pod.findings import CONSTRAINTS, REQUIREMENTS, Check, Findings
-from git_to_pod.load import RATE, Response
-from git_to_pod.observe import Event
+from git_to_pod.app.load import RATE, Response
+from git_to_pod.cluster.recorder import Event
+from git_to_pod.evaluation.summary import CONSTRAINTS, REQUIREMENTS, Check, Findings
 from git_to_pod.settings import Credentials, Settings
-from git_to_pod.trials import PLAIN, PUSH, RESTART, Trial, plan
+from git_to_pod.timing.trials import PLAIN, PUSH, RESTART, Trial, plan
 
 SETTINGS = Settings(
     context="test",

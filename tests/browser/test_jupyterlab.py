@@ -16,7 +16,7 @@ import pytest
 from nbformat import NotebookNode
 from playwright.sync_api import Browser, Page
 
-from git_to_pod.cluster import Cluster
+from git_to_pod.cluster.api import Cluster
 from tests.one_run import ROOT, started_with
 
 NAMESPACE = "git-to-pod-jupyterlab"
@@ -29,7 +29,7 @@ class JupyterLab:
     def __init__(self, browser: Browser, folder: Path) -> None:
         self.notebook = folder / "report" / "evaluation.ipynb"
         self.mark = f"GIT_TO_POD_TEST={folder}"  # all its children inherit it
-        command = [sys.executable, "-m", "git_to_pod.notebook", "--no-browser", "--namespace", NAMESPACE]
+        command = [sys.executable, "-m", "git_to_pod.cli.jupyterlab", "--no-browser", "--namespace", NAMESPACE]
         command += ["--commits", "1", "--output", str(self.notebook.parent)]
         self.process = subprocess.Popen(
             command,

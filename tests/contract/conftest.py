@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from git_to_pod.repository import Account
+from git_to_pod.git.repository import Account
 from git_to_pod.settings import Credentials
 from tests.contract.kubectl import NAMESPACE, Kubectl, manifest
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from git_to_pod.cluster import Cluster, wait_for
+from git_to_pod.cluster.api import Cluster, wait_for
 from git_to_pod.watchdog import LOG
 from tests.one_run import ROOT, started_with
 
@@ -41,7 +41,7 @@ class OwnCluster:
 
     def evaluate(self, *options: str) -> list[str]:
         where = ["--context", self.lab["context"], "--kubeconfig", self.lab["kubeconfig"], "--namespace", NAMESPACE]
-        return [sys.executable, "-m", "git_to_pod.evaluate", *where, *options]
+        return [sys.executable, "-m", "git_to_pod.cli.evaluate", *where, *options]
 
     def papermill(self) -> list[str]:
         """papermill alone, as in CI."""

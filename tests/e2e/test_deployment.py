@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from git_to_pod.cluster import ApiError, Cluster, connect, wait_for
-from git_to_pod.deploy import apply, deploy, remove, settled
-from git_to_pod.observe import Recorder, container_statuses, containers, pods_of
-from git_to_pod.repository import Repository, account, open_repository
+from git_to_pod.app.deployment import apply, deploy, remove, settled
+from git_to_pod.cluster.api import ApiError, Cluster, connect, wait_for
+from git_to_pod.cluster.recorder import Recorder, container_statuses, containers, pods_of
+from git_to_pod.git.repository import Repository, account, open_repository
 from git_to_pod.settings import Parameters, Settings, resolve
 
 NAMESPACE = "git-to-pod-e2e"

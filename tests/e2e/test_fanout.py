@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from git_to_pod import fanout
-from git_to_pod.cluster import connect
-from git_to_pod.deploy import deploy, remove
-from git_to_pod.effort import SMALLEST, VARIABLE
+from git_to_pod.app.deployment import deploy, remove
+from git_to_pod.cluster.api import connect
+from git_to_pod.experiments.effort import SMALLEST, VARIABLE
+from git_to_pod.experiments.scale import fan_out
+from git_to_pod.git.repository import open_repository
 from git_to_pod.progress import Progress
-from git_to_pod.repository import open_repository
 from git_to_pod.settings import Parameters, resolve
 
 NAMESPACE = "git-to-pod-fan-out"
@@ -29,13 +29,13 @@ def test_each_is_told_then_restarted_and_nothing_is_left(
     cluster, repository = connect(settings), open_repository(settings)
     try:
         recorder = deploy(cluster, repository, settings)
-        fans = fanout.run_fan_out(cluster, recorder, settings, settings.lab, Progress())
+        fans = fan_out.run_fan_out(cluster, recorder, settings, settings.lab, Progress())
         assert [fan.deployments for fan in fans] == list(SMALLEST.fan_out)
         for fan in fans:
             assert 0 < fan.last_patched_s < fan.last_restarted_s
             assert fan.api_writes > 5 * fan.deployments  # the template, two ReplicaSets, the pods, and each status
             assert fan.reloader_memory_bytes > 0
-        assert cluster.find(f"/api/v1/nodes/{fanout.NODE}") is None
+        assert cluster.find(f"/api/v1/nodes/{fan_out.NODE}") is None
         left = cluster.items(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments", labelSelector="git-to-pod/fan-out")
         assert left == []
     finally:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from git_to_pod.cluster import connect
-from git_to_pod.faults import push_one, try_fault
-from git_to_pod.faults_bench import Bench
-from git_to_pod.faults_list import FAULTS
+from git_to_pod.cluster.api import connect
+from git_to_pod.experiments.faults.bench import Bench
+from git_to_pod.experiments.faults.catalogue import FAULTS
+from git_to_pod.experiments.faults.experiment import push_one, try_fault
 from git_to_pod.settings import Parameters, resolve
 from tests.e2e.test_deployment import branch
 

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import yaml
 
-from git_to_pod.clean_up import clean_up
-from git_to_pod.cluster import Cluster, wait_for
-from git_to_pod.inventory import all_objects
-from git_to_pod.rights import GIT_HOST, RIGHTS, RUN
+from git_to_pod.cli.clean_up import clean_up
+from git_to_pod.cluster.api import Cluster, wait_for
+from git_to_pod.cluster.permissions import GIT_HOST, RIGHTS, RUN
+from git_to_pod.experiments.alternatives.footprint import all_objects
 from git_to_pod.watchdog import LOG
 
 ROOT = Path(__file__).parent.parent.parent
@@ -39,7 +39,7 @@ class User:
     def command(self, *options: str) -> list[str]:
         """scripts/evaluate in a user namespace where this user is nobody and has no capabilities."""
         nobody = ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--kill-child", "--fork"]
-        evaluate = [sys.executable, "-m", "git_to_pod.evaluate", "--context", CONTEXT, "--commits", "1"]
+        evaluate = [sys.executable, "-m", "git_to_pod.cli.evaluate", "--context", CONTEXT, "--commits", "1"]
         return [*nobody, *evaluate, "--kubeconfig", str(self.home / "config"), *options]
 
     def environment(self, **more: str) -> dict[str, str]:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from git_to_pod.cluster import connect
-from git_to_pod.deploy import deploy, remove
-from git_to_pod.providers import SERVED, Row, run_providers, servers
-from git_to_pod.repository import open_repository
+from git_to_pod.app.deployment import deploy, remove
+from git_to_pod.cluster.api import connect
+from git_to_pod.experiments.git_hosts.matrix import SERVED, Row, run_providers, servers
+from git_to_pod.git.repository import open_repository
 from git_to_pod.settings import Parameters, Settings, resolve
 
 NAMESPACE = "git-to-pod-e2e-providers"

@@ -23,7 +23,7 @@ class Command:
     def __init__(self, folder: Path) -> None:
         self.mark = f"GIT_TO_POD_TEST={folder}"  # all its children inherit it
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "git_to_pod.notebook", "--no-browser", "--output", str(folder)],
+            [sys.executable, "-m", "git_to_pod.cli.jupyterlab", "--no-browser", "--output", str(folder)],
             cwd=ROOT,
             env=os.environ | {"GIT_TO_POD_TEST": str(folder)},
             stdout=subprocess.PIPE,

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from git_to_pod.cluster import Cluster
+from git_to_pod.cluster.api import Cluster
 from git_to_pod.settings import Parameters
 from tests.one_run import ROOT
 

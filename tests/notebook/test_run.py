@@ -15,9 +15,9 @@ from typing import Any
 import nbformat
 import pytest
 
-from git_to_pod.cluster import Cluster
-from git_to_pod.findings import CONSTRAINTS, REQUIREMENTS
-from git_to_pod.trials import PUSH, plan
+from git_to_pod.cluster.api import Cluster
+from git_to_pod.evaluation.summary import CONSTRAINTS, REQUIREMENTS
+from git_to_pod.timing.trials import PUSH, plan
 from tests.one_run import NAMESPACE, ROOT, Run, evaluate, started_with
 
 
@@ -119,7 +119,7 @@ def test_an_aborted_run_says_why_and_still_leaves_its_report(cluster: Cluster) -
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_removes_everything_that_was_started(cluster: Cluster, number: signal.Signals, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "git_to_pod.evaluate", "--namespace", NAMESPACE, "--output", str(tmp_path)]
+    command = [sys.executable, "-m", "git_to_pod.cli.evaluate", "--namespace", NAMESPACE, "--output", str(tmp_path)]
     marked = os.environ | {"GIT_TO_POD_TEST": str(tmp_path)}  # all its children inherit it
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=marked)
     limit = threading.Timer(120, process.kill)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from git_to_pod.evaluate import main
+from git_to_pod.cli.evaluate import main
 from git_to_pod.settings import Credentials, InputError, Parameters, duration_s, resolve
 from lab import Lab
 

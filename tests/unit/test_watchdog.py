@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
-from git_to_pod import clean_up, deploy, watchdog
-from git_to_pod.cluster import ApiError, TimedOut, Unreachable, wait_for
-from git_to_pod.evaluate import main
+from git_to_pod import watchdog
+from git_to_pod.app import deployment
+from git_to_pod.cli import clean_up
+from git_to_pod.cli.evaluate import main
+from git_to_pod.cluster.api import ApiError, TimedOut, Unreachable, wait_for
 from git_to_pod.settings import InputError
 from git_to_pod.watchdog import LOG, RUN, RUN_LABEL, Left, run_id
 
@@ -157,7 +159,7 @@ class Api:
 def namespace(name: str = "mine", run: str = "", **notes: str) -> dict[str, Any]:
     """A namespace of a run, with the annotations `git-to-pod/...` of these names."""
     annotations = {f"git-to-pod/{name.replace('_', '-')}": value for name, value in notes.items()}
-    labels = {deploy.MARK: "true"} | ({RUN_LABEL: run} if run else {})
+    labels = {deployment.MARK: "true"} | ({RUN_LABEL: run} if run else {})
     return {"metadata": {"name": name, "labels": labels, "annotations": annotations}}
 
 
@@ -173,8 +175,8 @@ def left_by(api: Api, tmp_path: Path, *names: str, limit_s: float = 5) -> Left:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "SETTLE_S", 0.1)
     monkeypatch.setattr(watchdog, "PAUSE_S", 0.01)
-    monkeypatch.setattr(deploy, "REMOVAL_S", 0.2)
-    monkeypatch.delenv(deploy.REPLACE, raising=False)
+    monkeypatch.setattr(deployment, "REMOVAL_S", 0.2)
+    monkeypatch.delenv(deployment.REPLACE, raising=False)
     monkeypatch.setenv(RUN, run_id())  # these tests start no watchdog for pytest itself
 
 
@@ -254,15 +256,15 @@ def test_a_namespace_of_another_run_is_refused_unless_it_may_be_replaced(
 ) -> None:
     api = Api(found)
     with pytest.raises(InputError) as caught:
-        deploy.make_room(api, "mine", 5)  # type: ignore[arg-type]
+        deployment.make_room(api, "mine", 5)  # type: ignore[arg-type]
     assert said in str(caught.value)
     assert str(caught.value).endswith("with --replace")
     assert "\n" not in str(caught.value)
-    assert not deploy.remove(api, "mine", 5)  # type: ignore[arg-type]
+    assert not deployment.remove(api, "mine", 5)  # type: ignore[arg-type]
     assert api.deleted == []
-    monkeypatch.setenv(deploy.REPLACE, "1")
-    assert not deploy.remove(api, "mine", 5)  # type: ignore[arg-type]  # at the end of a run, --replace counts no more
-    deploy.make_room(api, "mine", 5)  # type: ignore[arg-type]
+    monkeypatch.setenv(deployment.REPLACE, "1")
+    assert not deployment.remove(api, "mine", 5)  # type: ignore[arg-type]  # at the end of a run, --replace counts no more
+    deployment.make_room(api, "mine", 5)  # type: ignore[arg-type]
     assert api.deleted == ["mine"]
 
 
@@ -274,21 +276,21 @@ TERMINATING["metadata"]["deletionTimestamp"] = "2026-11-25T10:00:00Z"
 @pytest.mark.parametrize("found", [EXPIRED, TERMINATING, namespace("mine"), namespace("mine", run_id())])
 def test_a_namespace_that_nobody_needs_makes_room(found: dict[str, Any]) -> None:
     api = Api(found)
-    deploy.make_room(api, "mine", 5)  # type: ignore[arg-type]
+    deployment.make_room(api, "mine", 5)  # type: ignore[arg-type]
     assert api.objects == {}
 
 
 def test_a_namespace_says_what_it_is_and_until_when() -> None:
     api = Api()
     for _ in range(2):  # the second time it is there
-        deploy.create_namespace(api, "mine", commits=20, keep=False, timeout_s=5, lab=False)  # type: ignore[arg-type]
+        deployment.create_namespace(api, "mine", commits=20, keep=False, timeout_s=5, lab=False)  # type: ignore[arg-type]
     metadata = api.objects["/api/v1/namespaces/mine"]["metadata"]
-    assert metadata["labels"] == {deploy.MARK: "true", RUN_LABEL: run_id()}
+    assert metadata["labels"] == {deployment.MARK: "true", RUN_LABEL: run_id()}
     notes = metadata["annotations"]
-    assert "@" in notes[deploy.STARTED_BY]
-    assert notes[deploy.STARTED] < notes[deploy.UNTIL]
-    assert "evaluation" in notes[deploy.PURPOSE]
-    assert deploy.KEPT not in notes
+    assert "@" in notes[deployment.STARTED_BY]
+    assert notes[deployment.STARTED] < notes[deployment.UNTIL]
+    assert "evaluation" in notes[deployment.PURPOSE]
+    assert deployment.KEPT not in notes
 
 
 def test_of_two_runs_that_create_it_at_the_same_moment_one_is_refused() -> None:
@@ -301,12 +303,12 @@ def test_of_two_runs_that_create_it_at_the_same_moment_one_is_refused() -> None:
 
     api.call = first  # type: ignore[method-assign]
     with pytest.raises(InputError, match="ann@laptop"):
-        deploy.create_namespace(api, "mine", commits=1, keep=False, timeout_s=5, lab=False)  # type: ignore[arg-type]
+        deployment.create_namespace(api, "mine", commits=1, keep=False, timeout_s=5, lab=False)  # type: ignore[arg-type]
 
 
 def test_a_namespace_that_does_not_terminate_is_reported_and_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     api = Api(namespace("mine", run_id()), stuck=True)
-    deploy.remove_or_report(api, "mine", 0.1)  # type: ignore[arg-type]
+    deployment.remove_or_report(api, "mine", 0.1)  # type: ignore[arg-type]
     said = capsys.readouterr().err
     assert said.startswith("warning: namespace mine is left: namespace mine removed: not within 0 s; last seen: ")
     assert said.endswith("scripts/evaluate --clean-up --context mine removes it\n")

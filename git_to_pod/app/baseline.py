@@ -1,0 +1,65 @@
+"""The baseline: the sample app without git-sync, restarted in the same run."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from git_to_pod.cluster.api import Cluster, Object
+from git_to_pod.cluster.recorder import Recorder, described, is_complete
+from git_to_pod.settings import Settings
+
+APP = "app-plain"
+WORKTREE = "/git/" + "0" * 40  # nginx.conf reads the commit from the folder's name
+
+
+def plain_deployment(app: Object) -> Object:
+    """The app's Deployment without git-sync and its credentials. nginx serves a ConfigMap instead."""
+    spec = copy.deepcopy(app["spec"])
+    spec["selector"]["matchLabels"] = spec["template"]["metadata"]["labels"] = {"app": APP}
+    spec["template"]["metadata"].pop("annotations", None)
+    take_git_sync_out(spec["template"]["spec"])
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": APP}, "spec": spec}
+
+
+def take_git_sync_out(pod: dict[str, Any]) -> None:
+    """Change a pod's spec in place."""
+    del pod["initContainers"]
+    mounts = pod["containers"][0]["volumeMounts"]
+    for mount in mounts:
+        if mount["name"] == "git":
+            mount["mountPath"] = WORKTREE
+    used = {mount["name"] for mount in mounts}
+    pod["volumes"] = [plain_volume(v) for v in pod["volumes"] if v["name"] in used]
+
+
+def plain_volume(volume: dict[str, Any]) -> dict[str, Any]:
+    sources = {
+        "git": {"configMap": {"name": f"{APP}-content"}},
+        "nginx-conf": {"configMap": {"name": f"{APP}-nginx-conf"}},
+    }
+    return {"name": volume["name"], **sources[volume["name"]]} if volume["name"] in sources else volume
+
+
+def deploy_plain(cluster: Cluster, recorder: Recorder, settings: Settings) -> None:
+    """Deploy the baseline beside the app and wait until it is Ready."""
+    app = recorder.get("Deployment", "app")
+    assert app, "the app is deployed first"
+    deployment = plain_deployment(app)
+    volumes = app["spec"]["template"]["spec"]["volumes"]
+    conf = next(v["configMap"]["name"] for v in volumes if v["name"] == "nginx-conf")
+    text = recorder.get("ConfigMap", conf)["data"]["nginx.conf"]  # type: ignore[index]  # the app runs with it
+    path = f"/api/v1/namespaces/{settings.namespace}/configmaps"
+    cluster.apply(path, config_map(f"{APP}-content", {"index.html": "plain nginx\n"}))
+    cluster.apply(path, config_map(f"{APP}-nginx-conf", {"nginx.conf": text.replace("/git/current", WORKTREE)}))
+    cluster.apply(f"/apis/apps/v1/namespaces/{settings.namespace}/deployments", deployment)
+    recorder.wait_for(
+        f"baseline deployment/{APP}",
+        lambda: is_complete(recorder.get("Deployment", APP)),
+        settings.timeout_s,
+        lambda: described(recorder, APP),
+    )
+
+
+def config_map(name: str, data: dict[str, str]) -> Object:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}

@@ -1,0 +1,215 @@
+"""A temporary private git host in the user's cluster, for a run with --context and without --repository."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import trustme
+import yaml
+
+from git_to_pod import watchdog
+from git_to_pod.app.deployment import (
+    MANIFESTS,
+    apply_folder,
+    check_namespace,
+    create_namespace,
+    labels,
+    make_room,
+    remove_or_report,
+)
+from git_to_pod.child_process import end_with_parent, environment
+from git_to_pod.cluster.api import Cluster, reach, wait_for
+from git_to_pod.cluster.permissions import GIT_HOST, RUN, check_rights
+from git_to_pod.cluster.recorder import containers, is_complete
+from git_to_pod.settings import ROOT, Parameters, existing
+
+FILES = ROOT / "own-cluster" / "git-host"
+NAME = "git-host"  # of every object
+PATH = "/content.git"
+ACCOUNTS = ("reader", "writer")
+
+
+@contextmanager
+def git_host(given: Parameters) -> Iterator[Parameters]:
+    """Deploy the git host, yield the parameters with its URLs and accounts, and remove it, unless `keep` is set."""
+    cluster = reach(given.context, existing(given.kubeconfig, "--kubeconfig"))
+    namespace = f"{given.namespace}-git"
+    check_rights(cluster, given.namespace)  # before anything is applied: the rights of the run itself
+    check_rights(cluster, given.namespace, (RUN, GIT_HOST), work_in=namespace)
+    for own in (given.namespace, namespace):
+        check_namespace(cluster, own)
+    host = f"{NAME}.{namespace}.svc"
+    folder = Path(tempfile.mkdtemp(prefix="git-to-pod-"))  # 0700: it holds the accounts' passwords
+    watchdog.guard_path(folder)
+    try:
+        make_accounts(folder, host)
+        make_room(cluster, namespace, given.timeout)
+        create_namespace(cluster, namespace, given.commits, given.keep, given.timeout, lab=False)
+        deploy(cluster, namespace, given, folder)
+        with forwarded(cluster, namespace, given.timeout) as port:
+            yield replace(
+                given,
+                repository=f"https://{host}{PATH}",
+                push_url=f"https://127.0.0.1:{port}{PATH}",
+                credentials=str(folder / "reader"),
+                push_credentials=str(folder / "writer"),
+            )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not given.keep:
+            remove_or_report(cluster, namespace, given.timeout)
+
+
+def make_accounts(folder: Path, host: str) -> None:
+    """Make a folder for each account, as --credentials expects it, and `git-host` with the Secret's files."""
+    ca = trustme.CA()
+    server = ca.issue_cert(host, "127.0.0.1")  # for the pods, and for this machine's port-forward
+    passwords = {account: secrets.token_urlsafe(24) for account in ACCOUNTS}
+    for account, password in passwords.items():
+        own = folder / account
+        own.mkdir()
+        (own / "username").write_text(account)
+        (own / "password").write_text(password)
+        ca.cert_pem.write_to_path(str(own / "ca.crt"))
+    (folder / NAME).mkdir()
+    files = {
+        "tls.crt": b"".join(part.bytes() for part in server.cert_chain_pems),
+        "tls.key": server.private_key_pem.bytes(),
+        "readers": "".join(f"{account}:{{PLAIN}}{password}\n" for account, password in passwords.items()).encode(),
+        "writers": f"writer:{{PLAIN}}{passwords['writer']}\n".encode(),
+    }
+    for name, content in files.items():
+        (folder / NAME / name).write_bytes(content)
+
+
+def deploy(cluster: Cluster, namespace: str, given: Parameters, folder: Path) -> None:
+    """Apply the overlay with one `kubectl apply --kustomize`, and wait until the git host is ready. Raises TimedOut."""
+    write_overlay(folder, namespace, given.ref, images_of_manifests(cluster))
+    apply_folder(cluster, folder, given.timeout)
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{NAME}"
+    waiting = "unknown"
+
+    def up() -> bool:
+        nonlocal waiting
+        waiting = "; ".join(why_waiting(cluster, namespace)) or "no pod"
+        return is_complete(cluster.get(path))
+
+    wait_for(f"git host ready in namespace {namespace}", up, given.timeout, lambda: waiting, pause_s=0.2)
+
+
+def write_overlay(folder: Path, namespace: str, ref: str, images: dict[str, str]) -> None:
+    """Write a kustomization over the git host that sets the namespace, the branch, the images and the Secret."""
+    shutil.copytree(FILES, folder / "base")
+    containers = [{"name": name, "image": images[name]} for name in ("git-sync", "nginx")]
+    containers[0] |= {"env": [{"name": "BRANCH", "value": ref.replace("$", "$$")}]}  # type: ignore[dict-item]
+    patch = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": NAME},
+        "spec": {"template": {"spec": {"containers": containers}}},
+    }
+    own = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME, "labels": labels()}}
+    overlay = {
+        "namespace": namespace,
+        "resources": ["base"],
+        "patches": [{"patch": yaml.safe_dump(patch)}, {"patch": yaml.safe_dump(own)}],
+        "secretGenerator": [{"name": NAME, "files": [f"{NAME}/{f.name}" for f in sorted((folder / NAME).iterdir())]}],
+        "generatorOptions": {"disableNameSuffixHash": True},
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+
+
+def images_of_manifests(cluster: Cluster) -> dict[str, str]:
+    """The image of each container in manifests/, as kustomize renders it: with the mirror that is set there."""
+    objects = yaml.safe_load_all(cluster.kubectl("kustomize", str(MANIFESTS)))
+    pods = [item["spec"]["template"]["spec"] for item in objects if item["kind"] == "Deployment"]
+    return {container["name"]: container["image"] for pod in pods for container in containers(pod)}
+
+
+def why_waiting(cluster: Cluster, namespace: str) -> Iterator[str]:
+    """Each container with the reason for which it waits, or `not Ready`."""
+    for pod in cluster.items(f"/api/v1/namespaces/{namespace}/pods"):
+        for status in pod["status"].get("containerStatuses", []):
+            state = status["state"].get("waiting", {})
+            yield f"{status['name']} {state.get('reason', 'not Ready')} {state.get('message', '')}".strip()
+
+
+class Forward:
+    """`kubectl port-forward` from a free local port, restarted whenever it ends."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.command = command
+        self.port = 0  # until kubectl has chosen one
+        self.stopped = threading.Event()
+        self.launching = threading.Lock()
+        self.said = ""
+        self.process: subprocess.Popen[str] | None = None
+        self.thread = threading.Thread(target=self.keep, name="port-forward", daemon=True)
+        self.thread.start()
+
+    def keep(self) -> None:
+        while self.launch():
+            assert self.process
+            assert self.process.stdout
+            for line in self.process.stdout:
+                if found := re.match(r"Forwarding from 127\.0\.0\.1:(\d+) ", line):
+                    self.port = int(found[1])
+                elif line.strip() and not line.startswith("Handling connection"):
+                    self.said = line.strip()
+            self.process.wait()
+            self.stopped.wait(0.2)
+
+    def launch(self) -> bool:
+        """Start kubectl, unless `stop` came first. A restart keeps the port."""
+        command = [*self.command, f"{self.port or ''}:https"]
+        with self.launching:
+            if self.stopped.is_set():
+                return False
+            self.process = subprocess.Popen(
+                command,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                preexec_fn=end_with_parent(),  # its parent is this thread, which lasts as long as the process
+            )
+        return True
+
+    def stop(self) -> None:
+        with self.launching:
+            self.stopped.set()
+            if self.process:
+                self.process.terminate()
+        self.thread.join(10)
+
+
+@contextmanager
+def forwarded(cluster: Cluster, namespace: str, timeout_s: float) -> Iterator[int]:
+    """A local port that is forwarded to the git host. Raises TimedOut."""
+    command = ("port-forward", f"--namespace={namespace}", "--address=127.0.0.1", f"service/{NAME}")
+    forward = Forward(cluster.kubectl_command(*command))
+    try:
+        what = f"port-forward to service/{NAME}"
+        wait_for(what, lambda: forward.port and answers(forward.port), timeout_s, lambda: forward.said or "no answer")
+        yield forward.port
+    finally:
+        forward.stop()
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,116 @@
+"""scripts/evaluate --clean-up: remove what runs left on a cluster, if no watchdog could do it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from git_to_pod.app.deployment import BESIDE, MARK, STARTED, STARTED_BY, request_deletion, wait_until_gone
+from git_to_pod.cluster.api import ApiError, Cluster, Object, TimedOut, reach
+from git_to_pod.experiments.alternatives.flux import DEFINITIONS, release
+from git_to_pod.settings import InputError, Parameters, check_values, existing, running_lab
+
+BELONG = ("git", *BESIDE)  # suffixes of the other namespaces of a run
+NODE, SIMULATED = "simulated", "git-to-pod/simulated"  # the second notebook's simulated node, and the lab's label on it
+
+
+def run(context: str, kubeconfig: str, namespace: str | None, timeout_s: float) -> int:
+    """Remove one namespace and those that belong to it, or everything. Prints what it removed, and returns 0.
+
+    Raises InputError, ApiError, and TimedOut if a namespace does not terminate.
+    """
+    if namespace is not None:  # an empty one must not mean all
+        check_values(Parameters(namespace=namespace))
+    cluster = chosen_cluster(context, kubeconfig)
+    empty = True
+    for line in clean_up(cluster, namespace, timeout_s):
+        print(line, flush=True)
+        empty = False
+    if empty:
+        print(f"nothing to remove on {cluster.server}")
+    return 0
+
+
+def chosen_cluster(context: str, kubeconfig: str) -> Cluster:
+    """The cluster of the context, or the running lab. Raises InputError."""
+    if context:
+        return reach(context, existing(kubeconfig, "--kubeconfig"))
+    if lab := running_lab():
+        return reach(lab.context, Path(lab.kubeconfig))
+    raise InputError("--clean-up: no cluster; name a kubeconfig context (--context NAME)")
+
+
+def clean_up(cluster: Cluster, namespace: str | None, timeout_s: float) -> Iterator[str]:
+    """Remove what runs left. Yields one line for each object that is gone. Raises InputError and TimedOut."""
+    found = named(cluster, namespace) if namespace else all_namespaces(cluster)
+    if not namespace:
+        yield from remove_cluster_scoped(cluster)
+    for item in found:
+        request_deletion(cluster, item["metadata"]["name"])
+    late = []
+    for item in found:
+        try:
+            wait_until_gone(cluster, item["metadata"]["name"], timeout_s)
+            yield f"removed {described(item)}"
+        except TimedOut as error:
+            late.append(str(error))
+    if late:
+        raise TimedOut("; ".join(late))
+
+
+def all_namespaces(cluster: Cluster) -> list[Object]:
+    """Every namespace that a run created. Raises InputError if this user may not list namespaces."""
+    try:
+        return cluster.items("/api/v1/namespaces", labelSelector=MARK)
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        raise InputError(
+            f"--context {cluster.context}: this user cannot list namespaces; add --namespace NAME"
+        ) from None
+
+
+def named(cluster: Cluster, namespace: str) -> list[Object]:
+    """The namespace and those that belong to the same run, as far as they exist. Raises InputError."""
+    first = cluster.find(f"/api/v1/namespaces/{namespace}")
+    if first and not is_of_a_run(first):
+        raise InputError(f"--namespace {namespace}: no evaluation created it; name another one")
+    found = [first] if first else []
+    for end in BELONG:
+        try:
+            other = cluster.find(f"/api/v1/namespaces/{namespace}-{end}")
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            continue  # a user who may not see it has not created it
+        found += [other] if other and is_of_a_run(other) else []
+    return found
+
+
+def is_of_a_run(item: Object) -> bool:
+    return MARK in item["metadata"].get("labels", {})
+
+
+def described(namespace: Object) -> str:
+    """The namespace's name, and who started the run and when, if it says so."""
+    name, notes = namespace["metadata"]["name"], namespace["metadata"].get("annotations", {})
+    if STARTED_BY not in notes:
+        return f"namespace {name}"
+    return f"namespace {name} (started by {notes[STARTED_BY]} at {notes.get(STARTED, 'an unknown time')})"
+
+
+def remove_cluster_scoped(cluster: Cluster) -> Iterator[str]:
+    """Remove the second notebook's CustomResourceDefinitions and its simulated node, if this user may see them."""
+    try:
+        for item in cluster.items(DEFINITIONS, labelSelector=MARK):
+            name = item["metadata"]["name"]
+            release(cluster, item["spec"]["names"]["plural"], item["spec"]["group"])
+            cluster.delete(f"{DEFINITIONS}/{name}")
+            yield f"removed customresourcedefinition {name}"
+        node = cluster.find(f"/api/v1/nodes/{NODE}")
+        if node and SIMULATED in node["metadata"].get("labels", {}):
+            cluster.delete(f"/api/v1/nodes/{NODE}")
+            yield f"removed node {NODE}"
+    except ApiError as error:
+        if error.status != 403:
+            raise

@@ -1,0 +1,157 @@
+"""Run the whole evaluation with one command: cluster, notebook and report."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from git_to_pod import watchdog
+from git_to_pod.app.deployment import remove_all
+from git_to_pod.child_process import end, end_with_parent
+from git_to_pod.cli import clean_up
+from git_to_pod.cli.session import ALTERNATIVES, EVALUATION, exit_status, parameters, parser, ready
+from git_to_pod.evaluation.summary import Findings, write_json
+from git_to_pod.progress import PIPE, Terminal
+from git_to_pod.report import export
+from git_to_pod.settings import ROOT, Parameters, Settings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return 0 if all requirements and constraints are met, 1 if not, 2 for invalid input, 128 + n after signal n."""
+    return exit_status(partial(start, argv))
+
+
+def start(argv: Sequence[str] | None, terminal: Terminal) -> int:
+    options = parser("scripts/evaluate", __doc__)
+    full = "also run the second notebook: faults, git hosts, alternatives and scale"
+    options.add_argument("--full", action="store_true", help=full)
+    left = "remove what runs left on the cluster, or only what belongs to --namespace, and exit"
+    options.add_argument("--clean-up", action="store_true", help=left)
+    options.set_defaults(namespace=None)
+    chosen = options.parse_args(argv)
+    if chosen.clean_up:
+        return clean_up.run(chosen.context, chosen.kubeconfig, chosen.namespace, chosen.timeout)
+    if chosen.namespace is None:
+        chosen.namespace = Parameters().namespace
+    return run(parameters(chosen), chosen.images, terminal, chosen.full)
+
+
+def run(given: Parameters, images: Path | None, terminal: Terminal, full: bool = False) -> int:
+    """Provide the cluster, run the notebooks, write the reports and clean up. Returns the exit status."""
+    with ready(given, images, terminal, full) as (complete, settings, cluster):
+        try:
+            summary = evaluate(complete, settings, terminal)
+            if full:
+                summary = gather_evidence(complete, settings, terminal)
+        finally:
+            if not settings.keep:
+                remove_all(cluster, settings, beside=full)
+    terminal.stage("\n".join(["done", "", summary["answer"], "", *image_lines(summary["images"]), ""]))
+    for path in map(settings.output.joinpath, ("evaluation.html", "alternatives.html", "summary.json", "trials.csv")):
+        if path.exists():
+            print(path)
+    return 0 if summary["holds"] and not summary.get("full_error") else 1
+
+
+def image_lines(images: Sequence[dict[str, str]]) -> list[str]:
+    """One line for each image: its reference, its source, and the note on where it comes from, if it has one."""
+    return [f"{image['ref']} ({': '.join(filter(None, (image['source'], image.get('note'))))})" for image in images]
+
+
+def evaluate(given: Parameters, settings: Settings, terminal: Terminal) -> dict[str, Any]:
+    """Run the first notebook, write its report, and return the summary."""
+    started = time.monotonic()
+    executed = settings.output / "evaluation.ipynb"
+    said = run_notebook(given, EVALUATION, executed, terminal)
+    summary = complete_summary(settings, executed, said)
+    terminal.stage("writing the report")
+    if executed.exists():
+        export.export(executed)
+    summary["timings_s"]["evaluation"] = round(time.monotonic() - started, 1)
+    write_json(settings.output / "summary.json", summary)
+    point_latest_at(settings.output)
+    return summary
+
+
+def gather_evidence(given: Parameters, settings: Settings, terminal: Terminal) -> dict[str, Any]:
+    """Run the second notebook, write its report, and return the summary with the rows of both."""
+    started = time.monotonic()
+    executed = settings.output / "alternatives.ipynb"
+    said = run_notebook(given, ALTERNATIVES, executed, terminal)
+    terminal.stage("writing the second report")
+    if executed.exists():
+        export.export(executed)
+    summary: dict[str, Any] = json.loads((settings.output / "summary.json").read_text())
+    if said:
+        summary["full_error"] = (export.last_error(executed) if executed.exists() else "") or said.splitlines()[-1]
+        terminal.stage(f"the second notebook failed: {summary['full_error']}")
+    summary["timings_s"]["full"] = round(time.monotonic() - started, 1)
+    write_json(settings.output / "summary.json", summary)
+    return summary
+
+
+def run_notebook(given: Parameters, notebook: Path, executed: Path, terminal: Terminal) -> str:
+    """Run papermill as a child process, so that a signal ends it and its kernel. Returns its output if it failed."""
+    own = tempfile.TemporaryDirectory(prefix="git-to-pod-", ignore_cleanup_errors=True)
+    with own as folder, (Path(folder) / "log").open("w+") as log:
+        watchdog.guard_path(Path(folder))
+        pipe = Path(folder) / "progress"
+        os.mkfifo(pipe)
+        command = [sys.executable, "-m", "papermill", str(notebook), str(executed), "--no-progress-bar"]
+        command += ["--no-log-output", "--parameters_yaml", json.dumps(asdict(given))]
+        with os.fdopen(os.open(pipe, os.O_RDWR)) as told:  # read and write: opening it does not block
+            reader = threading.Thread(target=terminal.read, args=(told,), daemon=True)
+            reader.start()
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                # its credentials go with the folder, and this process's watchdog removes what it creates
+                env=os.environ | {PIPE: str(pipe), "TMPDIR": folder, watchdog.RUN: watchdog.run_id()},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C reaches this process, which ends the child
+                preexec_fn=end_with_parent(),
+            )
+            try:
+                failed = process.wait() != 0
+            finally:
+                end(process)
+                pipe.write_text("\n")  # an empty line ends the reader
+                reader.join(5)
+        log.seek(0)
+        return (log.read().strip()[-2000:] or f"papermill exited with status {process.returncode}") if failed else ""
+
+
+def complete_summary(settings: Settings, executed: Path, said: str) -> dict[str, Any]:
+    """The notebook's summary. If the notebook failed before it could record why, add the error here."""
+    path = settings.output / "summary.json"
+    summary: dict[str, Any] = json.loads(path.read_text()) if path.exists() else Findings(settings).summary()
+    if said and (summary["holds"] or not path.exists()):
+        why = (export.last_error(executed) if executed.exists() else "") or said.strip().splitlines()[-1]
+        summary |= {"answer": f"No. The run was aborted: {why}", "holds": False}
+        if executed.exists():
+            export.replace_answer(executed, f'<p class="headline">{escape(summary["answer"])}</p>')
+    return summary
+
+
+def point_latest_at(folder: Path) -> None:
+    """Link reports/latest to a run in reports/."""
+    if folder.parent == ROOT / "reports":
+        latest = folder.parent / "latest"
+        latest.unlink(missing_ok=True)
+        latest.symlink_to(folder.name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

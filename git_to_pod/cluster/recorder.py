@@ -1,0 +1,195 @@
+"""Watch events of one namespace, each with the monotonic instant of its receipt, and waits on them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from git_to_pod.cluster.api import Cluster, Object, TimedOut
+from git_to_pod.cluster.reflector import Reflector
+
+Found = TypeVar("Found")
+WATCHED = {
+    "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
+    "ReplicaSet": "/apis/apps/v1/namespaces/{}/replicasets",
+    "Pod": "/api/v1/namespaces/{}/pods",
+    "ConfigMap": "/api/v1/namespaces/{}/configmaps",
+    "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices",
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    """A watch event. `instant` is its receipt, on the monotonic clock in seconds."""
+
+    instant: float
+    kind: str
+    type: str  # ADDED, MODIFIED or DELETED
+    object: Object
+
+    @property
+    def name(self) -> str:
+        return str(self.object["metadata"]["name"])
+
+
+class WatchEnded(RuntimeError):
+    """A watch ended by a fault of this program, so that no more of its events will come."""
+
+
+class Recorder:
+    """All events so far, in order of receipt, and the latest state of each object."""
+
+    following: ClassVar[Recorder | None] = None
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.events: list[Event] = []
+        self.state: dict[tuple[str, str], Object] = {}
+        self.heard = threading.Condition()
+        self.stopped = threading.Event()
+        self.reflectors: dict[str, Reflector] = {}  # by kind
+        self.ended = ""  # why a watch ended for good
+
+    def follow(self, cluster: Cluster, namespace: str, beside: bool = False) -> None:
+        """Watch each kind in a thread until stop(), or until another Recorder follows without `beside`."""
+        if not beside:
+            if Recorder.following:
+                Recorder.following.stop()
+            Recorder.following = self
+        for kind, path in WATCHED.items():
+
+            def see(instant: float, change: str, item: Object, kind: str = kind) -> None:
+                self.see(Event(instant, kind, change, item))
+
+            self.reflectors[kind] = Reflector(cluster, path.format(namespace), see)
+            threading.Thread(target=self.run, args=(kind,), name=f"watch {kind}", daemon=True).start()
+
+    def run(self, kind: str) -> None:
+        try:
+            self.reflectors[kind].run()
+        except Exception as error:
+            with self.heard:
+                self.ended = f"the watch of {kind} objects ended: {type(error).__name__}: {error}"
+                self.heard.notify_all()
+
+    def see(self, event: Event) -> None:
+        event.object["metadata"].pop("managedFields", None)  # large, and nobody reads them
+        with self.heard:
+            self.events.append(event)
+            if event.type == "DELETED":
+                self.state.pop((event.kind, event.name), None)
+            else:
+                self.state[event.kind, event.name] = event.object
+            self.heard.notify_all()
+
+    def stop(self) -> None:
+        """End the watches. Their threads end within a second."""
+        self.stopped.set()
+        for reflector in self.reflectors.values():
+            reflector.stop()
+
+    def failing(self) -> str:
+        """Which watches fail and why, for a timeout's message."""
+        errors = {kind: reflector.error for kind, reflector in self.reflectors.items() if reflector.error}
+        if not errors:
+            return ""
+        kinds, first = ", ".join(errors), next(iter(errors.values()))
+        if len(errors) == 1:
+            return f"; the watch of {kinds} objects fails: {first}"
+        return f"; the watches of {kinds} objects fail, the first one with: {first}"
+
+    def get(self, kind: str, name: str) -> Object | None:
+        return self.state.get((kind, name))
+
+    def all(self, kind: str, **labels: str) -> list[Object]:
+        with self.heard:
+            found = [item for (its_kind, _), item in self.state.items() if its_kind == kind]
+        return [item for item in found if labels.items() <= item["metadata"].get("labels", {}).items()]
+
+    def wait_for(
+        self, what: str, condition: Callable[[], Found | None], timeout_s: float, last_seen: Callable[[], str]
+    ) -> Found:
+        """Wait until the condition is true after some event, and return its value. Raises TimedOut and WatchEnded."""
+        limit = self.clock() + timeout_s
+        with self.heard:
+            while not (found := condition()):
+                if self.ended:
+                    raise WatchEnded(f"{what}: {self.ended}")
+                left = limit - self.clock()
+                if left <= 0:
+                    raise TimedOut(f"{what}: not within {timeout_s:.0f} s; last seen: {last_seen()}{self.failing()}")
+                self.heard.wait(left)
+        return found
+
+
+def pods_of(recorder: Recorder, app: str) -> list[Object]:
+    """The app's pods that are not being deleted."""
+    return [pod for pod in recorder.all("Pod", app=app) if "deletionTimestamp" not in pod["metadata"]]
+
+
+def containers(spec: Object) -> list[Object]:
+    """All containers of a pod's spec: native sidecars are among the init containers."""
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def container_statuses(pod: Object) -> list[Object]:
+    """The status of each of a pod's containers, native sidecars included."""
+    return [*pod["status"].get("initContainerStatuses", []), *pod["status"].get("containerStatuses", [])]
+
+
+def is_ready(pod: Object) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
+
+
+def is_complete(deployment: Object | None) -> bool:
+    """Whether all replicas are updated and available, and no others exist, as `kubectl rollout status` waits for."""
+    if deployment is None:
+        return False
+    status: dict[str, Any] = deployment.get("status", {})
+    wanted = deployment["spec"]["replicas"]
+    return bool(
+        status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+        and status.get("replicas", 0) == wanted
+        and status.get("updatedReplicas", 0) == wanted
+        and status.get("availableReplicas", 0) == wanted
+    )
+
+
+def serving(recorder: Recorder, service: str) -> set[str]:
+    """The names of the Service's ready endpoints, which are pods."""
+    return {
+        endpoint["targetRef"]["name"]
+        for part in recorder.all("EndpointSlice", **{"kubernetes.io/service-name": service})
+        for endpoint in part.get("endpoints") or []
+        if endpoint.get("conditions", {}).get("ready")
+    }
+
+
+def described(recorder: Recorder, app: str) -> str:
+    """The state of a Deployment, for a timeout's message: its counts, and why pods are not ready."""
+    deployment = recorder.get("Deployment", app)
+    if deployment is None:
+        return f"no deployment/{app}"
+    status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
+    words = [f"deployment/{app} {status.get('updatedReplicas', 0)} of {wanted} updated"]
+    words[0] += f", {status.get('readyReplicas', 0)} ready"
+    waiting = [described_pod(recorder, pod["metadata"]["name"]) for pod in pods_of(recorder, app) if not is_ready(pod)]
+    return ", ".join([*words, *waiting])
+
+
+def described_pod(recorder: Recorder, name: str) -> str:
+    """Why a pod is not ready, for a timeout's message: why it or its containers wait, else its phase."""
+    pod = recorder.get("Pod", name)
+    if pod is None:
+        return f"no pod/{name}"
+    reasons = [
+        c["state"]["waiting"].get("reason", "waiting")
+        for c in container_statuses(pod)
+        if "waiting" in c.get("state", {})
+    ]
+    unscheduled = [c["message"] for c in pod["status"].get("conditions", []) if c.get("reason") == "Unschedulable"]
+    why = ", ".join(unscheduled or reasons)
+    return f"pod/{name} waiting: {why}" if why else f"pod/{name} {pod['status'].get('phase', 'Unknown')}, not ready"

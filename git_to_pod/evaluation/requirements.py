@@ -1,0 +1,69 @@
+"""R1 to R4: each checked on the running system, with its evidence."""
+
+from __future__ import annotations
+
+import math
+
+from git_to_pod.cluster.api import Cluster
+from git_to_pod.cluster.recorder import Recorder, pods_of
+from git_to_pod.evaluation.summary import Check, all_of, counted
+from git_to_pod.git.repository import Repository, remote_commit
+from git_to_pod.settings import Settings
+from git_to_pod.timing.trials import Trial, served_commit
+
+
+def synchronised(cluster: Cluster, recorder: Recorder, repository: Repository, settings: Settings) -> Check:
+    """R1: every pod serves the file as a checkout of the pushed commit gives it, byte for byte."""
+    rows, whole = [], 0
+    for pod in pods_of(recorder, "app"):
+        name = pod["metadata"]["name"]
+        commit, body = served_commit(cluster, settings.namespace, name)
+        same = repository.contents.get(commit) == body
+        whole += same and commit == repository.pushed[-1]
+        rows.append({"pod": name, "commit": commit, "file": "identical to the pushed one" if same else "differs"})
+    serve = f"{whole} of {counted(settings.replicas, 'pod')} {'serves' if whole == 1 else 'serve'}"
+    evidence = f"{serve} the file of the last pushed commit, byte for byte."
+    return Check(whole == len(rows) == settings.replicas, evidence, rows)
+
+
+def detected(change: Trial) -> Check:
+    """R2: git-sync published a pushed commit, and the run did nothing but push it."""
+    if "published" not in change.instants:
+        return Check(False, f"git-sync did not publish commit {change.commit[:8]}: {change.outcome}.")
+    polled = change.latency_s("pushed", "polled")
+    poll = f"polled the git host after {polled:.2f} s and " if math.isfinite(polled) else ""
+    published = f"published it after {change.instants['published'] - change.began:.2f} s"
+    return Check(True, f"The run pushed commit {change.commit[:8]} and did nothing else. git-sync {poll}{published}.")
+
+
+def restarted(change: Trial) -> Check:
+    """R3: new pods replaced all pods after the commit was published."""
+    new = [{"new pod": pod, "Ready after the push": f"{at - change.began:.2f} s"} for pod, at in change.pods.items()]
+    if "restarted" not in change.instants:
+        return Check(False, f"The rollout after commit {change.commit[:8]} did not complete: {change.outcome}.", new)
+    old, seconds = sorted(change.old_pods), change.instants["restarted"] - change.began
+    rollout = f"the rollout was complete {seconds:.2f} s after the push of {change.commit[:8]}"
+    if not len(new) == len(old) > 0:
+        evidence = f"Kubernetes replaced {counted(len(old), 'old pod')} by {counted(len(new), 'new pod')}; {rollout}."
+        return Check(False, evidence, new)
+    were = "The old pod was" if len(old) == 1 else "The old pods were"
+    evidence = f"Kubernetes replaced {all_of(len(old), 'pod')}; {rollout}. {were} {', '.join(old)}."
+    return Check(True, evidence, new)
+
+
+def observable(cluster: Cluster, recorder: Recorder, settings: Settings) -> Check:
+    """R4: the git host, the ConfigMap and every pod name the same commit."""
+    git_commit = recorder.get("ConfigMap", "git-commit") or {"metadata": {}}
+    pods = [str(pod["metadata"]["name"]) for pod in pods_of(recorder, "app")]
+    seen = {f"git host, branch {settings.ref}": remote_commit(settings.reader, settings.reader_url, settings.ref)}
+    seen["ConfigMap git-commit, data.commit"] = git_commit.get("data", {}).get("commit", "none")
+    seen |= {f"pod {pod}, header X-Git-Commit": served_commit(cluster, settings.namespace, pod)[0] for pod in pods}
+    published = git_commit["metadata"].get("annotations", {}).get("git-to-pod/published", "an unknown time")
+    agreed = len(set(seen.values())) == 1
+    rows = [{"where": where, "commit": commit} for where, commit in seen.items()]
+    if len(pods) != settings.replicas:
+        return Check(False, f"The app has {counted(len(pods), 'pod')} instead of {settings.replicas}.", rows)
+    if not agreed:
+        return Check(False, "The git host, the ConfigMap and the pods do not name the same commit.", rows)
+    evidence = "The git host, the ConfigMap and every pod name the same commit"
+    return Check(True, f"{evidence}. git-sync published it at {published}.", rows)

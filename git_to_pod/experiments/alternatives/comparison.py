@@ -1,0 +1,362 @@
+"""Candidates that keep the same app up to date with the same content, measured in one run."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+from git_to_pod.app import usage
+from git_to_pod.app.load import mixed_commits
+from git_to_pod.cluster.api import Cluster, TimedOut, wait_for
+from git_to_pod.cluster.recorder import Event, pods_of
+from git_to_pod.evaluation.summary import counted, html_table, in_words, names, quoted
+from git_to_pod.experiments.alternatives import flux
+from git_to_pod.experiments.alternatives.candidate import BIG_BYTES, Kind, Rival
+from git_to_pod.experiments.alternatives.footprint import Right, all_objects, applied, rights, where_seen
+from git_to_pod.experiments.effort import effort
+from git_to_pod.progress import Progress
+from git_to_pod.settings import Settings
+from git_to_pod.timing.medians import Figure, difference, figure
+from git_to_pod.timing.trials import Trial, overtaken, pause, served_commit
+
+GAP_S = 0.7  # between the pushes of a burst
+NOT_SYNCING = ("nginx", "curl")  # containers that are the same with every candidate
+WORKLOADS = {"deployments", "statefulsets", "daemonsets"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One candidate. NaN or None: not measured, or no limit found. Counts by replicas have the number as key."""
+
+    key: str
+    name: str
+    polled_to_restarted_s: Figure  # from the poll that sees the commit: the wait for the poll drops out
+    polled_to_requested_s: Figure
+    requested_to_restarted_s: Figure
+    samples_s: list[float]  # of polled_to_restarted_s
+    repeated_s: list[float]  # the same candidate measured a second time; empty for all but one
+    pushes: int
+    changed_before_restart: int  # pushes whose content was served before any new pod was Ready
+    requests: dict[str, int]
+    mixed_commit_s: Figure
+    rollouts_per_burst: dict[str, int]
+    regressions: dict[str, int]
+    recovers_missed_change: bool
+    undo_restores_content: bool
+    content_limit_bytes: int | None
+    objects: dict[str, int]  # by kind
+    rights: list[str]
+    rights_pairs: int  # pairs of a verb and a resource
+    git_pod_changes_workloads: bool  # whether the account of the pod that talks to the git host may patch workloads
+    names_each_workload: bool  # whether another workload that follows needs a new right
+    cpu_cores: float
+    memory_bytes: int
+    commit_seen_in: list[str]
+
+
+def commit_of_config_map(event: Event) -> str:
+    if event.kind == "ConfigMap" and event.name == "git-commit":
+        return str(event.object.get("data", {}).get("commit", ""))
+    return ""
+
+
+def commit_of_template(event: Event) -> str:
+    if event.kind == "Deployment" and event.name == "app":
+        annotations = event.object["spec"]["template"]["metadata"].get("annotations", {})
+        return str(annotations.get("git-to-pod/commit", ""))
+    return ""
+
+
+DEPLOYED = Kind("deployed", "one poller, Reloader", "manifests", "reloader", "git-poller", commit_of_config_map)
+POLLING = Kind(
+    "polling",
+    "git-sync polls in every pod, Reloader",
+    "alternatives/polling-pods",
+    "reloader",
+    "git-poller",
+    commit_of_config_map,
+)
+PATCHING = Kind(
+    "patching",
+    "one poller, its hook patches the pod template",
+    "alternatives/template-patch",
+    "git-poller",
+    "git-poller",
+    commit_of_template,
+)
+FLUX = Kind(
+    "flux",
+    "Flux",
+    "alternatives/flux",
+    "kustomize-controller",
+    "source-controller",
+    flux.commit,
+    flux.put,
+    flux.prepare,
+)
+
+
+def run_alternatives(cluster: Cluster, settings: Settings, progress: Progress) -> tuple[list[Row], list[str]]:
+    """Deploy all candidates and measure one at a time. Returns the rows, and why a candidate is missing."""
+    kinds, skipped = [DEPLOYED, POLLING, PATCHING], []
+    if why := flux.unavailable(cluster, settings):
+        skipped.append(f"{FLUX.name} ({why})")
+    else:
+        kinds.append(FLUX)
+    with ExitStack() as stack:
+        rivals = []
+        if FLUX in kinds:
+            stack.enter_context(flux.definitions(cluster))
+        for number, kind in enumerate(kinds):
+            progress.bar(number, len(kinds), f"deploying: {kind.name}")
+            rivals.append(Rival(kind, cluster, settings, progress))
+            stack.callback(rivals[-1].close)
+            rivals[-1].deploy()
+            rivals[-1].rest()
+        push_in_blocks(rivals, progress)
+        for rival in rivals:
+            rival.wake()
+        idle = idle_cost(cluster, rivals, progress)
+        return [measure(cluster, rival, idle[rival.kind.key], progress) for rival in rivals], skipped
+
+
+def push_in_blocks(rivals: Sequence[Rival], progress: Progress) -> None:
+    """Blocks of pushes in a shuffled order, each with its candidate alone on the machine.
+
+    The first candidate has twice as many blocks. The second half is compared with the first, which shows the noise.
+    """
+    chance = random.Random(rivals[0].settings.seed)
+    like = rivals[0].recorder.get("Deployment", "git-poller")
+    assert like, "the first candidate has a poller"
+    order = [(rival, rival.done) for rival in rivals for _ in range(effort().blocks)]
+    order += [(rivals[0], rivals[0].repeated)] * effort().blocks
+    chance.shuffle(order)
+    for number, (rival, trials) in enumerate(order):
+        progress.bar(number, len(order), f"{counted(effort().pushes, 'push', 'pushes')}: {rival.kind.name}")
+        rival.wake()
+        rival.start_load(like)
+        for _ in range(effort().pushes):
+            trials.append(rival.trials.push(0, chance.uniform(0, rival.settings.period_s)))
+        rival.rest()
+    progress.bar(len(order), len(order), "pushes done")
+
+
+def idle_cost(cluster: Cluster, rivals: Sequence[Rival], progress: Progress) -> dict[str, tuple[float, int]]:
+    """CPU in cores and memory in bytes of each idle candidate, all at the same time and without the app itself."""
+    pause(12)  # the kubelet's figures may be ten seconds old
+    before = {rival.kind.key: usage.sample(cluster, rival.settings) for rival in rivals}
+    progress.say(f"idle cost of each candidate: {effort().idle_s:.0f} s")
+    pause(effort().idle_s)
+    found = {}
+    for rival in rivals:
+        early, late = before[rival.kind.key], usage.sample(cluster, rival.settings)
+        found[rival.kind.key] = (math.nan, 0)
+        if not isinstance(early, str) and not isinstance(late, str):
+            found[rival.kind.key] = total(early, late)
+    return found
+
+
+def total(early: usage.Sample, late: usage.Sample) -> tuple[float, int]:
+    """The sum over all containers but the app's own."""
+    kept = [(early[key], late[key]) for key in late if key in early and key[1] not in NOT_SYNCING]
+    cores = sum((b.cpu_s - a.cpu_s) / (b.time_s - a.time_s) for a, b in kept if b.time_s > a.time_s)
+    return cores, sum(b.memory_bytes for _, b in kept)
+
+
+@dataclass
+class Behaviour:
+    """What a candidate does in a burst of pushes, after its controller was down, at an undo, and with a large file."""
+
+    rollouts: dict[str, int] = field(default_factory=dict)
+    regressions: dict[str, int] = field(default_factory=dict)
+    recovers: bool = False
+    undo: bool = False
+    limit_bytes: int | None = None
+
+
+def measure(cluster: Cluster, rival: Rival, idle: tuple[float, int], progress: Progress) -> Row:
+    """Count the candidate's objects and rights, then see how it behaves."""
+    objects, held = all_objects(cluster, rival.settings.namespace), rights(cluster, rival.settings.namespace)
+    seen_in = where_seen(objects, rival.repository.pushed[-1]) + header(rival)
+    kinds = dict(applied(objects)) | (flux.cluster_objects(cluster) if rival.kind is FLUX else {})
+    samples = [trial.latency_s("polled", "restarted") for trial in rival.done]
+    mixed, early = seen_by_clients(rival)
+    behaviour, triggering = observe_behaviour(cluster, rival, progress), rights_to_trigger(held)
+    return Row(
+        key=rival.kind.key,
+        name=rival.kind.name,
+        polled_to_restarted_s=figure(samples),
+        polled_to_requested_s=figure(trial.latency_s("polled", "requested") for trial in rival.done),
+        requested_to_restarted_s=figure(trial.latency_s("requested", "restarted") for trial in rival.done),
+        samples_s=samples,
+        repeated_s=[trial.latency_s("polled", "restarted") for trial in rival.repeated],
+        pushes=len(rival.done) + len(rival.repeated),
+        changed_before_restart=early,
+        requests={"sent": len(rival.responses), "failed": sum(r.failed for r in rival.responses)},
+        mixed_commit_s=figure(mixed),
+        rollouts_per_burst=behaviour.rollouts,
+        regressions=behaviour.regressions,
+        recovers_missed_change=behaviour.recovers,
+        undo_restores_content=behaviour.undo,
+        content_limit_bytes=behaviour.limit_bytes,
+        objects=kinds,
+        rights=[str(right) for right in held],
+        rights_pairs=sum(right.pairs for right in held),
+        git_pod_changes_workloads=any(right.account == rival.kind.git_account for right in triggering),
+        names_each_workload=all(right.names for right in triggering),
+        cpu_cores=idle[0],
+        memory_bytes=idle[1],
+        commit_seen_in=seen_in,
+    )
+
+
+def rights_to_trigger(held: Sequence[Right]) -> list[Right]:
+    """The rights by which a rollout can be triggered."""
+    return [right for right in held if {"patch", "update"} & {*right.verbs} and WORKLOADS & {*right.resources}]
+
+
+def observe_behaviour(cluster: Cluster, rival: Rival, progress: Progress) -> Behaviour:
+    found, name = Behaviour(), rival.kind.name
+    for replicas in effort().burst_replicas:
+        progress.say(f"{effort().burst} pushes {GAP_S} s apart, {replicas} replicas: {name}")
+        rival.scale("app", replicas)
+        found.rollouts[str(replicas)], found.regressions[str(replicas)] = rival.burst(effort().burst, GAP_S)
+    rival.scale("app", effort().burst_replicas[0])
+    progress.say(f"a push while {rival.kind.controller} is down: {name}")
+    found.recovers = rival.misses_a_change()
+    progress.say(f"kubectl rollout undo: {name}")
+    found.undo = rival.undo_restores_content()
+    progress.say(f"a file of {BIG_BYTES >> 20} MiB: {name}")
+    found.limit_bytes = None if rival.takes_big_content() else limit_of(cluster, rival)
+    return found
+
+
+def limit_of(cluster: Cluster, rival: Rival) -> int:
+    """The limit that the candidate's own error names, else the size of the file that it did not deploy."""
+    if rival.kind is FLUX:
+        with suppress(TimedOut):
+            return wait_for("Flux's error", lambda: flux.limit(cluster, rival.settings.namespace), 60)
+    return BIG_BYTES
+
+
+def header(rival: Rival) -> list[str]:
+    """Whether the app's responses name the commit."""
+    pod = pods_of(rival.recorder, "app")[0]["metadata"]["name"]
+    named, _ = served_commit(rival.cluster, rival.settings.namespace, pod)
+    return ["every response: X-Git-Commit"] if named == rival.repository.pushed[-1] else []
+
+
+def seen_by_clients(rival: Rival) -> tuple[list[float], int]:
+    """For each push, the seconds in which clients got both commits; and how many came before a new pod was Ready."""
+    mixed, early = [], 0
+    pushes: list[Trial] = sorted([*rival.done, *rival.repeated], key=lambda trial: trial.began)
+    for trial, end in zip(pushes, [*map(overtaken, pushes[1:]), math.inf], strict=False):
+        seen = mixed_commits(rival.responses, trial.commit, trial.began, end) if "pushed" in trial.instants else None
+        mixed.append(seen.seconds if seen else math.nan)
+        early += bool(seen and trial.pods and seen.started < min(trial.pods.values()))
+    return mixed, early
+
+
+def finding(rows: Sequence[Row]) -> str:
+    """The title, computed."""
+    if not rows:
+        return "No candidate was measured."
+    quickest = min(rows, key=median_or_last)
+    words = (
+        f"“{quickest.name}” has the lowest median from the poll until all replicas are restarted: "
+        f"{in_words(quickest.polled_to_restarted_s)}."
+    )
+    if math.isinf(median_or_last(quickest)):
+        words = "No candidate has a median from the poll until all replicas are restarted."
+    behind = {row.name: difference(row.samples_s, quickest.samples_s) for row in rows if row is not quickest}
+    alike = [f"“{name}” (95% CI {low:+.2f} to {high:+.2f} s)" for name, (low, high) in behind.items() if low <= 0]
+    if alike:
+        words += f" The data do not show a difference of the medians from {names(alike)}."
+    regressed = [
+        f"“{row.name}” ({times(sum(row.regressions.values()))})" for row in rows if any(row.regressions.values())
+    ]
+    if regressed:
+        words += f" In bursts, the published commit regressed with {names(regressed)}."
+    lost = quoted([row.name for row in rows if not row.recovers_missed_change])
+    return words + (f" A change made while the controller is down is lost with {lost}." if lost else "")
+
+
+def times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def median_or_last(row: Row) -> float:
+    median = row.polled_to_restarted_s.median
+    return math.inf if math.isnan(median) else median
+
+
+def noise(rows: Sequence[Row]) -> str:
+    """The noise that a difference must exceed, and how many pushes would show a difference of 0.1 s."""
+    repeated = next((row for row in rows if row.repeated_s), None)
+    if not repeated:
+        return ""
+    low, high = difference(repeated.repeated_s, repeated.samples_s)
+    if not math.isfinite(high - low):
+        return ""
+    n, half = len(repeated.samples_s), (high - low) / 2
+    needed = math.ceil(n * (half / 0.1) ** 2)
+    return (
+        f"Noise: “{repeated.name}” was measured twice, with n = {n} each. The 95% CI of the difference between the two "
+        f"medians is {low:+.2f} to {high:+.2f} s. To show a difference of 0.1 s, each candidate would need about "
+        f"{needed:,} pushes."
+    )
+
+
+def shown(rows: Sequence[Row], skipped: Sequence[str]) -> str:
+    """The table as HTML: a column for each candidate, since there are more questions than candidates."""
+    questions: dict[str, Callable[[Row], str]] = {
+        "poll → all replicas restarted": lambda r: in_words(r.polled_to_restarted_s),
+        "poll → rollout triggered": lambda r: in_words(r.polled_to_requested_s),
+        "rollout triggered → all replicas restarted": lambda r: in_words(r.requested_to_restarted_s),
+        f"rollouts for {effort().burst} pushes {GAP_S} s apart": lambda r: by_replicas(r.rollouts_per_burst),
+        "times that the published commit regressed": lambda r: by_replicas(r.regressions),
+        "change made while the controller is down": lambda r: "caught up" if r.recovers_missed_change else "lost",
+        "kubectl rollout undo": lambda r: (
+            "brings the content back" if r.undo_restores_content else "does not bring it back"
+        ),
+        "time in which clients get both commits": lambda r: in_words(r.mixed_commit_s),
+        "files changed before the restart": lambda r: f"{r.changed_before_restart} of {r.pushes} pushes",
+        "failed requests": lambda r: f"{r.requests['failed']} of {r.requests['sent']:,}",
+        "largest content": lambda r: limit_in_words(r.content_limit_bytes),
+        "objects": lambda r: f"{sum(r.objects.values())} ({listed(r.objects)})",
+        "rights": lambda r: f"{r.rights_pairs} pairs of verb and resource: {'; '.join(r.rights)}",
+        "the pod with the git credentials can change workloads": lambda r: (
+            "yes" if r.git_pod_changes_workloads else "no"
+        ),
+        "another workload needs a new right": lambda r: "yes" if r.names_each_workload else "no",
+        "CPU, idle": lambda r: "not measured" if math.isnan(r.cpu_cores) else f"{1000 * r.cpu_cores:.0f} m",
+        "memory, idle": lambda r: f"{r.memory_bytes / 2**20:.0f} MiB" if r.memory_bytes else "not measured",
+        "the commit is visible in": lambda r: "; ".join(r.commit_seen_in) or "nothing",
+    }
+    table = [{"": name} | {row.name: cell(row) for row in rows} for name, cell in questions.items()]
+    notes = [*filter(None, [noise(rows)]), *(f"Not measured: {line}." for line in skipped)]
+    return html_table(table, finding(rows)) + "".join(f"<p>{escape(line)}</p>" for line in notes)
+
+
+def by_replicas(counts: dict[str, Any]) -> str:
+    return ", ".join(f"{count} with {replicas} replicas" for replicas, count in counts.items())
+
+
+def listed(objects: dict[str, int]) -> str:
+    return ", ".join(f"{kind}: {count}" for kind, count in sorted(objects.items()))
+
+
+def limit_in_words(limit_bytes: int | None) -> str:
+    """The largest content. BIG_BYTES means that a file of this size was not deployed and no limit was named."""
+    if not limit_bytes:
+        return f"no limit found ({size_in_words(BIG_BYTES)} tried)"
+    return f"less than {size_in_words(BIG_BYTES)}" if limit_bytes == BIG_BYTES else size_in_words(limit_bytes)
+
+
+def size_in_words(size_bytes: int) -> str:
+    return f"{size_bytes:,} bytes" if size_bytes % 2**20 else f"{size_bytes >> 20} MiB"

@@ -1,0 +1,199 @@
+"""The candidate Flux: its source and kustomize controllers apply the app and its content from git."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import yaml
+
+from git_to_pod.app.baseline import WORKTREE, plain_deployment
+from git_to_pod.app.deployment import ALTERNATIVES, MANIFESTS, MARK
+from git_to_pod.cluster.api import ApiError, Cluster, Object, wait_for
+from git_to_pod.cluster.recorder import Event
+from git_to_pod.git.repository import FILE
+from git_to_pod.settings import Settings
+
+if TYPE_CHECKING:
+    from git_to_pod.experiments.alternatives.candidate import Rival
+
+SOURCE, KUSTOMIZE = "source.toolkit.fluxcd.io", "kustomize.toolkit.fluxcd.io"
+KINDS = {
+    "Bucket": ("buckets", SOURCE),
+    "ExternalArtifact": ("externalartifacts", SOURCE),
+    "GitRepository": ("gitrepositories", SOURCE),
+    "HelmChart": ("helmcharts", SOURCE),
+    "HelmRepository": ("helmrepositories", SOURCE),
+    "OCIRepository": ("ocirepositories", SOURCE),
+    "Kustomization": ("kustomizations", KUSTOMIZE),
+}
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+def unavailable(cluster: Cluster, settings: Settings) -> str:
+    """Why Flux cannot be measured here; empty if it can."""
+    images = {image["ref"] for image in settings.lab.images} if settings.lab else set()
+    wanted = {f"ghcr.io/fluxcd/{name}:v1.9.5" for name in ("source-controller", "kustomize-controller")}
+    if not settings.lab:
+        return "it needs CustomResourceDefinitions, so it is measured in the embedded lab only"
+    if not wanted <= images:
+        return "its images are not in --images DIR"
+    if cluster.find(f"{DEFINITIONS}/{'.'.join(KINDS['Kustomization'])}"):
+        return "this cluster already has Flux"
+    return ""
+
+
+@contextmanager
+def definitions(cluster: Cluster) -> Iterator[None]:
+    """Create Flux's CustomResourceDefinitions, without schemas, and delete them at the end of the block."""
+    try:
+        for kind in KINDS:
+            cluster.apply(DEFINITIONS, definition(kind))
+        wait_for("Flux's kinds", lambda: all(served(cluster, kind) for kind in KINDS), 30)
+        yield
+    finally:
+        for plural, group in KINDS.values():
+            release(cluster, plural, group)
+            cluster.delete(f"{DEFINITIONS}/{plural}.{group}")
+
+
+def release(cluster: Cluster, plural: str, group: str) -> None:
+    """Delete the objects of a kind. Their controller is gone, so nothing else would remove their finalizers."""
+    if cluster.find(f"/apis/{group}/v1/{plural}") is None:
+        return
+    for item in cluster.items(f"/apis/{group}/v1/{plural}"):
+        path = f"/apis/{group}/v1/namespaces/{item['metadata']['namespace']}/{plural}/{item['metadata']['name']}"
+        cluster.delete(path)  # first: a terminating object gets no new finalizers
+        with suppress(ApiError):  # it had none
+            cluster.patch(path, {"metadata": {"finalizers": None}})
+
+
+def served(cluster: Cluster, kind: str) -> bool:
+    plural, group = KINDS[kind]
+    return cluster.request("GET", f"/apis/{group}/v1/{plural}").status == 200  # 404, then 429, until it is ready
+
+
+def definition(kind: str) -> Object:
+    plural, group = KINDS[kind]
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": {"status": {}},
+    }
+    names = {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"}
+    spec = {"group": group, "names": names, "scope": "Namespaced", "versions": [version]}
+    metadata = {"name": f"{plural}.{group}", "labels": {MARK: "true"}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": metadata,
+        "spec": spec,
+    }
+
+
+def cluster_objects(cluster: Cluster) -> dict[str, int]:
+    """Flux's objects outside its namespace."""
+    return {"CustomResourceDefinition": len(cluster.items(DEFINITIONS, labelSelector=MARK))}
+
+
+def prepare(rival: Rival) -> None:
+    """Write into the clone what Flux applies: the app, and the content as a ConfigMap with a hash in its name."""
+    clone, git = rival.repository.clone, rival.repository.account.git
+    files = [FILE, *(path.name for path in clone.glob("*.bin"))]
+    (clone / "kustomization.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "resources": ["app.yaml"],
+                "configMapGenerator": [
+                    {"name": "content", "files": files},
+                    {"name": "nginx-conf", "files": ["nginx.conf"]},
+                ],
+            }
+        )
+    )
+    conf = (MANIFESTS / "nginx.conf").read_text().replace("/git/current", WORKTREE)
+    (clone / "nginx.conf").write_text(conf)
+    (clone / "app.yaml").write_text(yaml.safe_dump_all(app(rival)))
+    git("add", "kustomization.yaml", "nginx.conf", "app.yaml", folder=clone)
+
+
+def app(rival: Rival) -> list[Object]:
+    """The app of manifests/ without git-sync, and its Service. The trials set the replicas."""
+    built = list(yaml.safe_load_all(rival.cluster.kubectl("kustomize", str(MANIFESTS))))
+    deployed = next(item for item in built if item["kind"] == "Deployment" and item["metadata"]["name"] == "app")
+    service = next(item for item in built if item["kind"] == "Service")
+    found = plain_deployment(deployed)
+    found["metadata"] = {"name": "app"}
+    spec = found["spec"]
+    spec["selector"]["matchLabels"] = spec["template"]["metadata"]["labels"] = {"app": "app"}
+    del spec["replicas"]
+    for volume in spec["template"]["spec"]["volumes"]:
+        if volume["name"] in ("git", "nginx-conf"):
+            volume["configMap"] = {"name": {"git": "content"}.get(volume["name"], volume["name"])}
+    del service["metadata"]["namespace"]
+    return [found, service]
+
+
+def put(rival: Rival) -> None:
+    """Apply the controllers, the credentials, the GitRepository and the Kustomization."""
+    cluster, settings = rival.cluster, rival.settings
+    name = settings.namespace
+    labels = {MARK: "true", "pod-security.kubernetes.io/enforce": "restricted"}
+    meta = {"name": name, "labels": labels}
+    cluster.apply("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    reader = settings.reader
+    access = {"username": reader.username, "password": reader.password, "ca.crt": reader.ca_crt}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "git-credentials"}, "stringData": access}
+    cluster.apply(rival.path("secrets"), secret)
+    cluster.kubectl("apply", f"--namespace={name}", f"--kustomize={ALTERNATIVES / 'flux'}")
+    source = {
+        "interval": settings.period,
+        "timeout": "20s",
+        "url": settings.repository,
+        "ref": {"branch": settings.ref},
+        "secretRef": {"name": "git-credentials"},
+    }
+    kustomization = {
+        "interval": "10m",
+        "retryInterval": settings.period,
+        "timeout": "30s",
+        "path": "./",
+        "prune": True,
+        "sourceRef": {"kind": "GitRepository", "name": "content"},
+        "targetNamespace": name,
+    }
+    for kind, spec in (("GitRepository", source), ("Kustomization", kustomization)):
+        plural, group = KINDS[kind]
+        item = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": "content"}, "spec": spec}
+        cluster.apply(f"/apis/{group}/v1/namespaces/{name}/{plural}", item)
+    path = rival.path("deployments", "app")
+    wait_for("Flux has applied the app", lambda: cluster.find(path), settings.timeout_s, lambda: said(cluster, name))
+    cluster.patch(path, {"spec": {"replicas": settings.replicas}})
+
+
+def said(cluster: Cluster, namespace: str) -> str:
+    """The messages of both objects' conditions."""
+    words = []
+    for kind in ("GitRepository", "Kustomization"):
+        plural, group = KINDS[kind]
+        item = cluster.find(f"/apis/{group}/v1/namespaces/{namespace}/{plural}/content") or {}
+        words += [f"{kind}: {c.get('message', '')}" for c in item.get("status", {}).get("conditions", [])]
+    return "; ".join(words) or "no conditions yet"
+
+
+def limit(cluster: Cluster, namespace: str) -> int | None:
+    """The largest content, from Flux's own error message."""
+    found = re.search(r"more than (\d+) bytes", said(cluster, namespace))
+    return int(found[1]) if found else None
+
+
+def commit(event: Event) -> str:
+    """The content that an event publishes: the ConfigMap does not name its commit."""
+    if event.kind == "ConfigMap" and event.type == "ADDED" and event.name.startswith("content-"):
+        return str(event.object.get("data", {}).get(FILE, ""))
+    return ""

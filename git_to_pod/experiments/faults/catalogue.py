@@ -1,0 +1,146 @@
+"""The catalogue of faults."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+from git_to_pod.experiments.faults.bench import Bench
+from git_to_pod.experiments.faults.experiment import Fault, Step, nothing, push_one
+from git_to_pod.timing.trials import pause
+
+CONTENT = "/srv/git/content.git"
+LARGE_MB = 320  # by default, git holds a file below 512 MiB in memory (core.bigFileThreshold)
+LARGE_FILE = f"one file of {LARGE_MB} MB"
+UNMENDED_S = 15.0  # the limit for faults that nothing in manifests/ repairs
+
+
+def then(*steps: Step) -> Step:
+    """The steps in this order."""
+
+    def all_of_them(bench: Bench) -> None:
+        for step in steps:
+            step(bench)
+
+    return all_of_them
+
+
+def wrong_password(bench: Bench) -> None:
+    bench.deploy_with(password=secrets.token_urlsafe())
+
+
+def disconnect(bench: Bench) -> None:
+    bench.proxy("POST", "proxies/git", {"enabled": False})
+
+
+def reconnect(bench: Bench) -> None:
+    bench.proxy("POST", "reset")
+
+
+def push_older(bench: Bench) -> None:
+    bench.push_commit(bench.repository.pushed[-3], "--force")
+
+
+def delete_branch(bench: Bench) -> None:
+    # a bare repository refuses to delete the branch that HEAD names
+    bench.in_git_host("git", "-c", "safe.directory=*", "-C", CONTENT, "config", "receive.denyDeleteCurrent", "ignore")
+    bench.delete_branch()
+
+
+def push_burst(bench: Bench) -> None:
+    commits = [bench.commit(f"burst {number} at {time.time():.3f}") for number in range(10)]
+    began = time.monotonic()
+    for number, commit in enumerate(commits):
+        pause(max(0.0, began + number * 0.2 - time.monotonic()))
+        bench.push_commit(commit)
+
+
+def push_nothing_new(bench: Bench) -> None:
+    text = bench.repository.contents[bench.head].decode().rstrip("\n")
+    bench.push(text)
+
+
+def freeze_reloader(bench: Bench) -> None:
+    bench.signal("reloader", "reloader", "SIGSTOP")
+
+
+def kill_reloader(bench: Bench) -> None:
+    bench.wait_published()
+    bench.signal("reloader", "reloader", "SIGKILL")
+
+
+def kill_git_sync(bench: Bench) -> None:
+    for app in ("git-poller", "app"):
+        bench.signal(app, "git-sync", "SIGKILL")
+
+
+def damage_clones(bench: Bench) -> None:
+    for app in ("git-poller", "app"):
+        objects = f"{bench.volume(app)}/.git/objects"
+        bench.in_node("find", objects, "-type", "f", "-exec", "truncate", "--size=10", "{}", "+")
+
+
+def shrink_volume(bench: Bench) -> None:
+    bench.in_node("mount", "-t", "tmpfs", "-o", "size=4m,mode=2777,gid=65533", "tmpfs", bench.volume("git-poller"))
+    bench.restart("git-poller", "git-sync")
+
+
+def grow_volume(bench: Bench) -> None:
+    bench.in_node("mount", "-o", "remount,size=1g", bench.volume("git-poller"))
+
+
+def push_after_pods_start(bench: Bench) -> None:
+    """Start new pods with the old commit, although their template already has Reloader's stamp of the new one."""
+    commit = bench.commit(f"pods started before {time.time():.3f}")
+    bench.stamp(commit)
+    bench.push_commit(commit)
+    bench.wait_published()
+
+
+def delete_git_commit(bench: Bench) -> None:
+    bench.cluster.delete(f"/api/v1/namespaces/{bench.settings.namespace}/configmaps/git-commit")
+    bench.recorder.wait_for("git-commit is gone", lambda: bench.published == "nothing", 10, lambda: bench.published)
+
+
+FAULTS = (
+    Fault("wrong password from the start", wrong_password, undo=lambda b: b.apply(), lasts_s=8, blocks=True,
+          note="the first fault: the app is not up yet, so there is no load"),
+    Fault("git host down", disconnect, undo=reconnect, lasts_s=6, blocks=True),
+    Fault(
+        "git host down when a pod must start", then(disconnect, lambda b: b.delete_pod("app")),
+        undo=reconnect, lasts_s=8, blocks=True,
+    ),
+    Fault("git host hangs", lambda b: b.toxic("timeout", timeout=0), undo=reconnect, lasts_s=8, blocks=True),
+    Fault("git host slow: 200 ms", lambda b: b.toxic("latency", latency=200), undo=reconnect),
+    Fault("git host resets connections", lambda b: b.toxic("reset_peer", timeout=0),
+          undo=reconnect, lasts_s=6, blocks=True),
+    Fault("password rotated", lambda b: b.change_password(), undo=lambda b: b.tell_password(), lasts_s=4, blocks=True),
+    Fault("password revoked", lambda b: b.let_in(b.without_reader()),
+          undo=lambda b: b.let_in(b.with_reader()), lasts_s=6, blocks=True),
+    Fault("force-push to an older commit", push=push_older),
+    Fault("branch deleted and re-created", delete_branch, push=nothing, undo=push_one, lasts_s=5),
+    Fault("10 pushes in 2 s", push=push_burst),
+    Fault("empty commit", push=push_nothing_new),
+    Fault("commit deletes the served file", push=lambda b: b.push("without the file", served=False), undo=push_one),
+    Fault(LARGE_FILE, push=lambda b: b.push("one large file", big_mb=LARGE_MB), undo=push_one, limit_s=180),
+    Fault("API server down for 20 s", lambda b: b.component("stop", "kube-apiserver"),
+          undo=lambda b: b.component("start", "kube-apiserver"), lasts_s=20, limit_s=180,
+          note="kube-proxy and Reloader reconnect with client-go's backoff of up to a minute"),
+    Fault("Reloader down", lambda b: b.scale("reloader", 0),
+          push=then(push_one, lambda b: b.wait_published()), undo=lambda b: b.scale("reloader", 1),
+          lasts_s=2, blocks=True),
+    Fault("pods start with the old commit after Reloader's patch", lambda b: b.scale("reloader", 0),
+          push=push_after_pods_start, undo=lambda b: b.scale("reloader", 1), lasts_s=0, limit_s=UNMENDED_S,
+          note="provoked: the run writes the new commit's stamp into the Deployment before it publishes that commit"),
+    Fault("Reloader killed between publish and rollout", freeze_reloader, undo=kill_reloader, lasts_s=2, blocks=True),
+    Fault("git-sync killed, in the poller and in one pod", kill_git_sync),
+    Fault("kubelet down for 4 s", lambda b: b.component("stop", "kubelet"),
+          undo=lambda b: b.component("start", "kubelet"), lasts_s=4, blocks=True),
+    Fault("containerd down for 4 s", lambda b: b.component("stop", "containerd"),
+          undo=lambda b: b.component("start", "containerd"), lasts_s=4, blocks=True),
+    Fault("clone corrupted on disk, in the poller and in one pod", damage_clones),
+    Fault("content volume full", shrink_volume, push=lambda b: b.push("8 MB", big_mb=8),
+          undo=grow_volume, lasts_s=6, blocks=True),
+    Fault("ConfigMap git-commit deleted, then a push", delete_git_commit),
+    Fault("ConfigMap git-commit deleted, no push", delete_git_commit, push=nothing, limit_s=UNMENDED_S),
+)  # fmt: skip

@@ -1,0 +1,481 @@
+"""Checks of git hosts and credentials: app pods fetch from each host, and the host must deny a push from the cluster.
+
+The result of a check comes from the running pod: the commit that it serves, or git's error message in git-sync's log.
+"""
+
+# ruff: noqa: RUF001  # signs as a reader expects them in print
+
+from __future__ import annotations
+
+import copy
+import math
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from html import escape
+from pathlib import Path
+
+from git_to_pod.app.pod_with_access import Access, pod_reading
+from git_to_pod.cluster.api import Cluster, Object, TimedOut, wait_for
+from git_to_pod.cluster.recorder import containers
+from git_to_pod.evaluation.constraints import attempt
+from git_to_pod.evaluation.summary import html_table, names
+from git_to_pod.experiments.effort import effort
+from git_to_pod.experiments.git_hosts.branches import POINTER, Content
+from git_to_pod.git.refusals import Refusal, excerpt, kinds
+from git_to_pod.git.repository import Repository, account
+from git_to_pod.progress import Progress
+from git_to_pod.settings import Credentials, Settings
+from git_to_pod.timing.trials import served_commit
+from lab.client import Lab
+from lab.pki import new_ssh_key, new_tls_ca
+
+AT_ONCE = 4  # pods in parallel; more would only compete for the node's two cores
+LIMIT_S = 40.0
+LISTED = 5  # failed checks that the finding names
+SERVED = "serves the commit"
+UNAUTHENTICATED = "authentication failed"
+UNTRUSTED = "host not trusted"
+NO_COMMIT = "commit not available"
+PUSH_DENIED = "push denied"
+NO_HOST = "host name not resolved"
+PUSHED = "push accepted"
+NO_RESULT = "no result"
+# What each of these results may be called by refusals.py. Any other reason is a failure of the check.
+REFUSALS = {
+    UNAUTHENTICATED: {Refusal.AUTHENTICATION, Refusal.NOT_AUTHORIZED},
+    UNTRUSTED: {Refusal.CERTIFICATE, Refusal.HOST_KEY},
+    NO_COMMIT: {Refusal.NO_COMMIT},
+    PUSH_DENIED: {Refusal.NOT_AUTHORIZED},
+    NO_HOST: {Refusal.NO_HOST},
+}
+
+
+class Case(StrEnum):
+    """What a check does. Rows carry it as their key; conclusions and the matrix use it."""
+
+    BRANCH = "branch"
+    COMMIT = "commit"
+    OLD_COMMIT = "old commit"
+    WRONG_SECRET = "wrong secret"
+    WRONG_HOST = "wrong host"
+    PUSH = "push"
+    LFS = "lfs"
+    SUBMODULE_OFF = "submodule off"
+    SUBMODULE = "submodule"
+    SUBMODULE_ELSEWHERE = "submodule elsewhere"
+
+
+class File(StrEnum):
+    """How a pod serves one more file of the commit."""
+
+    NOT_CHECKED = ""
+    CONTENT = "content"
+    POINTER = "pointer"
+    MISSING = "missing"
+
+
+# The matrix: a column for each of these cases. The other cases run on one host only.
+COLUMNS = {
+    Case.BRANCH: "fetch a branch, as the poller does",
+    Case.COMMIT: "fetch a commit, as app pods do",
+    Case.OLD_COMMIT: "fetch a commit that is no longer a branch tip",
+    Case.WRONG_SECRET: "wrong password, token or key",
+    Case.WRONG_HOST: "wrong CA or host key",
+    Case.PUSH: "push with the cluster's credentials",
+}
+LEGEND = (
+    "✓ means that the check gave the expected result, which the column's heading names after the arrow. A word after ✓ "
+    "names another result, which is expected of this host. ✗ is followed by the unexpected result. – means that the "
+    "check does not apply."
+)
+FILES = {
+    File.NOT_CHECKED: "–",
+    File.CONTENT: "served",
+    File.POINTER: "pointer served instead",
+    File.MISSING: "missing (404)",
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """A git host with one kind of credentials, as the checks use it."""
+
+    name: str
+    authentication: str
+    repository: str  # the URL for pods
+    push_url: str  # the URL for this machine
+    reader: Credentials
+    older: str = SERVED  # expected when a pod fetches a commit that is no longer a branch tip
+    way_in: str = SERVED  # expected with the right credentials; UNAUTHENTICATED after a redirect to another port
+
+
+@dataclass(frozen=True)
+class Try:
+    """One check: what a pod fetches, and the expected result."""
+
+    server: Server
+    case: Case
+    what: str
+    expected: str  # SERVED or a key of REFUSALS
+    access: Access
+    commit: str = ""  # the commit that the pod must serve
+    file: str = ""  # one more file to request from the pod
+
+
+@dataclass
+class Row:
+    """The result of one check. `seconds`: until the result was seen; NaN without a result, and for pushes."""
+
+    server: str
+    authentication: str
+    case: Case
+    tried: str
+    expected: str
+    found: str
+    held: bool
+    seconds: float
+    said: str = field(default="")  # git's error message, or how the pod answers a request for the file
+    file: File = File.NOT_CHECKED
+
+
+def servers(lab: Lab, reader: Credentials) -> Iterator[Server]:
+    """Every combination of git host and credentials that this lab has."""
+    https, ssh = lab.repository, lab.ssh_repository
+    here, base = lab.push_url, https.removesuffix("content.git")
+    yield Server("git http-backend (HTTPS, private CA)", "password", https, here, reader)
+    yield Server("git http-backend (redirect, same host)", "password", f"{base}moved/content.git", here, reader)
+    elsewhere, refused_there = f"{base}elsewhere/content.git", (UNAUTHENTICATED, UNAUTHENTICATED)
+    yield Server("git http-backend (redirect, other port)", "password", elsewhere, here, reader, *refused_there)
+    old = here.replace("/content.git", "/v0/content.git")
+    yield Server("git http-backend (protocol v0 only)", "password", f"{base}v0/content.git", old, reader, NO_COMMIT)
+    yield Server("OpenSSH", "deploy key", ssh, lab.ssh_push_url, reader)
+    if lab.gitea:
+        told = lab.gitea
+        token = replace(reader, password=Path(told["token"]).read_text())
+        yield Server("Gitea 1.27.3 (HTTPS)", "password", told["repository"], told["push_url"], reader)
+        yield Server("Gitea 1.27.3 (HTTPS)", "token", told["repository"], told["push_url"], token)
+        yield Server("Gitea 1.27.3 (SSH)", "deploy key", told["ssh_repository"], told["ssh_push_url"], reader)
+
+
+def tries(server: Server, content: Content) -> Iterator[Try]:
+    """Fetches with the right credentials, then fetches with one wrong credential at a time."""
+
+    def reading(ref: str, reader: Credentials = server.reader) -> Access:
+        return Access(server.repository, reader, ref)
+
+    way_in, branch, tip, older = server.way_in, content.branch, content.tip, content.older
+    yield Try(server, Case.BRANCH, COLUMNS[Case.BRANCH], way_in, reading(branch), tip)
+    yield Try(server, Case.COMMIT, COLUMNS[Case.COMMIT], way_in, reading(tip), tip)
+    yield Try(server, Case.OLD_COMMIT, COLUMNS[Case.OLD_COMMIT], server.older, reading(older), older)
+    if way_in != SERVED:
+        return
+    for case, (what, expected, reader) in wrong(server.reader, server.authentication).items():
+        yield Try(server, case, what, expected, reading(tip, reader), tip)
+
+
+def wrong(reader: Credentials, authentication: str) -> dict[Case, tuple[str, str, Credentials]]:
+    """Credentials with one wrong part each: what is wrong, the expected refusal, the credentials."""
+    if authentication == "deploy key":
+        hosts, key = reader.known_hosts.split()[0], replace(reader, ssh_privatekey=new_ssh_key()[0])
+        host_key = replace(reader, known_hosts=f"{hosts} {new_ssh_key()[1]}\n")
+        return {
+            Case.WRONG_SECRET: ("wrong key", UNAUTHENTICATED, key),
+            Case.WRONG_HOST: ("wrong host key", UNTRUSTED, host_key),
+        }
+    secret = replace(reader, password=secrets.token_urlsafe())
+    return {
+        Case.WRONG_SECRET: (f"wrong {authentication}", UNAUTHENTICATED, secret),
+        Case.WRONG_HOST: ("wrong CA", UNTRUSTED, replace(reader, ca_crt=new_tls_ca())),
+    }
+
+
+def special(server: Server, content: Content, with_stand_in: bool) -> Iterator[Try]:
+    """Commits with a Git LFS file or a submodule."""
+
+    def reading(branch: str, submodules: str = "off") -> Access:
+        return Access(server.repository, server.reader, content.branches[branch], submodules)
+
+    of = content.branches
+    yield Try(server, Case.LFS, "file in Git LFS", SERVED, reading("lfs"), of["lfs"], content.file_in_lfs)
+    off, inside = "submodule, GITSYNC_SUBMODULES=off", "submodule on the same host, GITSYNC_SUBMODULES=recursive"
+    outside = "submodule on an unknown host, GITSYNC_SUBMODULES=recursive"
+    submodule, file = of["submodule"], content.file_in_submodule
+    yield Try(server, Case.SUBMODULE_OFF, off, SERVED, reading("submodule"), submodule, file)
+    if with_stand_in:
+        return  # the stand-in does not implement submodules
+    yield Try(server, Case.SUBMODULE, inside, SERVED, reading("submodule", "recursive"), submodule, file)
+    elsewhere = reading("submodule elsewhere", "recursive")
+    yield Try(server, Case.SUBMODULE_ELSEWHERE, outside, NO_HOST, elsewhere, of["submodule elsewhere"])
+
+
+def run_providers(
+    cluster: Cluster, template: Object, repository: Repository, settings: Settings, progress: Progress | None = None
+) -> list[Row]:
+    """Run all checks: the fetches a few at a time, then the pushes. Without the lab there are no hosts and no rows.
+
+    `template` is the pod template of the app.
+    """
+    if not settings.lab:
+        return []
+    template = with_readable_log(template)
+    there = list(servers(settings.lab, settings.reader))[: effort().git_hosts]
+    with_stand_in = any(i["source"] == "stand-in" and "git-sync" in i["ref"] for i in settings.lab.images)
+    with pushed(repository, there) as content:
+        planned = [one for server in there for one in tries(server, content)] + list(
+            special(there[0], content, with_stand_in)
+        )
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            running = [
+                pool.submit(try_reading, cluster, settings.namespace, template, f"reading-{number}", one)
+                for number, one in enumerate(planned)
+            ]
+            rows = []
+            for number, (one, future) in enumerate(zip(planned, running, strict=True)):
+                if progress:
+                    progress.bar(number, len(planned), f"{one.server.name}: {one.what}")
+                rows.append(future.result())
+        to_push = {(server.push_url, server.authentication): server for server in reversed(there)}.values()
+        rows += [try_pushing(server, repository, content) for server in reversed(to_push)]
+    if progress:
+        progress.bar(len(planned), len(planned), "all git hosts checked")
+    return rows
+
+
+def with_readable_log(template: Object) -> Object:
+    """The template without git-sync's hooks: while a postStart hook runs, the container's log cannot be read."""
+    template = copy.deepcopy(template)
+    for container in containers(template["spec"]):
+        if container["name"] == "git-sync":
+            container.pop("lifecycle", None)
+    return template
+
+
+@contextmanager
+def pushed(repository: Repository, there: Sequence[Server]) -> Iterator[Content]:
+    """Push the same commits to every host, on test branches that are deleted at the end of the block."""
+    urls = list(dict.fromkeys(server.push_url for server in there if "ssh:" not in server.push_url))
+    content = Content(repository)
+    try:
+        for url in urls:
+            content.push(url)
+        yield content
+    finally:
+        for url in urls:
+            content.delete(url)
+
+
+def try_reading(cluster: Cluster, namespace: str, template: Object, name: str, one: Try) -> Row:
+    """Start a pod, and wait until it serves the commit or git-sync's log has the expected refusal."""
+    row = row_of(one.server, one.case, one.what, one.expected)
+    served = log = ""
+
+    def outcome() -> bool:
+        nonlocal served, log
+        served = served_commit(cluster, namespace, name)[0]
+        log = words_of_git(cluster, namespace, name)
+        refusal = kind_of(log, one.expected) if one.expected != SERVED else ""
+        return served == one.commit or refusal == one.expected
+
+    started = time.monotonic()
+    try:
+        with pod_reading(cluster, namespace, template, name, one.access):
+            wait_for(f"{one.server.name}: {one.what}", outcome, LIMIT_S, pause_s=0.2)
+            row.seconds = round(time.monotonic() - started, 3)
+            if served == one.commit:
+                row.found = SERVED
+                row.file, row.said = told_of(cluster, namespace, name, one.file)
+            else:
+                row.found, row.said = kind_of(log, one.expected), shortened(log, one.expected)
+    except TimedOut:
+        row.found, row.said = NO_RESULT, log[-200:]
+    row.held = row.found == row.expected
+    return row
+
+
+def try_pushing(server: Server, repository: Repository, content: Content) -> Row:
+    """Push from this machine with the cluster's credentials. The host must deny it."""
+    row = row_of(server, Case.PUSH, COLUMNS[Case.PUSH], PUSH_DENIED)
+    with account(server.reader) as reader:
+        branch = f"{content.tip}:refs/heads/{content.branch}-denied"
+        error = attempt(reader, "push", "--quiet", server.push_url, branch, folder=repository.clone)
+    row.found, row.said = PUSHED, ""
+    if error:
+        row.found, row.said = kind_of(error.stderr, PUSH_DENIED, server.push_url) or NO_RESULT, str(error)
+    row.held = row.found == row.expected
+    return row
+
+
+def row_of(server: Server, case: Case, what: str, expected: str) -> Row:
+    return Row(server.name, server.authentication, case, what, expected, "", False, math.nan)
+
+
+def kind_of(said: str, expected: str, url: str = "") -> str:
+    """The refusal that git's message stands for: `expected` if it matches, else the first that does, else empty."""
+    found = kinds(said, url)
+    for kind in (expected, *REFUSALS):
+        if REFUSALS[kind] & {*found}:
+            return kind
+    return ""
+
+
+def words_of_git(cluster: Cluster, namespace: str, pod: str) -> str:
+    """git-sync's log so far; empty if it cannot be read yet."""
+    path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+    answer = cluster.request("GET", path, query={"container": "git-sync"})
+    return answer.data.decode(errors="replace").replace("\\n", "\n") if answer.status == 200 else ""
+
+
+def shortened(log: str, expected: str) -> str:
+    """The part of the log that matches the refusal, at most 160 characters."""
+    return excerpt(log, REFUSALS[expected])[:160]
+
+
+def told_of(cluster: Cluster, namespace: str, pod: str, file: str) -> tuple[File, str]:
+    """How a pod serves one more file, and the first line of its response."""
+    if not file:
+        return File.NOT_CHECKED, ""
+    answer = cluster.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}:8080/proxy/{file}")
+    first = (answer.data.decode(errors="replace").splitlines() or [""])[0]
+    return file_of(answer.status, first), f"{file}: HTTP {answer.status}, {first}"
+
+
+def file_of(status: int, first_line: str) -> File:
+    """Any other status than 200 and 404 says nothing about the file."""
+    if status == 200:
+        return File.POINTER if first_line == POINTER.splitlines()[0] else File.CONTENT
+    return File.MISSING if status == 404 else File.NOT_CHECKED
+
+
+def finding(rows: Sequence[Row]) -> str:
+    """How many checks gave the expected result, which did not, and the limits that a user must know."""
+    return " ".join([counted(rows), *unexpected(rows), *conclusions(rows)])
+
+
+def counted(rows: Sequence[Row]) -> str:
+    if not rows:
+        return "No git host was checked."
+    hosts, held = len(combinations(rows)), sum(row.held for row in rows)
+    kinds = f"{hosts} host/credential combination{'' if hosts == 1 else 's'}"
+    if len(rows) == 1:
+        return f"The only check ({kinds}) {'gave' if held else 'did not give'} the expected result."
+    if held == len(rows):
+        return f"All {held} checks ({kinds}) gave the expected result."
+    return f"{held or 'None'} of {len(rows)} checks ({kinds}) gave the expected result."
+
+
+def unexpected(rows: Sequence[Row]) -> list[str]:
+    """A sentence for each check that did not give the expected result."""
+    failed = [row for row in rows if not row.held]
+    sentences = [
+        f"{row.server} with a {row.authentication}: the check “{row.tried}” gave “{row.found}”."
+        for row in failed[:LISTED]
+    ]
+    more = len(failed) - LISTED
+    return (
+        [*sentences, f"Of the failed checks, {more} more {'is' if more == 1 else 'are'} in the table."]
+        if more > 0
+        else sentences
+    )
+
+
+def conclusions(rows: Sequence[Row]) -> list[str]:
+    """A sentence for each limit that these rows show."""
+    parts = []
+    if old := [row.server for row in rows if row.case == Case.OLD_COMMIT and row.found == NO_COMMIT]:
+        parts.append(f"A pod cannot fetch a commit that is no longer a branch tip from {names(old)}.")
+    if any(row.case == Case.BRANCH and row.held and row.found == UNAUTHENTICATED for row in rows):
+        parts.append("Git does not send the credentials on when a host redirects it to another host or port.")
+    if any(row.case == Case.LFS and row.file == File.POINTER for row in rows):
+        parts.append("git-sync does not support Git LFS: pods serve the pointer instead of the file.")
+    if any(row.case == Case.SUBMODULE_OFF and row.file == File.MISSING for row in rows):
+        parts.append("With GITSYNC_SUBMODULES=off, pods serve no files of submodules.")
+    if any(row.case == Case.SUBMODULE_ELSEWHERE and row.found == NO_HOST for row in rows):
+        parts.append("With GITSYNC_SUBMODULES=recursive, pods do not get a commit whose submodule cannot be fetched.")
+    return parts
+
+
+def shown(rows: Sequence[Row]) -> str:
+    """The matrix, the checks that run on one host only, and every check in detail."""
+    if not rows:
+        return "<p>Not tried: git hosts are checked in the embedded lab only, and this run used another cluster.</p>"
+    notes = "".join(f"<li>{escape(sentence)}</li>" for sentence in (*unexpected(rows), *conclusions(rows)))
+    listed = f"<ul>{notes}</ul>" if notes else ""
+    others = special_table(rows)
+    hosts = names(sorted({row.server for row in rows if row.case not in COLUMNS}))
+    summary = f"All {len(rows)} checks in detail" if len(rows) > 1 else "The check in detail"
+    return (
+        f'{html_table(matrix(rows), counted(rows))}<p class="note">{LEGEND}</p>{listed}'
+        f"{html_table(others, f'Git LFS and submodules, checked on {hosts} only')}"
+        f"<details><summary>{summary}</summary>{html_table(details(rows), label=summary)}</details>"
+    )
+
+
+def combinations(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Each git host with each kind of credentials, in the order of the rows."""
+    return list(dict.fromkeys((row.server, row.authentication) for row in rows))
+
+
+def matrix(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """A line for each combination of host and credentials, a column for each case that has rows."""
+    found = {(row.server, row.authentication, row.case): row for row in rows}
+    usual = {case: usually_expected(rows, case) for case in COLUMNS if any(row.case == case for row in rows)}
+    return [
+        {"git host": server, "credentials": authentication}
+        | {
+            f"{COLUMNS[case]} → {in_short(expected)}": cell(found.get((server, authentication, case)), expected)
+            for case, expected in usual.items()
+        }
+        for server, authentication in combinations([row for row in rows if row.case in COLUMNS])
+    ]
+
+
+def usually_expected(rows: Sequence[Row], case: Case) -> str:
+    """The result that most hosts are expected to give."""
+    return Counter(row.expected for row in rows if row.case == case).most_common(1)[0][0]
+
+
+def cell(row: Row | None, usual: str) -> str:
+    if row is None:
+        return "–"
+    if not row.held:
+        return f"✗ {row.found}"
+    return "✓" if row.expected == usual else f"✓ {in_short(row.expected)}"
+
+
+def in_short(outcome: str) -> str:
+    return "served" if outcome == SERVED else "refused"
+
+
+def special_table(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """A line for each check that runs on one host only."""
+    return [
+        {
+            "content of the commit": row.tried,
+            "commit": f"✓ {'served' if row.expected == SERVED else 'not served'}" if row.held else f"✗ {row.found}",
+            "its Git LFS or submodule file": FILES[row.file],
+        }
+        for row in rows
+        if row.case not in COLUMNS
+    ]
+
+
+def details(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """A line for each check."""
+    return [
+        {
+            "git host": row.server,
+            "credentials": row.authentication,
+            "check": row.tried,
+            "result": row.found,
+            "as expected": "yes" if row.held else f"no: expected “{row.expected}”",
+            "after": f"{row.seconds:.1f} s" if math.isfinite(row.seconds) else "",
+            "message": row.said,
+        }
+        for row in rows
+    ]

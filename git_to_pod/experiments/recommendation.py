@@ -1,0 +1,369 @@
+"""The recommendation: criteria and weights fixed before the figures, each candidate's score, and sentences.
+
+No rule here knows which candidate manifests/ deploys, except for the sentences that answer whether that one works.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from typing import Any
+
+from git_to_pod.evaluation.summary import counted, html_table, names, quoted
+from git_to_pod.experiments.alternatives import break_even
+from git_to_pod.experiments.alternatives.comparison import GAP_S, by_replicas, limit_in_words, size_in_words
+from git_to_pod.experiments.effort import effort
+from git_to_pod.experiments.faults.catalogue import LARGE_FILE
+from git_to_pod.experiments.results import EXPERIMENTS, Evidence, Row, section
+from git_to_pod.experiments.scale.linear_fit import Line
+from git_to_pod.settings import duration_s
+from git_to_pod.timing.medians import difference
+
+MANY = 3  # deciding weights; more are counted, not named
+PATIENCE_S = 60.0  # within which the last Deployment should follow a commit
+REQUIRED: dict[str, Callable[[Row], bool]] = {
+    "restarts within the timeout": lambda r: finite(median(r["polled_to_restarted_s"])) or not r["samples_s"],
+    "fails no request": lambda r: r["requests"]["failed"] == 0,
+    "never publishes an older commit": lambda r: not any(r["regressions"].values()),
+    "changes files only with a restart": lambda r: r["changed_before_restart"] == 0,
+    "catches up on a change made while its controller is down": lambda r: bool(r["recovers_missed_change"]),
+}
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A criterion and its weight. Of `value`, less is better and NaN means not measured. `cell` is for the table."""
+
+    name: str
+    weight: int
+    reason: str
+    value: Callable[[Row], float]
+    cell: Callable[[Row], str]
+    equal_within: float = 0.0  # relative: a difference up to this is noise
+
+
+def median(figure: dict[str, Any]) -> float:
+    """A figure's median from a row of this run, or from JSON, where null is a timeout or not measured."""
+    value = figure["median"]
+    if value is None:
+        return math.inf if figure.get("timeouts") else math.nan
+    return float(value)
+
+
+def finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def seconds(value: float) -> str:
+    return "not measured" if math.isnan(value) else "timed out" if math.isinf(value) else f"{value:.2f} s"
+
+
+def yes(holds: bool) -> str:
+    return "yes" if holds else "no"
+
+
+LATENCY = "poll → all replicas restarted, median"
+CRITERIA = (
+    Criterion(
+        "largest content", 3, "models are part of the task",
+        lambda r: float(bool(r["content_limit_bytes"])),
+        lambda r: limit_in_words(r["content_limit_bytes"]),
+    ),
+    Criterion(
+        LATENCY, 2, "only differences that the data show count",
+        lambda r: median(r["polled_to_restarted_s"]), lambda r: seconds(median(r["polled_to_restarted_s"])),
+    ),
+    Criterion(
+        "objects in which the commit is visible", 2, "R4",
+        lambda r: -float(len(r["commit_seen_in"])), lambda r: str(len(r["commit_seen_in"])),
+    ),
+    Criterion(
+        "kubectl rollout undo brings the content back", 2, "the rollback that operators know",
+        lambda r: float(not r["undo_restores_content"]), lambda r: yes(r["undo_restores_content"]),
+    ),
+    Criterion(
+        "the pod with the git credentials cannot change workloads", 2, "least privilege where untrusted input arrives",
+        lambda r: float(r["git_pod_changes_workloads"]), lambda r: yes(not r["git_pod_changes_workloads"]),
+    ),
+    Criterion(
+        "another workload can follow without a new right", 2, "several applications can share a repository",
+        lambda r: float(r["names_each_workload"]), lambda r: yes(not r["names_each_workload"]),
+    ),
+    Criterion(
+        "rollouts for a burst of pushes", 1, "each one replaces all pods",
+        lambda r: float(sum(r["rollouts_per_burst"].values())),
+        lambda r: by_replicas(r["rollouts_per_burst"]), equal_within=0.1,
+    ),
+    Criterion(
+        "objects", 1, "to write and to maintain",
+        lambda r: float(sum(r["objects"].values())), lambda r: str(sum(r["objects"].values())),
+    ),
+    Criterion(
+        "rights, pairs of verb and resource", 1, "to review",
+        lambda r: float(r["rights_pairs"]), lambda r: str(r["rights_pairs"]),
+    ),
+    Criterion(
+        "CPU, idle", 1, "for each repository", lambda r: cores(r),
+        lambda r: "not measured" if math.isnan(cores(r)) else break_even.millicores(cores(r)), equal_within=0.1,
+    ),
+    Criterion(
+        "memory, idle", 1, "for each repository",
+        lambda r: float(r["memory_bytes"] or math.nan),
+        lambda r: f"{r['memory_bytes'] / 2**20:.0f} MiB" if r["memory_bytes"] else "not measured", equal_within=0.1,
+    ),
+)  # fmt: skip
+TOTAL = sum(criterion.weight for criterion in CRITERIA)
+
+
+def cores(row: Row) -> float:
+    return math.nan if row["cpu_cores"] is None else float(row["cpu_cores"])
+
+
+def failed(row: Row) -> list[str]:
+    """The names of the required criteria that a candidate does not meet."""
+    return [name for name, met in REQUIRED.items() if not met(row)]
+
+
+def as_good(criterion: Criterion, row: Row, rows: Sequence[Row]) -> bool:
+    """Whether no other candidate is better. Medians that the data do not show to differ count as equal."""
+    if math.isnan(criterion.value(row)):
+        return False
+    known = [other for other in rows if not math.isnan(criterion.value(other))]
+    best = min(known, key=criterion.value)
+    if criterion.name == LATENCY and row is not best:
+        return difference(row["samples_s"], best["samples_s"])[0] <= 0
+    return criterion.value(row) - criterion.value(best) <= criterion.equal_within * abs(criterion.value(best))
+
+
+def score(row: Row, rows: Sequence[Row], criteria: Sequence[Criterion] = CRITERIA) -> int:
+    """The weights of the criteria in which no other candidate is better."""
+    return sum(criterion.weight for criterion in criteria if as_good(criterion, row, rows))
+
+
+def recommended(rows: Sequence[Row], criteria: Sequence[Criterion] = CRITERIA) -> list[Row]:
+    """The candidates with the highest score among those that meet every required criterion; several if they tie."""
+    sound = [row for row in rows if not failed(row)]
+    highest = max((score(row, rows, criteria) for row in sound), default=0)
+    return [row for row in sound if score(row, rows, criteria) == highest]
+
+
+def deciding(rows: Sequence[Row]) -> list[str]:
+    """The criteria whose weight decides: another candidate would be recommended if it were doubled or dropped."""
+    found = recommended(rows)
+    return [
+        changed.name
+        for changed in CRITERIA
+        if any(
+            recommended(rows, [replace(c, weight=factor * c.weight) if c is changed else c for c in CRITERIA]) != found
+            for factor in (0, 2)
+        )
+    ]
+
+
+def reach(line: Line) -> int:
+    """The number of Deployments, to one digit, that Reloader patches for one commit within PATIENCE_S."""
+    exact = max(0, int((PATIENCE_S - line.intercept) / line.slope)) if line.slope > 0 else 0
+    return round(exact, 1 - len(str(exact)))
+
+
+def recommendation(evidence: Evidence, fan_out: Line | None = None) -> list[str]:
+    """At most eight points, each from measured rows. With stand-ins: one point, about the experiments alone."""
+    if evidence.stand_ins:
+        return ["This run used stand-ins, so it recommends nothing. It shows only that the experiments work."]
+    rows = evidence.rows.get("alternatives", [])
+    if not rows:
+        return ["Nothing is recommended: no candidate was measured."]
+    by_key = {row["key"]: row for row in rows}
+    deployed = by_key.get("deployed")
+    sentences = [
+        does_it_work(evidence.summary),
+        git_sync(evidence.rows.get("faults", [])),
+        choice(rows),
+        reloader(deployed, by_key.get("patching"), rows, fan_out),
+        flux(deployed, by_key.get("flux")),
+        none_of_them(deployed),
+        settings(),
+        what_would_change(evidence.rows.get("faults", []), deployed, rows),
+    ]
+    return [sentence for sentence in sentences if sentence]
+
+
+def does_it_work(summary: dict[str, Any]) -> str:
+    """From the first notebook's summary."""
+    if not summary.get("holds"):
+        return f"Does it work? {summary['answer'].rstrip('.')}." if summary.get("answer") else ""
+    figure, requests = summary["latency_s"]["push_to_restarted"], summary["requests"]
+    return (
+        f"It works. With a poll interval of {duration_s(summary['parameters']['period']):g} s, a push is live on all "
+        f"replicas after a median of {figure['median']:.2f} s (n = {figure['n']}). "
+        f"{requests['failed'] or 'None'} of {counted(requests['sent'], 'request')} failed."
+    )
+
+
+def git_sync(faults: Sequence[Row]) -> str:
+    """The content for which git-sync is the right tool."""
+    large = next((row for row in faults if row["name"] == LARGE_FILE), None)
+    words = "Use git-sync for files that an application reads when it starts"
+    if large is None:
+        return f"{words}. This run did not try large files."
+    if not large["held"]:
+        return f"{words}, but not for large files: the test with {LARGE_FILE} failed."
+    took = f"{large['recovery_s']:.0f} s after the push"
+    return f"{words}: {LARGE_FILE} is on all replicas {took}, with a memory limit of 256 MiB."
+
+
+def choice(rows: Sequence[Row]) -> str:
+    """Which candidate the weighted criteria favour."""
+    best = recommended(rows)
+    out = [f"“{row['name']}” (not met: {quoted(failed(row))})" for row in rows if failed(row)]
+    ruled_out = f" Ruled out: {names(out)}." if out else ""
+    if not best:
+        return f"No candidate meets every required criterion, so none is recommended.{ruled_out}"
+    others = [row for row in rows if row not in best and not failed(row)]
+    scores = ", ".join(f"“{row['name']}”: {score(row, rows)}" for row in others)
+    rest = f" ({scores})" if scores else ""
+    verb, each = ("scores", "") if len(best) == 1 else ("score", " each")
+    return (
+        f"For one application, {quoted([row['name'] for row in best])} {verb} highest on the weighted criteria, with "
+        f"{score(best[0], rows)} of {TOTAL} points{each}{rest}.{ruled_out}"
+    )
+
+
+def reloader(deployed: Row | None, patching: Row | None, rows: Sequence[Row], fan_out: Line | None) -> str:
+    """When to use Reloader, and when a hook that patches the pod template is better."""
+    if deployed is None:
+        return "Reloader was not measured in this run."
+    if failed(deployed):
+        return f"Do not use Reloader as deployed here: it does not meet {quoted(failed(deployed))}."
+    most = reach(fan_out) if fan_out else 0
+    size = f" One Reloader patches about {counted(most, 'Deployment')} within a minute." if most else ""
+    when = (
+        "when several workloads follow one repository, or when the pod that holds the git credentials must not change "
+        f"Deployments.{size}"
+    )
+    if patching is None:
+        return f"Use Reloader {when} The hook that patches the pod template was not measured, so nothing is compared."
+    if failed(patching) or score(deployed, rows) >= score(patching, rows):
+        return (
+            f"Use Reloader: the hook that patches the pod template does not score higher. Reloader matters most {when}"
+        )
+    return (
+        f"Use Reloader {when} For a single Deployment, the hook that patches the pod template is the better choice"
+        f"{its_advantages(deployed, patching)}."
+    )
+
+
+def its_advantages(deployed: Row, patching: Row) -> str:
+    """The reasons to prefer the hook, after a colon; empty if there are none."""
+    objects, rights, _ = break_even.saved(deployed, patching)
+    fewer = [counted(n, f"fewer {noun}") for n, noun in ((objects, "object"), (rights, "right")) if n > 0]
+    reasons = [f"it needs {names(fewer)}"] if fewer else []
+    if patching["undo_restores_content"]:
+        reasons.append("kubectl rollout undo brings its content back")
+    return f": {', and '.join(reasons)}" if reasons else ""
+
+
+def flux(deployed: Row | None, measured: Row | None) -> str:
+    if measured is None:
+        return "Flux was not measured in this run."
+    if failed(measured):
+        return f"Do not use Flux for this: it does not meet {quoted(failed(measured))}."
+    limit = measured["content_limit_bytes"]
+    words = "Use Flux where it already applies the manifests"
+    words += f" and the content of each application stays under {size_in_words(limit)}" if limit else ""
+    if deployed is None or not deployed["memory_bytes"] or not measured["memory_bytes"]:
+        return f"{words}."
+    count = break_even.namespaces(deployed, measured)
+    if count == 1:
+        return f"{words}. Flux's controllers need no more memory than the deployed design."
+    return (
+        f"{words}. From about {count} namespaces on, each with its own repository, Flux's controllers need less memory "
+        "than the deployed design in each of them."
+    )
+
+
+def none_of_them(deployed: Row | None) -> str:
+    took = median(deployed["requested_to_restarted_s"]) if deployed else math.nan
+    rollout = f" A rollout takes {took:.1f} s here and needs room for twice the pods." if finite(took) else ""
+    return (
+        "Use none of the candidates for content in Git LFS (with git-sync, pods get the pointer files), for models too "
+        "large to be fetched again by every new pod, or for an application that cannot afford a rollout for each "
+        f"commit.{rollout}"
+    )
+
+
+def settings() -> str:
+    return (
+        "Change these defaults of git-sync, as manifests/ does: the poll interval (period), max-failures and "
+        "init-max-failures to -1, and git's core.bigFileThreshold. Change these defaults of Reloader: "
+        "--reload-on-create and --sync-after-restart to true."
+    )
+
+
+def what_would_change(faults: Sequence[Row], deployed: Row | None, rows: Sequence[Row]) -> str:
+    """What would lead to another recommendation."""
+    broken = [row["name"] for row in faults if not row["held"]]
+    if deployed is None:
+        return ""
+    most = max(deployed["rollouts_per_burst"].values(), default=0)
+    words = (
+        f"Reconsider if pushes come faster than rollouts: {effort().burst} pushes {GAP_S} s apart made up to "
+        f"{counted(most, 'rollout')}."
+    )
+    if broken:
+        words += f" Reconsider also if nobody can repair by hand what did not recover by itself: {quoted(broken)}."
+    if weights := deciding(rows):
+        words += f" {lead(weights)}"
+    return words
+
+
+def lead(weights: Sequence[str]) -> str:
+    """How much the result depends on the weights."""
+    if len(weights) > MANY:
+        return (
+            f"The scores lie close together: if any one of {len(weights)} of the {len(CRITERIA)} weights is doubled or "
+            "dropped, another candidate scores highest or draws level."
+        )
+    one = quoted(weights) if len(weights) == 1 else f"one of {quoted(weights)}"
+    return f"Another candidate scores highest or draws level if the weight of {one} is doubled or dropped."
+
+
+def weights_table() -> list[dict[str, str]]:
+    """The criteria as they were fixed before the figures."""
+    required = [{"criterion": name, "weight": "required", "reason": ""} for name in REQUIRED]
+    weighted = [{"criterion": c.name, "weight": str(c.weight), "reason": c.reason} for c in CRITERIA]
+    return required + weighted
+
+
+def table(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """A line for each criterion with every candidate's figure, ✓ if no other is better; the last line is the score."""
+    found = [
+        {"criterion": name, "weight": "required", **{row["name"]: "✓" if met(row) else "no" for row in rows}}
+        for name, met in REQUIRED.items()
+    ]
+    for criterion in CRITERIA:
+        cells = {r["name"]: criterion.cell(r) + (" ✓" if as_good(criterion, r, rows) else "") for r in rows}
+        found.append({"criterion": criterion.name, "weight": str(criterion.weight), **cells})
+    scores = {r["name"]: "ruled out" if failed(r) else str(score(r, rows)) for r in rows}
+    return [*found, {"criterion": "score", "weight": str(TOTAL), **scores}]
+
+
+def weights_shown() -> str:
+    """The criteria and their weights, without figures."""
+    return html_table(weights_table(), "Criteria and weights, fixed before the candidates were measured")
+
+
+def shown(evidence: Evidence) -> str:
+    """Findings and recommendation, apart."""
+    rows = evidence.rows.get("alternatives", [])
+    title = "Each candidate against the criteria. ✓ means that a required criterion is met, or that no other candidate "
+    title += "is better. The score is the sum of the weights with a ✓"
+    listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in evidence.extra.get("recommendation", []))
+    sources = ", ".join(f'<a href="#{section(name)}">{text}</a>' for name, text in EXPERIMENTS.items())
+    return (
+        f"<h3>Findings</h3>{html_table(table(rows), title) if rows else '<p>No candidate was measured.</p>'}"
+        f"<p>The figures are from the sections above: {sources}.</p>"
+        f'<h3>Recommendation</h3><ol class="decide">{listed}</ol>'
+    )

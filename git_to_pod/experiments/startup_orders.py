@@ -1,0 +1,220 @@
+"""How a pod can wait for its content: a Deployment for each way, restarted in one shuffled order."""
+
+# ruff: noqa: RUF001  # signs as a reader expects them in print
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from git_to_pod.app import baseline
+from git_to_pod.app.deployment import STAMP
+from git_to_pod.cluster.api import Cluster, Object, TimedOut
+from git_to_pod.cluster.recorder import Recorder, containers, described, is_complete, pods_of
+from git_to_pod.evaluation.summary import html_table
+from git_to_pod.experiments.effort import effort
+from git_to_pod.git.repository import FILE
+from git_to_pod.progress import Progress
+from git_to_pod.report.charts.dot_plot import dots, median_of
+from git_to_pod.report.charts.svg import Chart
+from git_to_pod.settings import Settings
+from git_to_pod.timing.medians import Figure, figure
+from git_to_pod.timing.rollout import Rollout
+
+BASELINE, DEPLOYED = "nginx without git-sync", "native sidecar, its postStart waits (deployed)"
+PROBE_PORT = 8081  # for git-sync's HTTP endpoint; nginx has 8080
+POD = dict[str, Any]  # a pod's spec
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way. `ratio` is its median divided by the median of the same nginx without git-sync."""
+
+    name: str
+    how: str
+    restart_s: Figure
+    ratio: float
+    samples_s: list[float]
+
+
+def as_deployed(pod: POD) -> None:
+    """manifests/app-deployment.yaml."""
+
+
+def ordinary_sidecar(pod: POD) -> POD:
+    """Make git-sync the first of the ordinary containers, without its hook; return its spec."""
+    (git_sync,) = pod.pop("initContainers")
+    del git_sync["restartPolicy"], git_sync["lifecycle"]
+    pod["containers"].insert(0, git_sync)
+    return dict(git_sync)
+
+
+def app_hook_waits(pod: POD) -> None:
+    """nginx starts at once. Its hook ends when the content is there and nginx listens."""
+    ordinary_sidecar(pod)
+    script = "until [ -e /git/current ] && [ -s /tmp/nginx.pid ]; do sleep 0.02; done"
+    pod["containers"][1]["lifecycle"]["postStart"] = {"exec": {"command": ["sh", "-c", script]}}
+
+
+def readiness_probe_decides(pod: POD) -> None:
+    ordinary_sidecar(pod)
+    pod["containers"][1]["readinessProbe"] = {"httpGet": {"path": f"/{FILE}", "port": "http"}, "periodSeconds": 1}
+
+
+def startup_probe(pod: POD) -> None:
+    (git_sync,) = pod["initContainers"]
+    del git_sync["lifecycle"]
+    git_sync["args"] = [f"--http-bind=:{PROBE_PORT}"]
+    probe = {"httpGet": {"path": "/", "port": PROBE_PORT}, "periodSeconds": 1, "failureThreshold": 300}
+    git_sync["startupProbe"] = probe
+
+
+def init_container(pod: POD) -> None:
+    """Ends after the first sync, as with `--one-time`, which the stand-in does not have."""
+    (git_sync,) = pod["initContainers"]
+    del git_sync["restartPolicy"], git_sync["lifecycle"]
+    script = "/git-sync & until [ -e /git/current ]; do sleep 0.02; done"
+    git_sync["command"] = ["sh", "-c", script]
+
+
+WAYS: dict[str, tuple[str, Callable[[POD], None]]] = {
+    DEPLOYED: ("nginx starts when git-sync's postStart hook has seen the content", as_deployed),
+    "ordinary sidecar, nginx's postStart waits": (
+        "both start at once; the pod is Ready after nginx's hook",
+        app_hook_waits,
+    ),
+    "ordinary sidecar, readiness probe decides": (
+        "both start at once; the probe runs once a second",
+        readiness_probe_decides,
+    ),
+    "native sidecar, startup probe": ("nginx starts after an HTTP probe of git-sync, once a second", startup_probe),
+    "init container": ("nginx starts after git-sync has synced once and ended", init_container),
+}
+
+
+def run_restarts(cluster: Cluster, recorder: Recorder, settings: Settings, progress: Progress) -> list[Row]:
+    """Deploy each way beside the app, then restart one at a time."""
+    baseline.deploy_plain(cluster, recorder, settings)
+    apps = {BASELINE: baseline.APP} | {name: f"restart-{number}" for number, name in enumerate(WAYS)}
+    for name, (_, change) in WAYS.items():
+        put(cluster, recorder, settings, apps[name], change)
+    for app in apps.values():
+        wait_complete(recorder, app, settings)
+    samples: dict[str, list[float]] = {name: [] for name in apps}
+    order = [name for name in apps for _ in range(effort().restarts * (2 if name in (BASELINE, DEPLOYED) else 1))]
+    chance = random.Random(settings.seed)
+    chance.shuffle(order)
+    for number, name in enumerate(order):
+        progress.bar(number, len(order), f"restarting: {name}")
+        recorder.stopped.wait(chance.uniform(0, 1))  # else all would start at the same phase of the kubelet's 1 s tick
+        samples[name].append(restart(cluster, recorder, settings, apps[name]))
+    progress.bar(len(order), len(order), "restarts done")
+    for app in apps.values():
+        cluster.delete(f"/apis/apps/v1/namespaces/{settings.namespace}/deployments/{app}")
+    return rows_of(samples)
+
+
+def put(cluster: Cluster, recorder: Recorder, settings: Settings, name: str, change: Callable[[POD], None]) -> None:
+    """Deploy a changed copy of the app's Deployment, under another name."""
+    app = recorder.get("Deployment", "app")
+    assert app, "the app is deployed first"
+    spec = copy.deepcopy(app["spec"])
+    spec["selector"]["matchLabels"] = spec["template"]["metadata"]["labels"] = {"app": name}
+    spec["template"]["metadata"].pop("annotations", None)
+    for container in containers(spec["template"]["spec"]):  # Reloader does not update its stamp in a copy
+        container["env"] = [variable for variable in container.get("env", []) if variable["name"] != STAMP]
+    change(spec["template"]["spec"])
+    deployment: Object = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
+    cluster.apply(f"/apis/apps/v1/namespaces/{settings.namespace}/deployments", deployment)
+
+
+def wait_complete(recorder: Recorder, app: str, settings: Settings) -> None:
+    recorder.wait_for(
+        f"deployment/{app}",
+        lambda: is_complete(recorder.get("Deployment", app)),
+        settings.timeout_s,
+        partial(described, recorder, app),
+    )
+
+
+def restart(cluster: Cluster, recorder: Recorder, settings: Settings, app: str) -> float:
+    """Restart as `kubectl rollout restart` does. Returns the seconds of the rollout, infinite on timeout."""
+    with recorder.heard:
+        deployment = recorder.get("Deployment", app)
+        assert deployment, f"deployment/{app} is there"
+        old = {str(pod["metadata"]["name"]) for pod in pods_of(recorder, app)}
+        rollout, position = Rollout(app, deployment["spec"]["template"], old), len(recorder.events)
+    annotations = {"kubectl.kubernetes.io/restartedAt": datetime.now(UTC).isoformat()}
+    path = f"/apis/apps/v1/namespaces/{settings.namespace}/deployments/{app}"
+    cluster.patch(path, {"spec": {"template": {"metadata": {"annotations": annotations}}}})
+
+    def restarted() -> bool:
+        nonlocal position
+        events = recorder.events[position:]
+        position += len(events)
+        for event in events:
+            rollout.see(event)
+        return "restarted" in rollout.instants
+
+    try:
+        words = partial(described, recorder, app)
+        recorder.wait_for(f"deployment/{app} restarted", restarted, settings.timeout_s, words)
+    except TimedOut:
+        return float("inf")
+    return rollout.instants["restarted"] - rollout.instants["requested"]
+
+
+def rows_of(samples: dict[str, list[float]]) -> list[Row]:
+    found = {name: figure(values) for name, values in samples.items()}
+    hows = {BASELINE: "the baseline: the same nginx, its content in a ConfigMap"}
+    hows |= {name: how for name, (how, _) in WAYS.items()}
+    return [
+        Row(name, hows[name], found[name], found[name].median / found[BASELINE].median, samples[name])
+        for name in sorted(samples, key=lambda name: found[name].median)
+    ]
+
+
+def finding(rows: Sequence[Row]) -> str:
+    """The title, computed."""
+    by_name = {row.name: row for row in rows}
+    deployed, baseline = by_name[DEPLOYED], by_name[BASELINE]
+    if not math.isfinite(deployed.restart_s.median):
+        return f"Rollout restart as deployed: {median_of(deployed.restart_s.median)}."
+    quickest = min((row for row in rows if row is not baseline), key=lambda row: row.restart_s.median)
+    words = f"A rollout restart as deployed takes a median of {deployed.restart_s.median:.2f} s"
+    if math.isfinite(deployed.ratio):
+        words += f", {deployed.ratio:.2f} × the {baseline.restart_s.median:.2f} s of the same nginx without git-sync"
+    if quickest is deployed:
+        return f"{words}. No other way with git-sync has a lower median."
+    lowest = f"{quickest.restart_s.median:.2f} s"
+    return f"{words}. Of the ways with git-sync, “{quickest.name}” has the lowest median: {lowest}."
+
+
+def picture(rows: Sequence[Row]) -> Chart:
+    """Every restart of each way."""
+    note = "Each dot is one restart. The vertical bar is the median, the horizontal bar its 95% CI."
+    lines = [(row.name, row.samples_s) for row in rows]
+    return dots(lines, "seconds from the changed template to the end of the rollout", finding(rows), note, DEPLOYED)
+
+
+def shown(rows: Sequence[Row]) -> str:
+    """The table, as HTML."""
+    table = [
+        {
+            "way": row.name,
+            "how": row.how,
+            "median": median_of(row.restart_s.median),
+            "95% CI": f"{median_of(row.restart_s.low)} to {median_of(row.restart_s.high)}",
+            "× nginx without git-sync": f"{row.ratio:.2f}" if math.isfinite(row.ratio) else "–",
+            "n": str(row.restart_s.n),
+            "timeouts": str(row.restart_s.timeouts),
+        }
+        for row in rows
+    ]
+    return html_table(table, "Ways to wait for the content, with the time of a rollout restart")

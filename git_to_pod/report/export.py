@@ -1,0 +1,73 @@
+"""Export an executed notebook as one HTML page, without code and without outside requests."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import nbformat
+from nbconvert import HTMLExporter
+from nbformat import NotebookNode
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def export(executed: Path) -> Path:
+    """Write the HTML page beside the executed notebook, and return its path."""
+    notebook = read(executed)
+    notebook.cells = [cell for cell in notebook.cells if not inserted_by_papermill(cell)]
+    exporter = HTMLExporter(  # type: ignore[no-untyped-call]
+        template_name="report", extra_template_basedirs=[str(TEMPLATES)], exclude_input=True
+    )
+    page, _ = exporter.from_notebook_node(notebook, {"contents": contents(notebook)})
+    written = executed.with_suffix(".html")
+    written.write_text(page)
+    return written
+
+
+def read(path: Path) -> NotebookNode:
+    notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    return notebook
+
+
+def display(html: str) -> NotebookNode:
+    output: NotebookNode = nbformat.v4.new_output("display_data", {"text/html": html})  # type: ignore[no-untyped-call]
+    return output
+
+
+def inserted_by_papermill(cell: NotebookNode) -> bool:
+    """Whether papermill inserted the cell to mark a failed one: it points at code that the page does not show."""
+    return "papermill-error-cell-tag" in cell.metadata.get("tags", [])
+
+
+def contents(notebook: NotebookNode) -> list[str]:
+    """The titles of the sections, for the table of contents."""
+    lines = [line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
+    return [line.removeprefix("## ").strip() for line in lines if line.startswith("## ")]
+
+
+def replace_answer(executed: Path, html: str) -> None:
+    """Write the answer into the notebook of a run that failed before it could do so itself."""
+    notebook = read(executed)
+    for cell in notebook.cells:
+        if "answer" in cell.metadata.get("tags", []):
+            cell.outputs = [display(f'<div class="answer">{html}</div>')]
+    nbformat.write(notebook, executed)  # type: ignore[no-untyped-call]
+
+
+def last_error(executed: Path) -> str:
+    """The exception that ended the run, as `Name: message`; empty if there is none."""
+    notebook = read(executed)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    errors = [output for output in outputs if output.output_type == "error"]
+    return f"{errors[-1].ename}: {errors[-1].evalue}" if errors else ""
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m git_to_pod.report.export", description=__doc__)
+    parser.add_argument("notebook", type=Path, help="the executed notebook")
+    print(export(parser.parse_args(argv).notebook))
+
+
+if __name__ == "__main__":
+    main()

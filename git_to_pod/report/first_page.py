@@ -1,0 +1,354 @@
+"""The computed parts of the first page: the answer at its head, tables, findings and recommendation."""
+
+# ruff: noqa: RUF001
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import ClassVar
+
+from IPython import get_ipython
+from IPython.core.interactiveshell import ExecutionResult
+
+from git_to_pod.evaluation.summary import (
+    CONSTRAINTS,
+    REQUIREMENTS,
+    EvaluationFailed,
+    Findings,
+    all_of,
+    counted,
+    html_table,
+    in_words,
+    names,
+    quoted,
+)
+from git_to_pod.progress import Display
+from git_to_pod.report.charts import trial_charts
+from git_to_pod.timing.trials import PLAIN
+
+STYLE = Path(__file__).parent / "templates" / "report" / "style.css"
+SHORT = {  # the requirements, on the first screen
+    "R1": "git content in running pods",
+    "R2": "changes are pulled automatically",
+    "R3": "pods restart on a change",
+    "R4": "the commit is observable",
+}
+EXPLAINED = {
+    "push_to_polled": "push → git-sync's next poll",
+    "polled_to_published": "poll → commit published in git-commit",
+    "published_to_requested": "published → Reloader patches the Deployment",
+    "polled_to_requested": "poll → Deployment patched: the overhead of both tools",
+    "requested_to_restarted": "Deployment patched → all replicas restarted",
+    "push_to_restarted": "push → all replicas restarted",
+    "push_to_served": "push → every pod serves the new commit",
+    "rollout_restart": "baseline: kubectl rollout restart of the same Deployment",
+    "plain_rollout_restart": "baseline: kubectl rollout restart of the same nginx without git-sync",
+    "mixed_commits": "time in which clients get both the old and the new commit",
+}
+
+
+@dataclass(frozen=True)
+class Html:
+    """HTML as the output of a cell."""
+
+    text: str
+
+    def _repr_html_(self) -> str:
+        return self.text
+
+
+class Answer:
+    """The first thing on the page, filled when the last cell has run."""
+
+    following: ClassVar[Callable[[ExecutionResult], None] | None] = None
+
+    def __init__(self) -> None:
+        self.display = Display()
+        self.show('<p class="headline">This notebook computes the answer. Run all of its cells.</p>')
+
+    def follow(self, findings: Findings) -> None:
+        """Show the failure of any cell from now on, because papermill does not run the cells after it."""
+        if shell := get_ipython():
+            if Answer.following:  # an earlier run in the same kernel
+                shell.events.unregister("post_run_cell", Answer.following)
+            Answer.following = partial(self.after_cell, findings)
+            shell.events.register("post_run_cell", Answer.following)
+
+    def after_cell(self, findings: Findings, result: ExecutionResult) -> None:
+        error = result.error_in_exec or result.error_before_exec
+        if isinstance(error, EvaluationFailed):
+            return
+        findings.error = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ") if error else ""
+        if error:  # in Jupyter a later cell that succeeds clears it
+            findings.write()
+            self.fill(findings)
+
+    def fill(self, findings: Findings) -> None:
+        self.show(answer_html(findings))
+
+    def show(self, text: str) -> None:
+        self.display.show(f'<style>{STYLE.read_text()}</style><div class="answer">{text}</div>')
+
+
+def answer_html(findings: Findings) -> str:
+    """What a manager reads, on one screen."""
+    parts = [
+        stand_ins_banner(findings.stand_ins),
+        f'<p class="headline">{escape(headline(findings))}</p>',
+        *(f'<p class="note">{escape(note)}</p>' for note in findings.notes),
+        verdict_row(findings),
+    ]
+    if math.isfinite(findings.figures["push_to_restarted"].median):
+        parts.append(f'<div class="key">{key_figure(findings)}<div>{trial_charts.strip(findings).small()}</div></div>')
+    parts.append(f'<p class="decide"><strong>Recommendation.</strong> {escape(recommendation(findings))}</p>')
+    parts.append(measured_on(findings.kubernetes, findings.images, bool(findings.settings.lab), findings.started))
+    return "".join(parts)
+
+
+def stand_ins_banner(refs: Sequence[str]) -> str:
+    """The warning at the head of a page about a run with stand-ins."""
+    if not refs:
+        return ""
+    return (
+        '<p class="banner"><strong>Made with stand-ins, no conclusion about git-sync or Reloader.</strong> '
+        f"Small programs of this project ran in place of {escape(names([short(ref) for ref in refs]))}. The run shows "
+        "that the manifests and the measurement work, and nothing about the products.</p>"
+    )
+
+
+def key_figure(findings: Findings) -> str:
+    """How fast: one figure with its interval and the slowest push."""
+    found, settings = findings.figures["push_to_restarted"], findings.settings
+    bounds = f"{found.low:.2f}–{found.high:.2f} s" if math.isfinite(found.high) else f"from {found.low:.2f} s"
+    link = '<a href="#How-it-was-measured">confidence interval</a>'
+    interval = "" if math.isnan(found.low) else f" (95% {link} {bounds})"
+    slowest = f"The slowest took {found.max:.2f} s. " if found.n > 1 else ""
+    if found.timeouts:
+        slowest = f"{counted(found.timeouts, 'push', 'pushes')} timed out after {settings.timeout_s:g} s. "
+    return (
+        f'<div><p class="number">{found.median:.2f}&thinsp;s</p><p>from a push until '
+        f"{all_of(settings.replicas, 'pod')} run{'s' if settings.replicas == 1 else ''} the new content. This is the "
+        f"median of {counted(found.n, 'push', 'pushes')}{interval}. {slowest}git-sync polls every "
+        f"{settings.period_s:g} s.</p></div>"
+    )
+
+
+def headline(findings: Findings) -> str:
+    if findings.error:
+        return f"No. The run was aborted: {findings.error}"
+    if findings.failing:
+        failing = [(REQUIREMENTS | CONSTRAINTS)[name] for name in findings.failing]
+        return f"No. Not met: {quoted(failing)}."
+    if findings.stand_ins:
+        return f"With stand-ins, all four requirements are met within the constraints{untried(findings)}."
+    return f"Yes. All four requirements are met within the constraints{untried(findings)}."
+
+
+def untried(findings: Findings) -> str:
+    """What follows "within the constraints" in the headline."""
+    not_tried = quoted([CONSTRAINTS[name] for name in findings.not_tried])
+    return f", except not tried: {not_tried}" if not_tried else ""
+
+
+def verdict_row(findings: Findings) -> str:
+    """One tile for each requirement, one for the constraints, one for the load, each a link to its evidence."""
+    tiles = []
+    for name in REQUIREMENTS:
+        if check := findings.requirements.get(name):
+            tiles.append(tile(name, check.holds, f"{name} {'met' if check.holds else 'not met'}", SHORT[name]))
+        else:
+            tiles.append(tile("Does-it-work?", None, f"{name} not tried", SHORT[name]))
+    tried = [findings.constraints[name].holds for name in CONSTRAINTS if name in findings.constraints]
+    met, total = sum(bool(holds) for holds in tried), len(CONSTRAINTS)
+    state = False if False in tried else (True if met == total else None)
+    tiles.append(tile("The-constraints", state, f"{met} of {total} met", "constraints"))
+    if sent := len(findings.responses):
+        failed = len(findings.failed_requests)
+        tiles.append(tile("load", not failed, f"{failed} failed", f"of {sent:,} requests"))
+    return f'<ul class="verdicts">{"".join(tiles)}</ul>'
+
+
+def tile(anchor: str, holds: bool | None, verdict: str, what: str) -> str:
+    kind, sign = {True: ("good", "✓"), False: ("bad", "✕"), None: ("open", "–")}[holds]
+    return (
+        f'<li class="{kind}"><a href="#{anchor}"><strong><span class="sign" aria-hidden="true">{sign}</span> '
+        f"{escape(verdict)}</strong> <span>{escape(what)}</span></a></li>"
+    )
+
+
+def recommendation(findings: Findings) -> str:
+    """One text for each outcome."""
+    if not findings.holds:
+        return "Nothing yet. The headline names what failed, and the sections below have the evidence."
+    if findings.stand_ins:
+        return "Nothing from this run, because it used stand-ins. Repeat it with the upstream git-sync and Reloader."
+    missed = [target.what for target in findings.targets if target.met is False]
+    words = (
+        "Proceed. The design is feasible: one git-sync polls the repository, every pod checks out exactly the commit "
+        "that this git-sync publishes, and Reloader restarts the pods. The second page, which scripts/evaluate --full "
+        "writes, compares these tools with others."
+    )
+    return words if not missed else f"{words} Look first at what missed its target: {names(missed)}."
+
+
+def measured_on(kubernetes: dict[str, str], images: Sequence[dict[str, str]], in_lab: bool, started: str = "") -> str:
+    """When, on what, and which programs really ran. `started`: ISO 8601."""
+    if not kubernetes:
+        return ""  # the run was aborted before it looked
+    when = f" on {datetime.fromisoformat(started):%-d %B %Y}," if started else ""
+    text = f"Measured{when} on {cluster_in_words(kubernetes, in_lab)}, Kubernetes {kubernetes.get('version', '?')}."
+    if "git_host" in kubernetes:
+        text += " The run deployed its own git host into the cluster."
+    ran = "".join(f"<li>{escape(provenance(image))}</li>" for image in images)
+    return f'<div class="note"><p>{escape(text)} What ran:</p><ul>{ran}</ul></div>'
+
+
+def cluster_in_words(kubernetes: dict[str, str], in_lab: bool) -> str:
+    cpus, nodes = kubernetes.get("cpus"), kubernetes.get("nodes")
+    if in_lab:
+        return f"one real node with {cpus or '?'} CPUs and no route to the outside"
+    if not cpus:  # this user may not list the nodes
+        return "an existing cluster"
+    if nodes == "1":
+        return f"an existing cluster of one node with {cpus} CPUs"
+    return f"an existing cluster of {nodes} nodes, the first with {cpus} CPUs"
+
+
+def provenance(image: dict[str, str]) -> str:
+    """An image, the version that the running nginx names, and the image's origin."""
+    ran = f" ran as {image['ran']}" if "ran" in image else ""
+    return f"{short(image['ref'])}{ran}: {image.get('note') or image['source']}"
+
+
+def short(ref: str) -> str:
+    return ref.rpartition("/")[2].partition("@")[0].replace(":", " ")
+
+
+def environment_table(findings: Findings) -> Html:
+    """The cluster and the images."""
+    rows = [{"property": name.replace("_", " "), "value": value} for name, value in findings.kubernetes.items()]
+    images = [
+        {"image": i["ref"], "what ran": provenance(i).partition(short(i["ref"]))[2].lstrip(": "), "digest": i["digest"]}
+        for i in findings.images
+    ]
+    return Html(html_table(rows, "The cluster") + html_table(images, "The images"))
+
+
+def parameters_table(findings: Findings) -> Html:
+    settings = findings.settings
+    rows = [
+        {"parameter": "repository", "value": settings.repository},
+        {"parameter": "branch", "value": settings.ref},
+        {"parameter": "poll interval", "value": settings.period},
+        {"parameter": "replicas of the app", "value": str(settings.replicas)},
+        {"parameter": "commits pushed", "value": str(settings.commits)},
+        {"parameter": "seed", "value": str(settings.seed)},
+        {"parameter": "timeout", "value": f"{settings.timeout_s:.0f} s"},
+    ]
+    return Html(html_table(rows, "The run"))
+
+
+def latency_table(findings: Findings) -> Html:
+    """Every latency of summary.json."""
+    rows = []
+    for name, found in findings.figures.items():
+        interval = "–" if math.isnan(found.low) else f"{in_seconds(found.low)}–{in_seconds(found.high)}"
+        rows.append(
+            {
+                "from → to": EXPLAINED[name],
+                "median": in_seconds(found.median) if found.n else "not measured",
+                "95% CI": interval,
+                "min": in_seconds(found.min),
+                "max": in_seconds(found.max),
+                "n": str(found.n),
+                "timeouts": str(found.timeouts),
+            }
+        )
+    return Html(html_table(rows, "Latencies in seconds"))
+
+
+def in_seconds(value: float) -> str:
+    """A cell without its unit."""
+    return f"{value:.2f}" if math.isfinite(value) else "timeout" if math.isinf(value) else "–"
+
+
+def targets_table(findings: Findings) -> Html:
+    """The limits set before measuring, met or missed."""
+    rows = []
+    for target in findings.targets:
+        word = {True: "met", False: "missed", None: "not measured"}[target.met]
+        figure = "–" if math.isnan(target.value) else number(target.value, target.unit)
+        limit = "–" if math.isnan(target.limit) else number(target.limit, target.unit)
+        rows.append({"target": f"{target.what}, {target.how}", "measured": figure, "limit": limit, "result": word})
+    return Html(html_table(rows, "Targets"))
+
+
+def number(value: float, unit: str) -> str:
+    if math.isinf(value):
+        return "timed out"
+    return f"{value:.2f} {unit}" if unit else f"{value:.0f}"
+
+
+def load_shown(findings: Findings) -> Html:
+    """Requests sent and failed, with the reasons. The baseline's rollouts replace no pod of the Service."""
+    failed, sent = findings.failed_requests, len(findings.responses)
+    kind = "good" if sent and not failed else "bad"
+    origin = findings.trials[0].began if findings.trials else 0.0
+    rows = [
+        {"seconds into the trials": f"{r.instant - origin:.1f}", "reason": r.error or f"HTTP {r.status}"}
+        for r in failed[:20]
+    ]
+    seconds = findings.responses[-1].instant - findings.responses[0].instant if sent else 0.0
+    rollouts = counted(sum(trial.rollouts for trial in findings.trials if trial.kind != PLAIN), "rollout")
+    title = f"{len(failed):,} of {counted(sent, 'request')} failed in {seconds:.0f} s"
+    first = "Failed requests" if len(failed) == len(rows) else f"The first {len(rows)} failed requests"
+    return Html(
+        f'<div class="check {kind}" id="load"><p class="claim"><span class="badge">{len(failed):,} failed</span> '
+        f"{title if sent else 'No request was sent'}</p>"
+        "<p>A pod in the cluster sent the requests to the app's Service, each on a new connection. Meanwhile, "
+        f"{rollouts} of the app replaced every pod.</p>{html_table(rows, first)}</div>"
+    )
+
+
+def cost_table(findings: Findings) -> Html:
+    """CPU and memory of each container during the trials."""
+    if "note" in findings.cost:
+        return Html(f"<p>{escape(str(findings.cost['note']))}</p>")
+    rows = []
+    for name, cost in findings.cost.items():
+        cores = cost["cpu_cores"]
+        rows.append(
+            {
+                "container": name,
+                "CPU": "–" if cores is None else f"{1000 * cores:.0f} m",
+                "CPU time since its start": f"{cost['cpu_seconds']:.2f} s",
+                "memory": f"{cost['memory_bytes'] / 2**20:.0f} MiB",
+            }
+        )
+    caption = "One pod of each Deployment, as the kubelet reports it. – means that the trials replaced the pod"
+    return Html(html_table(rows, caption))
+
+
+def verdict(findings: Findings) -> Html:
+    """Findings and recommendation, labelled apart."""
+    found = findings.figures
+    lines = [f"{name}: {check.evidence}" for name, check in findings.requirements.items()]
+    met = sum(bool(check.holds) for check in findings.constraints.values())
+    lines.append(f"{met} of {len(CONSTRAINTS)} constraints {'is' if met == 1 else 'are'} met.")
+    lines += [f"Not tried: {CONSTRAINTS[name]}." for name in findings.not_tried]
+    lines.append(f"Median time from the push until all replicas are restarted: {in_words(found['push_to_restarted'])}.")
+    lines.append(
+        "Median overhead of git-sync and Reloader, from the poll until the Deployment is patched: "
+        f"{in_words(found['polled_to_requested'])}."
+    )
+    listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return Html(
+        f"<h3>Findings</h3><ul>{listed}</ul>"
+        f'<h3>Recommendation</h3><p class="decide">{escape(recommendation(findings))}</p>'
+    )

@@ -1,0 +1,101 @@
+"""The head of the second page: the recommendation, a tile for each experiment, and a chart."""
+
+# ruff: noqa: RUF001  # signs as a reader expects them in print
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+from git_to_pod.experiments import recommendation, startup_orders
+from git_to_pod.experiments.results import EXPERIMENTS, Evidence, Row, section
+from git_to_pod.experiments.scale.fan_out import duration
+from git_to_pod.report.charts.dot_plot import dots
+from git_to_pod.report.charts.svg import Chart
+from git_to_pod.report.first_page import Answer, measured_on, stand_ins_banner, tile
+
+Rows = Sequence[Row]
+Words = tuple[bool | None, str]  # True: good, False: a reason to worry, None: neither; and what the tile says
+
+
+class Recommendation(Answer):
+    """The first thing on the page: the recommendation, filled when the last cell has run."""
+
+    def fill(self, evidence: Any) -> None:  # noqa: ANN401  # Findings in the first notebook, Evidence here
+        self.show(recommendation_html(evidence))
+
+
+def recommendation_html(evidence: Evidence) -> str:
+    """What a manager reads."""
+    first, *others = evidence.extra.get("recommendation", ["There is no recommendation."])
+    if evidence.error:
+        first, others = f"The run was aborted. {evidence.error}", []
+    listed = f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in others)}</ul>" if others else ""
+    rows = evidence.rows.get("alternatives", [])
+    picture = candidates(rows).small() if rows else ""
+    tiles = "".join(tile_of(name, evidence.rows.get(name, [])) for name in EXPERIMENTS)
+    kubernetes, in_lab = evidence.summary.get("kubernetes", {}), bool(evidence.settings.lab)
+    started = str(evidence.summary.get("started", ""))
+    return (
+        f'{stand_ins_banner(evidence.stand_ins)}<p class="headline">{escape(first)}</p>'
+        f'<ul class="verdicts">{tiles}</ul><div class="key">{listed}<div>{picture}</div></div>'
+        f"{measured_on(kubernetes, evidence.ran, in_lab, started)}"
+    )
+
+
+def tile_of(name: str, rows: Rows) -> str:
+    """An experiment's result, with a link to its section."""
+    what, words = TILES[name]
+    good, verdict = words(rows) if rows else (None, "not tried")
+    return tile(section(name), good, verdict, what)
+
+
+def faults(rows: Rows) -> Words:
+    """A fault that needs another push is a limit. A failed request is a reason to worry."""
+    recovered = sum(row["held"] for row in rows)
+    harm = any(row["requests"]["failed"] for row in rows)
+    good = False if harm else True if recovered == len(rows) else None
+    return good, f"{recovered} of {len(rows)} recovered"
+
+
+def git_hosts(rows: Rows) -> Words:
+    passed = sum(row["held"] for row in rows)
+    return passed == len(rows), f"{passed} of {len(rows)} passed"
+
+
+def alternatives(rows: Rows) -> Words:
+    sound = sum(not recommendation.failed(row) for row in rows)
+    return sound > 0, f"{sound} of {len(rows)}"
+
+
+def restarts(rows: Rows) -> Words:
+    ratio = next((row["ratio"] for row in rows if row["name"] == startup_orders.DEPLOYED), None)
+    return None, f"{ratio:.2f} ×" if ratio is not None and math.isfinite(ratio) else "not measured"
+
+
+def scale(rows: Rows) -> Words:
+    fans = [row for row in rows if row["experiment"] == "fan-out"]
+    if not fans:
+        return None, "not measured"
+    most = max(fans, key=lambda row: float(row["deployments"]))
+    return None, f"{most['deployments']} in {duration(most['last_patched_s'])}"
+
+
+# For each experiment: what the tile is about, and its words.
+TILES: dict[str, tuple[str, Callable[[Rows], Words]]] = {
+    "faults": ("injected faults", faults),
+    "providers": ("checks of git hosts and credentials", git_hosts),
+    "alternatives": ("candidates meet every required criterion", alternatives),
+    "restart": ("rollout time of nginx without git-sync", restarts),
+    "scale": ("Deployments patched by Reloader", scale),
+}
+
+
+def candidates(rows: Rows) -> Chart:
+    """How long each candidate takes."""
+    title = "From the poll that sees a commit until all pods are restarted"
+    note = "Each dot is one push. The vertical bar is the median, the horizontal bar its 95% CI."
+    lines = [(row["name"], [s for s in row["samples_s"] if s is not None]) for row in rows]
+    return dots(lines, "seconds", title, note)

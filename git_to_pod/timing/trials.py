@@ -1,0 +1,363 @@
+"""Trials: each pushes a commit or triggers a rollout restart, and times every phase that follows."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+
+from git_to_pod.app import baseline
+from git_to_pod.app.deployment import settled
+from git_to_pod.app.load import Response, mixed_commits
+from git_to_pod.cluster.api import ApiError, Cluster, TimedOut, Unreachable, wait_for
+from git_to_pod.cluster.recorder import Recorder, described, is_complete, pods_of
+from git_to_pod.git.access_log import GitLog
+from git_to_pod.git.repository import FILE, GitError, Repository
+from git_to_pod.progress import Progress
+from git_to_pod.settings import Settings
+from git_to_pod.timing.medians import Figure, figure
+from git_to_pod.timing.rollout import Rollout
+
+PUSH, RESTART, PLAIN = "push", "rollout restart", "plain rollout restart"
+# In the order in which they must be reached.
+PHASES = (
+    "pushed",
+    "polled",
+    "published",
+    "requested",
+    "scheduled",
+    "git_sync_running",
+    "app_running",
+    "ready",
+    "restarted",
+    "served",
+)
+# What the progress line says while a phase is awaited.
+AWAITED = {
+    "published": "git-sync to publish the commit",
+    "requested": "the Deployment to be patched",
+    "scheduled": "new pods to be scheduled",
+    "git_sync_running": "git-sync to run in the new pods",
+    "app_running": "nginx to run in the new pods",
+    "ready": "new pods to be Ready",
+    "restarted": "old pods to terminate",
+}
+RELIST_S = 1.0  # the kubelet's sync tick
+RECEIPT_S = 0.01  # each kind has its own watch thread, so events closer together have no order
+FAILURES_IN_A_ROW = 3  # end the series: the rest would show the same
+
+
+@dataclass
+class Trial:
+    """One row of trials.csv. Instants are on the monotonic clock of the observing process."""
+
+    number: int
+    kind: str
+    offset_s: float = 0.0  # wait before the trial
+    commit: str = ""
+    instants: dict[str, float] = field(default_factory=dict)
+    pods: dict[str, float] = field(default_factory=dict)  # the new pods, and when each was ready
+    old_pods: set[str] = field(default_factory=set)
+    rollouts: int = 0
+    outcome: str = "ok"
+    mixed_s: float = math.nan
+    unmeasured: set[str] = field(default_factory=set)
+
+    @property
+    def began(self) -> float:
+        return self.instants.get("pushed", self.instants.get("requested", math.nan))
+
+    @property
+    def timed_out(self) -> bool:
+        return self.outcome.startswith("timed out")
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The phases that a trial of this kind goes through."""
+        absent = {
+            PUSH: set[str](),
+            RESTART: {"pushed", "polled", "published", "served"},
+            PLAIN: {"pushed", "polled", "published", "served", "git_sync_running"},
+        }[self.kind]
+        return tuple(phase for phase in PHASES if phase not in absent | self.unmeasured)
+
+    def _repr_html_(self) -> str:
+        """A trial as the output of a cell."""
+        reached = [phase for phase in self.phases[1:] if phase in self.instants]
+        took = ", ".join(f"{phase.replace('_', ' ')} {self.instants[phase] - self.began:.2f} s" for phase in reached)
+        return f'<p class="note">{escape(f"{self.kind} {self.number}, {self.outcome}: {took}")}</p>'
+
+    def latency_s(self, start: str, end: str) -> float:
+        """Seconds; infinite after a timeout, NaN if it was not measured or the trial failed."""
+        if not {start, end} <= set(self.phases) or not (self.outcome == "ok" or self.timed_out):
+            return math.nan
+        if start not in self.instants or end not in self.instants:
+            return math.inf if self.timed_out else math.nan  # a trial can be good without a poll in the host's log
+        return self.instants[end] - self.instants[start]
+
+
+def plan(commits: int, seed: int, period_s: float) -> list[tuple[str, float]]:
+    """Pushes and both baselines in one shuffled order, each with the seconds to wait before it.
+
+    The wait is random, within one poll interval for a push and within 1 s for a restart. It keeps the trials out of
+    step with the polls and with the kubelet's sync tick.
+    """
+    chance = random.Random(seed)
+    kinds = [PUSH, RESTART, PLAIN] * commits
+    chance.shuffle(kinds)
+    return [(kind, chance.uniform(0, period_s if kind == PUSH else RELIST_S)) for kind in kinds]
+
+
+class Trials:
+    """Runs trials and keeps them in `done`."""
+
+    def __init__(
+        self, cluster: Cluster, recorder: Recorder, repository: Repository, settings: Settings, progress: Progress
+    ) -> None:
+        self.cluster = cluster
+        self.recorder = recorder
+        self.repository = repository
+        self.settings = settings
+        self.progress = progress
+        self.git_log = GitLog(Path(settings.lab.git_log) if settings.lab else None)
+        self.csv: Path | None = settings.output / "trials.csv"  # None: the caller keeps the trials
+        self.done: list[Trial] = []
+
+    def run(self) -> list[Trial]:
+        """Run one set in the planned order. Three failures in a row end it. A second set replaces the first."""
+        self.done = []
+        longest_s = min(self.settings.period_s, self.settings.timeout_s)
+        todo = plan(self.settings.commits, self.settings.seed, longest_s)
+        last = "first trial"
+        for number, (kind, offset_s) in enumerate(todo, 1):
+            self.progress.bar(number - 1, len(todo), f"{kind}; {last}")
+            trial = self.push(number, offset_s) if kind == PUSH else self.restart(number, kind, offset_s)
+            last = f"last {trial.instants.get('restarted', math.inf) - trial.began:.2f} s"
+            if trial.outcome != "ok":
+                last = f"last {kind} {trial.outcome}"
+            if len(self.done) >= FAILURES_IN_A_ROW and all(t.outcome != "ok" for t in self.done[-FAILURES_IN_A_ROW:]):
+                break
+        self.progress.bar(len(todo), len(todo), "all done" if len(self.done) == len(todo) else f"aborted; {last}")
+        return self.done
+
+    def push(self, number: int = 0, offset_s: float = 0.0) -> Trial:
+        """One more trial: push a commit and follow it to every pod."""
+        unmeasured = set() if self.git_log.path else {"polled"}
+        trial = Trial(number or len(self.done) + 1, PUSH, offset_s, unmeasured=unmeasured)
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+        try:
+            trial.commit = self.repository.commit(f"Trial {trial.number} of the evaluation, {stamp}\n")
+            pause(offset_s)
+            rollout, position = self.begin("app", trial.commit)
+            trial.instants["pushed"] = self.repository.push(trial.commit)
+            trial.commit = rollout.commit = self.repository.pushed[-1]  # another one if someone else had pushed
+        except GitError as error:
+            trial.outcome = f"failed: git push: {error}"
+        else:
+            self.follow(trial, rollout, position)
+        return self.keep(trial)
+
+    def keep(self, trial: Trial) -> Trial:
+        """Add the trial and write trials.csv at once: whatever happens later, its row stays."""
+        self.done.append(trial)
+        if self.csv:
+            self.csv.parent.mkdir(parents=True, exist_ok=True)
+            table(self.done).to_csv(self.csv, index=False)
+        return trial
+
+    def restart(self, number: int, kind: str, offset_s: float = 0.0) -> Trial:
+        """Restart as `kubectl rollout restart` does, by an annotation with the time."""
+        trial = Trial(number, kind, offset_s)
+        app = "app" if kind == RESTART else baseline.APP
+        pause(offset_s)
+        rollout, position = self.begin(app, "")
+        annotations = {"kubectl.kubernetes.io/restartedAt": datetime.now(UTC).isoformat()}
+        path = f"/apis/apps/v1/namespaces/{self.settings.namespace}/deployments/{app}"
+        try:
+            self.cluster.patch(path, {"spec": {"template": {"metadata": {"annotations": annotations}}}})
+        except (ApiError, Unreachable) as error:
+            trial.outcome = f"failed: {error}"
+        else:
+            self.follow(trial, rollout, position)
+        return self.keep(trial)
+
+    def begin(self, app: str, commit: str) -> tuple[Rollout, int]:
+        """The rollout with the state before the trial, and the index of the trial's first event."""
+        with self.recorder.heard:
+            deployment = self.recorder.get("Deployment", app)
+            assert deployment, f"deployment/{app} is deployed first"
+            old = {str(pod["metadata"]["name"]) for pod in pods_of(self.recorder, app)}
+            replicas = deployment["spec"]["replicas"]
+            rollout = Rollout(app, deployment["spec"]["template"], old, commit, replicas=replicas)
+            return rollout, len(self.recorder.events)
+
+    def follow(self, trial: Trial, rollout: Rollout, position: int) -> None:
+        """Wait for each phase, then until no rollout is under way, so that all trials start from the same state."""
+
+        def reached(phase: str) -> bool:
+            nonlocal position
+            events = self.recorder.events[position:]
+            position += len(events)
+            for event in events:
+                rollout.see(event)
+            if phase not in rollout.instants:
+                self.progress.awaits(awaited(trial, rollout))
+            return phase in rollout.instants
+
+        def wait_until(phase: str) -> None:
+            what = f"{trial.kind} {trial.number}: {phase}"
+            words = partial(described, self.recorder, rollout.app)
+            self.recorder.wait_for(what, lambda: reached(phase), self.settings.timeout_s, words)
+
+        try:
+            wait_until("ready")
+            if trial.commit:
+                self.progress.awaits("all pods to serve the commit")
+                trial.instants["served"] = self.served(trial.commit, list(rollout.pods))
+            wait_until("restarted")
+            self.progress.awaits("the Service to drop the old pods")
+            self.wait_until_settled(rollout.app)
+        except TimedOut as error:
+            trial.outcome = f"timed out: {error}"
+        except (ApiError, Unreachable) as error:
+            trial.outcome = f"failed: {error}"
+        trial.instants |= rollout.instants
+        trial.pods = {name: reached["ready"] for name, reached in rollout.pods.items() if "ready" in reached}
+        trial.old_pods, trial.rollouts = rollout.old, rollout.rollouts
+        if trial.commit:
+            trial.instants |= self.arrival(trial.instants)
+        if trial.outcome == "ok":
+            trial.outcome = order_of_phases(trial.instants)
+        self.progress.awaits("")
+
+    def arrival(self, instants: dict[str, float]) -> dict[str, float]:
+        """The instants of the push and of the poll that saw it.
+
+        `git push` may return after the commit was published. Such a push counts from the publication.
+        """
+        returned, published = instants["pushed"], instants.get("published", math.inf)
+        polled = self.git_log.polled(returned, published)
+        found = {"pushed": min(returned, published)}
+        return found if polled is None else found | {"polled": min(polled, published)}
+
+    def served(self, commit: str, pods: Sequence[str]) -> float:
+        """The instant at which all of these pods had answered with the commit, through the API server's proxy."""
+        last: dict[str, str] = {}
+
+        def all_answer() -> bool:
+            with suppress(Unreachable):  # one lost connection is not an answer: ask again
+                last.update({pod: served_commit(self.cluster, self.settings.namespace, pod)[0] for pod in pods})
+            return all(last.get(pod) == commit for pod in pods)
+
+        limit_s = self.settings.timeout_s
+        wait_for(f"all pods serving {commit[:8]}", all_answer, limit_s, lambda: str(last), pause_s=0.02)
+        return self.recorder.clock()
+
+    def wait_until_settled(self, app: str) -> None:
+        """Wait until the Service has no old pods. To wait until they terminate would double the time of a trial."""
+        replicas = self.settings.replicas
+
+        def quiet() -> bool:
+            if app == baseline.APP:
+                return is_complete(self.recorder.get("Deployment", app))
+            return settled(self.recorder, app, replicas)
+
+        words = partial(described, self.recorder, app)
+        self.recorder.wait_for(f"deployment/{app} settled", quiet, self.settings.timeout_s, words)
+
+
+def awaited(trial: Trial, rollout: Rollout) -> str:
+    """The first phase that the rollout has not reached yet, as the progress line names it."""
+    to_come = [phase for phase in trial.phases if phase in AWAITED and phase not in rollout.instants]
+    return AWAITED[to_come[0]] if to_come else ""
+
+
+def pause(seconds: float) -> None:
+    threading.Event().wait(seconds)
+
+
+def served_commit(cluster: Cluster, namespace: str, pod: str) -> tuple[str, bytes]:
+    """The commit and the file that one pod serves, through the API server's proxy."""
+    response = cluster.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}:8080/proxy/{FILE}")
+    return response.headers.get("X-Git-Commit", f"HTTP {response.status}"), bytes(response.data)
+
+
+def order_of_phases(instants: dict[str, float]) -> str:
+    """ "ok", or which phase was reached before the one that leads to it."""
+    reached = [phase for phase in PHASES if phase in instants and phase != "served"]
+    for before, after in itertools.pairwise(reached):
+        if instants[after] < instants[before] - RECEIPT_S:
+            return f"failed: {after} {instants[before] - instants[after]:.3f} s before {before}"
+    return "ok"
+
+
+def measure_mixed_commits(trials: Sequence[Trial], responses: Sequence[Response]) -> None:
+    """Set `mixed_s` of each push: how long the Service's clients got two commits."""
+    pushes = [trial for trial in trials if trial.kind == PUSH and "pushed" in trial.instants]
+    for trial, end in zip(pushes, [*map(overtaken, pushes[1:]), math.inf], strict=False):
+        mixed = mixed_commits(responses, trial.commit, trial.instants["pushed"], end)
+        trial.mixed_s = mixed.seconds if mixed else math.nan
+
+
+def overtaken(push: Trial) -> float:
+    """The instant from which clients may get this push's commit.
+
+    Endpoints follow readiness with a delay, so when a push begins, clients may not have seen the previous commit yet.
+    """
+    return push.instants.get("requested", push.instants.get("pushed", math.inf))
+
+
+LATENCIES = {
+    "push_to_polled": (PUSH, "pushed", "polled"),
+    "polled_to_published": (PUSH, "polled", "published"),
+    "polled_to_requested": (PUSH, "polled", "requested"),
+    "published_to_requested": (PUSH, "published", "requested"),
+    "requested_to_restarted": (PUSH, "requested", "restarted"),
+    "push_to_restarted": (PUSH, "pushed", "restarted"),
+    "push_to_served": (PUSH, "pushed", "served"),
+    "rollout_restart": (RESTART, "requested", "restarted"),
+    "plain_rollout_restart": (PLAIN, "requested", "restarted"),
+}
+
+
+def latencies(trials: Sequence[Trial]) -> dict[str, list[float]]:
+    """The samples of each figure in summary.json."""
+    samples = {
+        name: [trial.latency_s(start, end) for trial in trials if trial.kind == kind]
+        for name, (kind, start, end) in LATENCIES.items()
+    }
+    samples["mixed_commits"] = [trial.mixed_s for trial in trials if trial.kind == PUSH]
+    return samples
+
+
+def figures(trials: Sequence[Trial]) -> dict[str, Figure]:
+    return {name: figure(samples) for name, samples in latencies(trials).items()}
+
+
+def table(trials: Sequence[Trial]) -> pd.DataFrame:
+    """trials.csv: seconds since the push, or since the Deployment was patched."""
+    return pd.DataFrame([row(trial) for trial in trials])
+
+
+def row(trial: Trial) -> dict[str, object]:
+    start = trial.phases[0]
+    return {
+        "number": trial.number,
+        "kind": trial.kind,
+        "commit": trial.commit,
+        "offset_s": round(trial.offset_s, 4),
+        **{f"{phase}_s": round(trial.latency_s(start, phase), 4) for phase in PHASES},
+        "mixed_commits_s": round(trial.mixed_s, 4),
+        "rollouts": trial.rollouts,
+        "outcome": trial.outcome,
+    }

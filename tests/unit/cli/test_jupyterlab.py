@@ -1,0 +1,63 @@
+"""scripts/notebook: the copy that it opens, and the input that it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from git_to_pod.cli.jupyterlab import main, write_copy
+from git_to_pod.cli.session import ALTERNATIVES, EVALUATION
+from git_to_pod.settings import Parameters, parameters_cell
+
+
+@pytest.mark.parametrize("notebook", [EVALUATION, ALTERNATIVES], ids=lambda path: path.stem)
+def test_the_parameters_are_in_the_copy_and_not_in_git(notebook: Path, tmp_path: Path) -> None:
+    committed = notebook.read_bytes()
+    given = Parameters(context='a "quoted" name', commits=3, keep=True, output=str(tmp_path))
+    copy = nbformat.read(write_copy(notebook, given, tmp_path), as_version=4)
+    assert notebook.read_bytes() == committed
+    changed = [
+        cell for cell, before in zip(copy.cells, nbformat.read(notebook, 4).cells, strict=True) if cell != before
+    ]
+    assert [cell.metadata.tags for cell in changed] == [["parameters"]]
+    assert values_of(changed[0].source) == given
+
+
+def values_of(cell: str) -> Parameters:
+    """The values that the kernel gets from the cell."""
+    names: dict[str, object] = {"__annotations__": {}}
+    exec(cell, names)
+    return Parameters(**{name: names[name] for name in names["__annotations__"]})  # type: ignore[attr-defined]
+
+
+def test_paths_are_relative_to_the_folder_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = Parameters(kubeconfig="config", credentials="read/", push_credentials="push", output=str(tmp_path))
+    copy = write_copy(EVALUATION, given, tmp_path)
+    absolute = {name: str(tmp_path / path) for name, path in
+                {"kubeconfig": "config", "credentials": "read", "push_credentials": "push"}.items()}  # fmt: skip
+    sources = [cell.source for cell in nbformat.read(copy, as_version=4).cells]
+    assert parameters_cell(replace(given, **absolute)) in sources  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--notebook", "other"], "argument --notebook: invalid choice: 'other'"),
+        (["--commits", "0"], "--commits 0: expected 1 or more"),
+        (
+            ["--context", "a", "--images", "."],
+            "--images .: only the embedded lab loads archives; omit --images or --context",
+        ),
+    ],
+)
+def test_invalid_input_exits_with_2_and_one_line(
+    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(options) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert said in lines[0]

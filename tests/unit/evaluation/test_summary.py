@@ -1,0 +1,214 @@
+"""What a run found becomes the summary, the answer, and the exit of the notebook."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from git_to_pod.evaluation.summary import Check, EvaluationFailed, Findings, finite
+from git_to_pod.report.charts import trial_charts
+from git_to_pod.report.export import contents, read
+from git_to_pod.report.first_page import answer_html, recommendation, verdict
+from git_to_pod.timing.trials import PLAIN, PUSH, RESTART, Trial, latencies, plan, row
+from tests.one_run import ROOT
+from tests.samples import SETTINGS, a_run
+
+LATENCIES = {
+    "push_to_polled",
+    "polled_to_published",
+    "polled_to_requested",
+    "published_to_requested",
+    "requested_to_restarted",
+    "push_to_restarted",
+    "push_to_served",
+    "rollout_restart",
+    "plain_rollout_restart",
+    "mixed_commits",
+}
+
+
+def test_the_summary_has_the_documented_keys(tmp_path: Path) -> None:
+    findings = a_run(tmp_path)
+    findings.write()
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert set(summary) == {
+        "answer",
+        "holds",
+        "schema",
+        "project",
+        "not_tried",
+        "started",
+        "notes",
+        "stand_ins",
+        "kubernetes",
+        "images",
+        "parameters",
+        "requirements",
+        "constraints",
+        "latency_s",
+        "trials",
+        "targets",
+        "requests",
+        "cost",
+        "timings_s",
+    }
+    assert set(summary["requirements"]) == {"R1", "R2", "R3", "R4"}
+    assert set(summary["requirements"]["R1"]) == {"pass", "evidence"}
+    assert set(summary["latency_s"]) == LATENCIES
+    assert set(summary["latency_s"]["push_to_restarted"]) == {"median", "low", "high", "min", "max", "n", "timeouts"}
+    assert summary["requests"]["sent"] > 1000
+    assert summary["trials"] == {"ok": 60, "timed_out": 0, "failed": 0}
+    assert {target["met"] for target in summary["targets"]} == {True}
+
+
+def test_trials_csv_has_a_row_for_each_trial(tmp_path: Path) -> None:
+    a_run(tmp_path).write()
+    with (tmp_path / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["number"]) for row in rows] == list(range(1, 61))
+    assert {row["outcome"] for row in rows} == {"ok"}
+
+
+def test_a_run_in_which_all_holds_says_yes(tmp_path: Path) -> None:
+    findings = a_run(tmp_path)
+    findings.verify()
+    assert findings.answer.startswith("Yes. All four requirements are met within the constraints. With a poll interval")
+    assert "95% CI" in findings.answer
+    assert "none of" in findings.answer
+    assert "The design is feasible" in recommendation(findings)
+
+
+@pytest.mark.parametrize("kind", ["requirements", "constraints"])
+def test_one_that_does_not_hold_fails_the_run(tmp_path: Path, kind: str) -> None:
+    findings = a_run(tmp_path)
+    name = {"requirements": "R3", "constraints": "private"}[kind]
+    getattr(findings, kind)[name] = Check(False, "seen")
+    assert findings.answer == f"No. Not met: {name}."
+    with pytest.raises(EvaluationFailed):
+        findings.verify()
+    assert "feasible" not in recommendation(findings)
+
+
+def test_one_that_was_never_looked_at_does_not_hold(tmp_path: Path) -> None:
+    findings = a_run(tmp_path)
+    del findings.requirements["R4"]
+    assert findings.failing == ["R4"]
+
+
+def test_a_constraint_that_cannot_be_tried_is_reported_not_asserted(tmp_path: Path) -> None:
+    findings = a_run(tmp_path)
+    findings.constraints["no_way_out"] = Check(None, "not tried")
+    findings.verify()
+    assert findings.summary()["constraints"]["no_way_out"]["pass"] is None
+    assert findings.summary()["not_tried"] == ["no_way_out"]
+    assert "met within the constraints, except not tried: no_way_out. With a poll" in findings.answer
+    page = answer_html(findings)
+    assert "5 of 6" in page
+    assert "except not tried: “Air-gapped" in page
+
+
+def test_a_run_with_stand_ins_says_so_first_and_recommends_nothing(tmp_path: Path) -> None:
+    findings = a_run(tmp_path, stand_in=True)
+    assert findings.answer.startswith("Made with stand-ins")
+    assert answer_html(findings).startswith('<p class="banner"><strong>Made with stand-ins, no conclusion')
+    assert "Nothing from this run" in recommendation(findings)
+    assert "feasible" not in verdict(findings).text
+
+
+def test_a_commit_that_was_never_published_fails_r2_and_r3(tmp_path: Path) -> None:
+    findings = a_run(tmp_path, commits=6)
+    lost = next(trial for trial in findings.trials if trial.kind == PUSH)
+    lost.instants = {"pushed": lost.instants["pushed"]}
+    lost.outcome = "timed out: push 1: ready"
+    findings.requirements |= {name: Check(True, "") for name in ("R2", "R3")}
+    findings.measured(findings.trials, findings.responses)
+    assert findings.failing == ["R2", "R3"]
+    assert "5 of 6 pushed commits were published" in findings.requirements["R2"].evidence
+    assert findings.figures["push_to_restarted"].timeouts == 1
+
+
+def test_a_failed_request_misses_its_target_and_is_named(tmp_path: Path) -> None:
+    findings = a_run(tmp_path)
+    from git_to_pod.app.load import parse
+
+    refused = parse(1005.0, "7|000||Failed to connect to app port 80")
+    assert refused
+    findings.responses.append(refused)
+    summary = findings.summary()
+    assert summary["requests"]["failed"] == 1
+    assert summary["requests"]["failures"] == ["curl 7: Failed to connect to app port 80"]
+    assert [target["met"] for target in summary["targets"] if target["name"] == "failed_requests"] == [False]
+    assert "Look first at what missed its target: failed requests" in recommendation(findings)
+
+
+def test_a_run_that_broke_off_says_no_and_why() -> None:
+    findings = Findings(SETTINGS, error="TimedOut: manifests/ deployed: not after 60 s")
+    assert findings.answer.startswith("No. The run was aborted: TimedOut")
+    assert not findings.holds
+    assert "No. The run was aborted" in answer_html(findings)
+
+
+def test_each_verdict_of_a_run_that_broke_off_leads_to_a_section() -> None:
+    sections = contents(read(ROOT / "notebooks" / "evaluation.ipynb"))
+    links = re.findall('href="#([^"]*)"', answer_html(Findings(SETTINGS, error="TimedOut")))
+    assert len(links) == 5
+    assert set(links) <= {title.replace(" ", "-") for title in sections}
+
+
+def test_json_has_no_infinity() -> None:
+    assert finite({"a": [math.inf, math.nan, 1.23456]}) == {"a": [None, None, 1.2346]}
+
+
+def test_the_order_is_seeded_and_offsets_are_within_one_period() -> None:
+    assert plan(20, 1, 0.5) == plan(20, 1, 0.5) != plan(20, 2, 0.5)
+    assert sorted(kind for kind, _ in plan(3, 1, 1.0)) == sorted([PUSH, RESTART, PLAIN] * 3)
+    offsets = {kind: [offset for found, offset in plan(20, 1, 0.5) if found == kind] for kind in (PUSH, RESTART, PLAIN)}
+    assert [round(max(found) + 0.05, 1) for found in offsets.values()] == [0.5, 1.0, 1.0]
+
+
+def test_a_timeout_is_infinite_and_what_was_not_measured_is_not() -> None:
+    lost = Trial(
+        1, PUSH, instants={"pushed": 10.0, "published": 10.5}, outcome="timed out: ready", unmeasured={"polled"}
+    )
+    samples = latencies([lost])
+    assert samples["push_to_restarted"] == [math.inf]
+    assert math.isnan(samples["push_to_polled"][0])
+    assert math.isnan(samples["polled_to_requested"][0])
+    assert row(lost)["published_s"] == 0.5
+    assert row(lost)["restarted_s"] == math.inf
+
+
+def test_a_failed_trial_gives_no_figure() -> None:
+    failed = Trial(
+        1, PUSH, instants={"pushed": 10.0, "restarted": 12.0}, outcome="failed: published 0.1 s before polled"
+    )
+    assert math.isnan(latencies([failed])["push_to_restarted"][0])
+
+
+def test_baselines_have_no_phases_of_a_push() -> None:
+    restart = Trial(1, PLAIN, instants={"requested": 5.0, "ready": 5.5, "restarted": 5.75})
+    assert latencies([restart])["plain_rollout_restart"] == [0.75]
+    assert math.isnan(float(str(row(restart)["polled_s"])))
+    assert row(restart)["requested_s"] == 0.0
+
+
+def test_pictures_of_a_run_without_figures_are_still_drawn(tmp_path: Path) -> None:
+    findings = a_run(tmp_path, commits=1)
+    for trial in findings.trials:
+        trial.instants = {phase: at for phase, at in trial.instants.items() if phase in ("pushed", "requested")}
+        trial.outcome = "timed out: ready"
+    findings.measured(findings.trials, [])
+    for picture in (
+        trial_charts.ecdf,
+        trial_charts.timeline,
+        trial_charts.run_order,
+        trial_charts.who_serves_what,
+        trial_charts.strip,
+    ):
+        assert "<svg" in picture(findings)._repr_html_()
+    assert "At least half of the pushes timed out" in trial_charts.ecdf(findings).title

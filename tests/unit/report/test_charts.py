@@ -1,0 +1,202 @@
+"""The charts of runs in which trials or responses are missing, timed out or failed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from git_to_pod.evaluation.summary import Findings
+from git_to_pod.experiments.scale.fan_out import Fan
+from git_to_pod.experiments.scale.polling import Poll, Restart, Scale
+from git_to_pod.report.charts import scale_charts, trial_charts
+from git_to_pod.report.charts.dot_plot import dots
+from git_to_pod.report.charts.svg import Chart
+from git_to_pod.report.charts.trial_charts import added, compared, live_after, segments_of, switched
+from git_to_pod.timing.medians import figure
+from git_to_pod.timing.trials import PHASES, PUSH, Trial
+from tests.samples import a_run
+
+CHARTS = (
+    trial_charts.strip,
+    trial_charts.ecdf,
+    trial_charts.timeline,
+    trial_charts.run_order,
+    trial_charts.who_serves_what,
+)
+each_chart = pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.__name__)
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def drawn(chart: Chart) -> str:
+    """The chart as HTML. Neither title nor note may print NaN or infinity."""
+    for text in (chart.title, chart.note):
+        assert "nan" not in text.split()
+        assert "inf" not in text.split()
+    return chart._repr_html_()
+
+
+def time_out(trial: Trial, phase: str) -> None:
+    """Cut the trial off before it reaches a phase. Clients may still see its commit."""
+    late = PHASES[PHASES.index(phase) :]
+    trial.instants = {name: at for name, at in trial.instants.items() if name not in late}
+    trial.outcome = f"timed out: {phase}"
+
+
+@each_chart
+def test_a_run_without_trials_and_responses_is_drawn(chart: Callable[[Findings], Chart], tmp_path: Path) -> None:
+    findings = a_run(tmp_path, commits=1)
+    findings.trials, findings.responses = [], []
+    assert "<svg" in drawn(chart(findings))
+
+
+@each_chart
+def test_trials_without_responses_are_drawn(chart: Callable[[Findings], Chart], tmp_path: Path) -> None:
+    findings = a_run(tmp_path, commits=3)
+    findings.measured(findings.trials, [])
+    assert "<svg" in drawn(chart(findings))
+
+
+@each_chart
+def test_responses_without_trials_are_drawn(chart: Callable[[Findings], Chart], tmp_path: Path) -> None:
+    findings = a_run(tmp_path, commits=3)
+    findings.trials = []
+    assert "<svg" in drawn(chart(findings))
+
+
+@each_chart
+@pytest.mark.parametrize("phase", ["polled", "published", "requested", "scheduled", "ready", "restarted"])
+@pytest.mark.parametrize("served", [True, False], ids=["seen by clients", "not seen"])
+def test_a_run_in_which_all_trials_timed_out_is_drawn(
+    chart: Callable[[Findings], Chart], phase: str, served: bool, tmp_path: Path
+) -> None:
+    findings = a_run(tmp_path, commits=3)
+    for trial in findings.trials:
+        time_out(trial, phase)
+    findings.measured(findings.trials, findings.responses if served else [])
+    assert "<svg" in drawn(chart(findings))
+
+
+@each_chart
+@pytest.mark.parametrize("phase", ["published", "requested", "ready", "restarted"])
+def test_a_push_that_timed_out_but_was_seen_by_clients_is_drawn(
+    chart: Callable[[Findings], Chart], phase: str, tmp_path: Path
+) -> None:
+    findings = a_run(tmp_path, commits=1)
+    (push,) = (trial for trial in findings.trials if trial.kind == PUSH)
+    time_out(push, phase)
+    findings.measured(findings.trials, findings.responses)
+    assert not math.isnan(push.mixed_s)
+    assert "<svg" in drawn(chart(findings))
+
+
+@each_chart
+def test_half_of_the_pushes_may_time_out(chart: Callable[[Findings], Chart], tmp_path: Path) -> None:
+    findings = a_run(tmp_path, commits=6)
+    for trial in [trial for trial in findings.trials if trial.kind == PUSH][:3]:
+        time_out(trial, "restarted")
+    findings.measured(findings.trials, findings.responses)
+    assert "<svg" in drawn(chart(findings))
+
+
+@each_chart
+def test_a_first_push_that_git_refused_is_left_out(chart: Callable[[Findings], Chart], tmp_path: Path) -> None:
+    findings = a_run(tmp_path, commits=3)
+    findings.trials[0].instants, findings.trials[0].outcome = {}, "failed: git push"
+    findings.measured(findings.trials, findings.responses)
+    assert "<svg" in drawn(chart(findings))
+
+
+@each_chart
+def test_without_the_git_hosts_log_no_poll_is_drawn(chart: Callable[[Findings], Chart], tmp_path: Path) -> None:
+    findings = a_run(tmp_path, commits=3)
+    for trial in findings.trials:
+        trial.instants.pop("polled", None)
+        trial.unmeasured = {"polled"}
+    findings.measured(findings.trials, findings.responses)
+    assert "<svg" in drawn(chart(findings))
+
+
+def test_a_push_that_timed_out_lacks_the_lines_of_later_phases(tmp_path: Path) -> None:
+    findings = a_run(tmp_path, commits=1)
+    (push,) = (trial for trial in findings.trials if trial.kind == PUSH)
+    assert "rollout complete" in drawn(trial_charts.who_serves_what(findings))
+    time_out(push, "restarted")
+    close_up = drawn(trial_charts.who_serves_what(findings))
+    assert "rollout complete" not in close_up
+    assert "new pods Ready" in close_up
+
+
+def test_segments_have_both_ends() -> None:
+    trial = Trial(1, PUSH, instants={"pushed": 1.0, "requested": 2.0, "scheduled": 3.0})
+    assert [(start, end) for start, end, *_ in segments_of(trial)] == [("requested", "scheduled")]
+
+
+def test_a_chart_of_the_whole_run_is_not_empty(tmp_path: Path) -> None:
+    """Also where the first trial has no beginning: all instants are relative to it."""
+    findings = a_run(tmp_path, commits=3)
+    findings.trials[0].instants, findings.trials[0].outcome = {}, "failed: git push"
+    findings.measured(findings.trials, findings.responses)
+    assert "seconds since the first trial" in drawn(trial_charts.who_serves_what(findings))
+
+
+def test_the_title_compares_a_push_with_a_restart() -> None:
+    done, late, none = figure([2.25, 2.27, 2.5]), figure([math.inf, math.inf, 1.0]), figure([])
+    restart = figure([1.52])
+    assert live_after(done, restart) == (
+        "A push is live on all replicas after a median of 2.27 s; a rollout restart alone takes 1.52 s"
+    )
+    assert live_after(done, late) == "A push is live on all replicas after a median of 2.27 s"
+    assert live_after(late, restart).startswith("At least half of the pushes timed out")
+    assert live_after(none, restart) == "No push was measured"
+
+
+def test_the_title_says_what_the_tools_add() -> None:
+    assert added(0.0912, 1.4).startswith("git-sync and Reloader add a median of 0.09 s to a push; ")
+    assert added(math.inf, math.inf) == "At least half of the pushes timed out before Reloader patched the Deployment"
+    assert "1.40 s" in added(math.nan, 1.4)
+    assert "timed out" in added(math.nan, math.inf)
+
+
+def test_the_title_compares_both_halves_of_the_run() -> None:
+    assert compared(2.313, 2.2) == (
+        "A push is live on all replicas after a median of 2.31 s in the first half of the run and 2.20 s in the second "
+        "half"
+    )
+    assert compared(math.inf, 2.2) == "In one half of the run, at least half of the pushes timed out"
+    assert compared(math.inf, math.inf) == "In both halves of the run, at least half of the pushes timed out"
+    assert compared(2.3, math.nan) == "Each trial in the order of the run"
+
+
+def test_the_title_says_how_clients_switch() -> None:
+    assert switched(0, 0, math.nan) == "No response showed a pushed commit"
+    assert switched(1, 1, 0.0) == "Clients switched to the new commit at once in 1 push"
+    assert switched(20, 20, 0.0) == "Clients switched to the new commit at once in all 20 pushes"
+    assert switched(20, 18, 0.123) == (
+        "Clients switched to the new commit at once in 18 of 20 pushes; in the others, both commits were served for at "
+        "most 0.12 s"
+    )
+    assert switched(3, 0, 0.1).startswith("Clients did not switch to the new commit at once in any of 3 pushes; ")
+    assert switched(1, 0, 0.1).startswith("Clients did not switch to the new commit at once in 1 push; ")
+
+
+@pytest.mark.parametrize("samples", [[], [math.nan], [math.inf, math.inf], [1.0, math.inf, math.nan], [0.0]], ids=str)
+def test_dots_of_any_samples_are_drawn(samples: list[float]) -> None:
+    assert "<svg" in drawn(dots([("label", samples), ("other", [])], "seconds", chosen="label"))
+    assert "<svg" in drawn(dots([], "seconds"))
+
+
+@pytest.mark.parametrize("chart", [scale_charts.polls, scale_charts.fan_out], ids=lambda chart: chart.__name__)
+@pytest.mark.parametrize("restart_s", [2.0, math.inf])
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_charts_of_the_scale_are_drawn_from_few_points(
+    chart: Callable[[Scale], Chart], n: int, restart_s: float
+) -> None:
+    scale = Scale(
+        [Poll("polling", pods, 1, 1, pods, 0.003 * pods, 0.06 * pods, 7000.0 * pods) for pods in range(1, n + 1)],
+        [Restart("restart", pods, restart_s * pods) for pods in range(1, n + 1)],
+        [Fan("fan-out", pods, 0.2 * pods, 0.3 * pods, 30 * pods, 0.1, 1 << 20, "no pods") for pods in range(1, n + 1)],
+    )
+    assert "<svg" in drawn(chart(scale))
