@@ -43,7 +43,7 @@ class Progress:
         self.timings_s: dict[str, float] = {}
         pipe = os.environ.get(PIPE)
         self.pipe = Path(pipe).open("w") if pipe else None  # noqa: SIM115  # open while the notebook runs
-        self.told: dict[str, Any] = {}
+        self.update: dict[str, Any] = {}
         self.shown = Display()
         self.cell = 0
 
@@ -54,8 +54,10 @@ class Progress:
         started = time.monotonic()
         yield
         self.timings_s[name] = time.monotonic() - started
-        done, of = self.told.get("done", 0), self.told.get("of", 0)
-        self.shown.show(f'<p class="note">{html.escape(self.told["text"])} ({done}/{of})</p>' if done == of > 0 else "")
+        done, of = self.update.get("done", 0), self.update.get("of", 0)
+        self.shown.show(
+            f'<p class="note">{html.escape(self.update["text"])} ({done}/{of})</p>' if done == of > 0 else ""
+        )
 
     def say(self, text: str) -> None:
         """Show the text on the command's terminal, and nothing below a cell."""
@@ -69,13 +71,13 @@ class Progress:
     def awaits(self, what: str) -> None:
         """Show what the run waits for; an empty text ends the wait."""
         self.begin_cell()
-        if what != self.told.get("awaits", ""):
-            self.tell(**self.told | {"awaits": what})
+        if what != self.update.get("awaits", ""):
+            self.tell(**self.update | {"awaits": what})
 
     def tell(self, **what: str | int) -> None:
         """Send an update to the command that runs the notebook, or show it below the running cell."""
         self.begin_cell()
-        self.told = what
+        self.update = what
         if self.pipe:
             with contextlib.suppress(OSError):  # the command no longer reads, which must not end the run
                 print(json.dumps(what), file=self.pipe, flush=True)
@@ -86,16 +88,16 @@ class Progress:
         """Use a new display for each execution of a cell: the cell may have dropped the previous one."""
         shell = get_ipython()
         if shell and shell.execution_count != self.cell:
-            self.told, self.shown, self.cell = {}, Display(), shell.execution_count
+            self.update, self.shown, self.cell = {}, Display(), shell.execution_count
 
 
-def in_words(told: dict[str, Any]) -> list[str]:
+def in_words(update: dict[str, Any]) -> list[str]:
     """The parts of a progress line: the bar, the text and the wait, as far as the update has them."""
-    done, of = told.get("done", 0), told.get("of", 0)
+    done, of = update.get("done", 0), update.get("of", 0)
     filled = round(WIDTH * done / of) if of else 0
     bar = f"{'█' * filled}{'░' * (WIDTH - filled)} {done}/{of}" if of else ""
-    awaits = f"waiting for {told['awaits']}" if told.get("awaits") else ""
-    return [part for part in (bar, told.get("text", ""), awaits) if part]
+    awaits = f"waiting for {update['awaits']}" if update.get("awaits") else ""
+    return [part for part in (bar, update.get("text", ""), awaits) if part]
 
 
 class Terminal:
@@ -117,15 +119,15 @@ class Terminal:
         print(f"error: {error}", file=sys.stderr)
         return status
 
-    def draw(self, told: dict[str, Any]) -> None:
+    def draw(self, update: dict[str, Any]) -> None:
         """Redraw the progress line on a terminal; elsewhere print one at most every ten seconds."""
         now = time.monotonic()
-        drawn = f"{now - self.started:6.1f} s  {'  '.join(in_words(told))}"
+        drawn = f"{now - self.started:6.1f} s  {'  '.join(in_words(update))}"
         if self.live:
             width = shutil.get_terminal_size().columns - 1
             print(f"{ERASE}{drawn[:width]}", end="", file=self.out, flush=True)
-            self.after_drawn = "\n" if "of" in told else ERASE
-        elif told.get("done") == told.get("of") or now - self.line_at > 10:
+            self.after_drawn = "\n" if "of" in update else ERASE
+        elif update.get("done") == update.get("of") or now - self.line_at > 10:
             self.line_at = now
             print(drawn, file=self.out, flush=True)
 
@@ -139,8 +141,8 @@ class Terminal:
     def read(self, pipe: TextIO) -> None:
         """Show the updates that the notebook sends, until an empty line."""
         for line in iter(pipe.readline, "\n"):
-            told = json.loads(line)
-            if "of" in told or "awaits" in told:
-                self.draw(told)
+            update = json.loads(line)
+            if "of" in update or "awaits" in update:
+                self.draw(update)
             else:
-                self.stage(told["text"])
+                self.stage(update["text"])

@@ -94,7 +94,7 @@ class Watchdog:
 
     def namespaces(self) -> list[str]:
         """The namespaces that it guards."""
-        left = Left(run_id())
+        left = Leftovers(run_id())
         for line in self.lines:
             left.take(line)
         return list(left.namespaces)
@@ -175,7 +175,7 @@ def open_cluster(context: str, kubeconfig: str) -> Cluster:
     return Cluster(context, Path(kubeconfig) if kubeconfig else None)
 
 
-class Left:
+class Leftovers:
     """What the run has created and not yet removed."""
 
     def __init__(self, run: str, connect: Callable[[str, str], Cluster] = open_cluster) -> None:
@@ -291,7 +291,7 @@ def main(run: str, temporary: str) -> int:
     """Wait for the end of the run's process, then remove what it has left. Returns 0, or 1 if something remains."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends when the run does
-    left = Left(run)
+    left = Leftovers(run)
     for line in sys.stdin.buffer:
         with suppress(ValueError):  # the process may have ended within a line
             left.take(json.loads(line))

@@ -62,7 +62,7 @@ def _down(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     lab = client.find()
     print(f"up: context {lab.context}, kubeconfig {lab.kubeconfig}")
-    print(f"git host: {lab.repository} (from pods), {lab.push_url} (from here); log {lab.git_log}")
+    print(f"git host: {lab.repository} (from pods), {lab.push_url} (from here); log {lab.access_log}")
     print(f"credentials: {lab.git_credentials} (read), {lab.push_credentials} (push)")
     return 0
 

@@ -33,7 +33,7 @@ class Lab:
     proxied_repository: str  # its URL from pods, through Toxiproxy
     proxy_api: str  # the URL of Toxiproxy's API, from this machine only
     git_passwords: str  # the git host's password file for HTTPS, which nginx reads at every request
-    git_log: str  # the git host's access log; its format is in config/git/nginx.conf
+    access_log: str  # the git host's access log; its format is in config/git/nginx.conf
     gitea: dict[str, str]  # repository, push_url, ssh_repository, ssh_push_url and token; empty without the extras
     simulated_nodes: dict[str, str]  # the label of the nodes that KWOK simulates; empty without the extras
     images: list[dict[str, str]]  # ref, source, digest and note of each

@@ -50,8 +50,8 @@ def start(space: Namespace, built: Path) -> Process:
 
 def _make_accounts(space: Namespace) -> None:
     create = ("admin", "user", "create", "--admin", "--username=lab", "--email=lab@example.test", "--random-password")
-    said = space.run(*_AS_GIT, *create, "--must-change-password=false", f"--config={INSIDE}/gitea.ini")
-    found = re.search(r"password is '(.+)'", said)
+    message = space.run(*_AS_GIT, *create, "--must-change-password=false", f"--config={INSIDE}/gitea.ini")
+    found = re.search(r"password is '(.+)'", message)
     if not found:
         raise LabError("gitea admin user create printed no password: use the version that lab/go/gitea/go.mod names")
     passwords = {name: (folder / "password").read_text() for name, folder in githost.CREDENTIALS.items()}
@@ -87,5 +87,5 @@ def _call(method: str, path: str, account: tuple[str, str] | None, body: object 
     request = urllib.request.Request(f"{API}{path}", data, headers, method=method)
     trust = ssl.create_default_context(cafile=str(githost.CREDENTIALS[githost.READER] / "ca.crt"))
     with urllib.request.urlopen(request, timeout=10, context=trust) as answer:
-        said = answer.read()
-    return loads(said) if said else None
+        message = answer.read()
+    return loads(message) if message else None

@@ -15,12 +15,12 @@ from nbformat import NotebookNode
 
 from git_to_pod.experiments import recommendation, startup_orders
 from git_to_pod.experiments.alternatives import comparison
-from git_to_pod.experiments.alternatives.candidate import Kind
+from git_to_pod.experiments.alternatives.candidate import Approach
 from git_to_pod.experiments.effort import FULL
 from git_to_pod.experiments.faults import experiment
 from git_to_pod.experiments.faults.catalogue import FAULTS
 from git_to_pod.experiments.git_hosts import matrix
-from git_to_pod.experiments.results import EXPERIMENTS, Evidence
+from git_to_pod.experiments.results import EXPERIMENTS, ExperimentResults
 from git_to_pod.experiments.scale.fan_out import SIMULATED, Fan
 from git_to_pod.experiments.scale.polling import Poll, Restart, Scale
 from git_to_pod.progress import Progress
@@ -38,10 +38,10 @@ def around(value: float, n: int = 8) -> list[float]:
     return [CHANCE.gauss(value, 0.07 * value) for _ in range(n)]
 
 
-def way(kind: Kind, restarted_s: float, **changed: Any) -> comparison.Row:  # noqa: ANN401
-    key, name = kind.key, kind.name
+def way(approach: Approach, restarted_s: float, **changed: Any) -> comparison.CandidateResult:  # noqa: ANN401
+    key, name = approach.key, approach.name
     samples = around(restarted_s)
-    row = comparison.Row(
+    row = comparison.CandidateResult(
         key=key,
         name=name,
         polled_to_restarted_s=figure(samples),
@@ -89,24 +89,24 @@ def made_up_names(folder: Path) -> dict[str, Any]:
         way(comparison.FLUX, 2.1, content_limit_bytes=1 << 20),
     ]
     broken = [
-        experiment.Row(f.name, held=number % 9 > 0, commits_lost=int(number % 9 == 0),
+        experiment.FaultResult(f.name, held=number % 9 > 0, commits_lost=int(number % 9 == 0),
                        requests={"sent": 640, "failed": 0}, recovery_s=CHANCE.uniform(1, 9), rollouts=1, note="")
         for number, f in enumerate(FAULTS)
     ]  # fmt: skip
     hosts = [
-        matrix.Row(
+        matrix.GitHostResult(
             "git http-backend (HTTPS, private CA)", "password", matrix.Case.COMMIT, "fetch a commit, as app pods do",
             matrix.SERVED, matrix.SERVED, True, 1.4,
         ),
-        matrix.Row(
+        matrix.GitHostResult(
             "Gitea", "token", matrix.Case.WRONG_SECRET, "wrong token",
             matrix.UNAUTHENTICATED, matrix.UNAUTHENTICATED, True, math.inf, "HTTP 401",
         ),
-        matrix.Row(
+        matrix.GitHostResult(
             "Gitea", "token", matrix.Case.OLD_COMMIT, "fetch a commit that is no longer a branch tip",
             matrix.SERVED, matrix.NO_COMMIT, False, 6.0, "Server does not allow request for unadvertised object",
         ),
-        matrix.Row(
+        matrix.GitHostResult(
             "Gitea", "token", matrix.Case.LFS, "file in Git LFS", matrix.SERVED, matrix.SERVED, True, 1.2,
             "model.bin: HTTP 200, version https://git-lfs.github.com/spec/v1", matrix.File.POINTER,
         ),
@@ -116,13 +116,13 @@ def made_up_names(folder: Path) -> dict[str, Any]:
     }
     restarts = startup_orders.rows_of({name: around(median) for name, median in medians.items()})
     scale = made_up_scale()
-    evidence = Evidence(replace(SETTINGS, output=folder), Progress())
+    results = ExperimentResults(replace(SETTINGS, output=folder), Progress())
     found = {"faults": broken, "providers": hosts, "alternatives": ways, "restart": restarts, "scale": scale.rows}
     for name in EXPERIMENTS:
-        evidence.add(name, found.get(name, []), "made up for a test")
-    evidence.add_extra(recommendation=recommendation.recommendation(evidence, scale.models["fan_out_s_per_deployment"]))
+        results.add(name, found.get(name, []), "made up for a test")
+    results.add_extra(recommendation=recommendation.recommendation(results, scale.models["fan_out_s_per_deployment"]))
     return {
-        "HTML": HTML, "evidence": evidence, "ways": ways, "not_tried": ["nothing: made up"],
+        "HTML": HTML, "evidence": results, "ways": ways, "not_tried": ["nothing: made up"],
         "broken": broken, "hosts": hosts,
         "restarts": restarts, "measured_scale": scale,
     }  # fmt: skip

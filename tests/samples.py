@@ -10,7 +10,7 @@ from typing import Any
 
 from git_to_pod.app.load import RATE, Response
 from git_to_pod.cluster.recorder import Event
-from git_to_pod.evaluation.summary import CONSTRAINTS, REQUIREMENTS, Check, Findings
+from git_to_pod.evaluation.summary import CONSTRAINTS, REQUIREMENTS, Check, Evaluation
 from git_to_pod.settings import Credentials, Settings
 from git_to_pod.timing.trials import PLAIN, PUSH, RESTART, Trial, plan
 
@@ -67,19 +67,19 @@ def published(instant: float, commit: str) -> Event:
     return Event(instant, "ConfigMap", "MODIFIED", {"metadata": {"name": "git-commit"}, "data": {"commit": commit}})
 
 
-def a_run(folder: Path, commits: int = 20, seed: int = 7, stand_in: bool = False) -> Findings:
+def a_run(folder: Path, commits: int = 20, seed: int = 7, stand_in: bool = False) -> Evaluation:
     """A run in which everything holds, with made-up figures."""
     chance = random.Random(seed)
-    findings = Findings(replace(SETTINGS, output=folder, commits=commits))
-    findings.kubernetes = {"version": "v1.37.2", "nodes": "1", "cpus": "2", "container_runtime": "containerd://2.4.2"}
+    evaluation = Evaluation(replace(SETTINGS, output=folder, commits=commits))
+    evaluation.kubernetes = {"version": "v1.37.2", "nodes": "1", "cpus": "2", "container_runtime": "containerd://2.4.2"}
     source = "stand-in" if stand_in else "archive"
-    findings.images = [
+    evaluation.images = [
         {"ref": "registry.k8s.io/git-sync/git-sync:v4.7.1", "source": source, "digest": "sha256:" + "a" * 64},
         {"ref": "ghcr.io/stakater/reloader:v1.4.21", "source": source, "digest": "sha256:" + "b" * 64},
         {"ref": "docker.io/library/nginx:1.30.0", "source": "built", "digest": "sha256:" + "c" * 64},
     ]
-    findings.requirements = {name: Check(True, f"{text}: seen.") for name, text in REQUIREMENTS.items()}
-    findings.constraints = {name: Check(True, f"{text}: tried.") for name, text in CONSTRAINTS.items()}
+    evaluation.requirements = {name: Check(True, f"{text}: seen.") for name, text in REQUIREMENTS.items()}
+    evaluation.constraints = {name: Check(True, f"{text}: tried.") for name, text in CONSTRAINTS.items()}
     now, trials, commit, responses = 1000.0, [], "0" * 40, []
     for number, (kind, offset) in enumerate(plan(commits, 1, 1.0), 1):
         began, now = now, now + offset
@@ -110,14 +110,14 @@ def a_run(folder: Path, commits: int = 20, seed: int = 7, stand_in: bool = False
             new = kind == PUSH and (instant >= switch) != mixing
             responses.append(Response(instant, 200, trial.commit if new else commit, ""))
         commit, now = trial.commit or commit, end
-    findings.measured(trials, responses)
-    findings.cost = {
+    evaluation.measured(trials, responses)
+    evaluation.cost = {
         "git-poller/git-sync": {"cpu_cores": 0.031, "cpu_seconds": 3.4, "memory_bytes": 21 * 2**20},
         "reloader/reloader": {"cpu_cores": 0.004, "cpu_seconds": 0.6, "memory_bytes": 24 * 2**20},
         "app/git-sync": {"cpu_cores": None, "cpu_seconds": 0.09, "memory_bytes": 12 * 2**20},
         "app/nginx": {"cpu_cores": None, "cpu_seconds": 0.03, "memory_bytes": 4 * 2**20},
     }
-    return findings
+    return evaluation
 
 
 __all__ = ["PLAIN", "PUSH", "RESTART", "SETTINGS", "a_run", "deployment", "pod", "published"]

@@ -13,16 +13,16 @@ APP = "app-plain"
 WORKTREE = "/git/" + "0" * 40  # nginx.conf reads the commit from the folder's name
 
 
-def plain_deployment(app: Object) -> Object:
+def baseline_deployment(app: Object) -> Object:
     """The app's Deployment without git-sync and its credentials. nginx serves a ConfigMap instead."""
     spec = copy.deepcopy(app["spec"])
     spec["selector"]["matchLabels"] = spec["template"]["metadata"]["labels"] = {"app": APP}
     spec["template"]["metadata"].pop("annotations", None)
-    take_git_sync_out(spec["template"]["spec"])
+    remove_git_sync(spec["template"]["spec"])
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": APP}, "spec": spec}
 
 
-def take_git_sync_out(pod: dict[str, Any]) -> None:
+def remove_git_sync(pod: dict[str, Any]) -> None:
     """Change a pod's spec in place."""
     del pod["initContainers"]
     mounts = pod["containers"][0]["volumeMounts"]
@@ -30,10 +30,10 @@ def take_git_sync_out(pod: dict[str, Any]) -> None:
         if mount["name"] == "git":
             mount["mountPath"] = WORKTREE
     used = {mount["name"] for mount in mounts}
-    pod["volumes"] = [plain_volume(v) for v in pod["volumes"] if v["name"] in used]
+    pod["volumes"] = [baseline_volume(v) for v in pod["volumes"] if v["name"] in used]
 
 
-def plain_volume(volume: dict[str, Any]) -> dict[str, Any]:
+def baseline_volume(volume: dict[str, Any]) -> dict[str, Any]:
     sources = {
         "git": {"configMap": {"name": f"{APP}-content"}},
         "nginx-conf": {"configMap": {"name": f"{APP}-nginx-conf"}},
@@ -41,11 +41,11 @@ def plain_volume(volume: dict[str, Any]) -> dict[str, Any]:
     return {"name": volume["name"], **sources[volume["name"]]} if volume["name"] in sources else volume
 
 
-def deploy_plain(cluster: Cluster, recorder: Recorder, settings: Settings) -> None:
+def deploy_baseline(cluster: Cluster, recorder: Recorder, settings: Settings) -> None:
     """Deploy the baseline beside the app and wait until it is Ready."""
     app = recorder.get("Deployment", "app")
     assert app, "the app is deployed first"
-    deployment = plain_deployment(app)
+    deployment = baseline_deployment(app)
     volumes = app["spec"]["template"]["spec"]["volumes"]
     conf = next(v["configMap"]["name"] for v in volumes if v["name"] == "nginx-conf")
     text = recorder.get("ConfigMap", conf)["data"]["nginx.conf"]  # type: ignore[index]  # the app runs with it

@@ -152,7 +152,7 @@ class Forward:
         self.port = 0  # until kubectl has chosen one
         self.stopped = threading.Event()
         self.launching = threading.Lock()
-        self.said = ""
+        self.message = ""
         self.process: subprocess.Popen[str] | None = None
         self.thread = threading.Thread(target=self.keep, name="port-forward", daemon=True)
         self.thread.start()
@@ -165,7 +165,7 @@ class Forward:
                 if found := re.match(r"Forwarding from 127\.0\.0\.1:(\d+) ", line):
                     self.port = int(found[1])
                 elif line.strip() and not line.startswith("Handling connection"):
-                    self.said = line.strip()
+                    self.message = line.strip()
             self.process.wait()
             self.stopped.wait(0.2)
 
@@ -201,7 +201,9 @@ def forwarded(cluster: Cluster, namespace: str, timeout_s: float) -> Iterator[in
     forward = Forward(cluster.kubectl_command(*command))
     try:
         what = f"port-forward to service/{NAME}"
-        wait_for(what, lambda: forward.port and answers(forward.port), timeout_s, lambda: forward.said or "no answer")
+        wait_for(
+            what, lambda: forward.port and answers(forward.port), timeout_s, lambda: forward.message or "no answer"
+        )
         yield forward.port
     finally:
         forward.stop()

@@ -21,7 +21,7 @@ from git_to_pod.app.deployment import remove_all
 from git_to_pod.child_process import end, end_with_parent
 from git_to_pod.cli import clean_up
 from git_to_pod.cli.session import ALTERNATIVES, EVALUATION, exit_status, parameters, parser, ready
-from git_to_pod.evaluation.summary import Findings, write_json
+from git_to_pod.evaluation.summary import Evaluation, write_json
 from git_to_pod.progress import PIPE, Terminal
 from git_to_pod.report import export
 from git_to_pod.settings import ROOT, Parameters, Settings
@@ -73,8 +73,8 @@ def evaluate(given: Parameters, settings: Settings, terminal: Terminal) -> dict[
     """Run the first notebook, write its report, and return the summary."""
     started = time.monotonic()
     executed = settings.output / "evaluation.ipynb"
-    said = run_notebook(given, EVALUATION, executed, terminal)
-    summary = complete_summary(settings, executed, said)
+    message = run_notebook(given, EVALUATION, executed, terminal)
+    summary = complete_summary(settings, executed, message)
     terminal.stage("writing the report")
     if executed.exists():
         export.export(executed)
@@ -88,13 +88,13 @@ def gather_evidence(given: Parameters, settings: Settings, terminal: Terminal) -
     """Run the second notebook, write its report, and return the summary with the rows of both."""
     started = time.monotonic()
     executed = settings.output / "alternatives.ipynb"
-    said = run_notebook(given, ALTERNATIVES, executed, terminal)
+    message = run_notebook(given, ALTERNATIVES, executed, terminal)
     terminal.stage("writing the second report")
     if executed.exists():
         export.export(executed)
     summary: dict[str, Any] = json.loads((settings.output / "summary.json").read_text())
-    if said:
-        summary["full_error"] = (export.last_error(executed) if executed.exists() else "") or said.splitlines()[-1]
+    if message:
+        summary["full_error"] = (export.last_error(executed) if executed.exists() else "") or message.splitlines()[-1]
         terminal.stage(f"the second notebook failed: {summary['full_error']}")
     summary["timings_s"]["full"] = round(time.monotonic() - started, 1)
     write_json(settings.output / "summary.json", summary)
@@ -133,12 +133,12 @@ def run_notebook(given: Parameters, notebook: Path, executed: Path, terminal: Te
         return (log.read().strip()[-2000:] or f"papermill exited with status {process.returncode}") if failed else ""
 
 
-def complete_summary(settings: Settings, executed: Path, said: str) -> dict[str, Any]:
+def complete_summary(settings: Settings, executed: Path, message: str) -> dict[str, Any]:
     """The notebook's summary. If the notebook failed before it could record why, add the error here."""
     path = settings.output / "summary.json"
-    summary: dict[str, Any] = json.loads(path.read_text()) if path.exists() else Findings(settings).summary()
-    if said and (summary["holds"] or not path.exists()):
-        why = (export.last_error(executed) if executed.exists() else "") or said.strip().splitlines()[-1]
+    summary: dict[str, Any] = json.loads(path.read_text()) if path.exists() else Evaluation(settings).summary()
+    if message and (summary["holds"] or not path.exists()):
+        why = (export.last_error(executed) if executed.exists() else "") or message.strip().splitlines()[-1]
         summary |= {"answer": f"No. The run was aborted: {why}", "holds": False}
         if executed.exists():
             export.replace_answer(executed, f'<p class="headline">{escape(summary["answer"])}</p>')

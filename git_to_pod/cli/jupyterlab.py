@@ -120,15 +120,15 @@ def jupyterlab(notebook: Path, browser: bool) -> Iterator[tuple[subprocess.Popen
 
 def url(process: subprocess.Popen[bytes], folder: Path) -> str:
     """The server's URL, from the file that it writes once it has found a free port. Raises Failed or TimedOut."""
-    said = folder / f"jpserver-{process.pid}.json"
+    message = folder / f"jpserver-{process.pid}.json"
 
     def known() -> bool:
-        return process.poll() is not None or (said.exists() and said.stat().st_size > 0)
+        return process.poll() is not None or (message.exists() and message.stat().st_size > 0)
 
     wait_for("JupyterLab listening", known, START_S, partial(last_line, folder / "log"))
     if process.returncode is not None:
         raise Failed(f"JupyterLab did not start: {last_line(folder / 'log')}")
-    return str(json.loads(said.read_text())["url"])
+    return str(json.loads(message.read_text())["url"])
 
 
 def last_line(log: Path) -> str:

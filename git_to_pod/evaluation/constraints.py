@@ -211,7 +211,7 @@ def curl_in_poller(cluster: Cluster, namespace: str, url: str) -> tuple[str, flo
         cluster.kubectl(f"--namespace={namespace}", "exec", "deploy/git-poller", "--", *curl, *took, url)
     except RuntimeError as error:
         lines = str(error).splitlines()
-        said = next((line for line in lines if "curl: (" in line), lines[0])
+        message = next((line for line in lines if "curl: (" in line), lines[0])
         seconds = next((float(line) for line in lines if re.fullmatch(r"[0-9.]+", line)), math.inf)
-        return said[max(said.find("curl: ("), 0) :], seconds
+        return message[max(message.find("curl: ("), 0) :], seconds
     return "it answered", math.inf

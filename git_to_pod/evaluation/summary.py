@@ -73,7 +73,7 @@ class EvaluationFailed(AssertionError):
 
 
 @dataclass
-class Findings:
+class Evaluation:
     settings: Settings
     kubernetes: dict[str, str] = field(default_factory=dict)
     images: list[dict[str, str]] = field(default_factory=list)

@@ -16,14 +16,14 @@ from git_to_pod.experiments.alternatives import break_even
 from git_to_pod.experiments.alternatives.comparison import GAP_S, by_replicas, limit_in_words, size_in_words
 from git_to_pod.experiments.effort import effort
 from git_to_pod.experiments.faults.catalogue import LARGE_FILE
-from git_to_pod.experiments.results import EXPERIMENTS, Evidence, Row, section
-from git_to_pod.experiments.scale.linear_fit import Line
+from git_to_pod.experiments.results import EXPERIMENTS, ExperimentResults, ResultRow, section
+from git_to_pod.experiments.scale.linear_fit import LinearFit
 from git_to_pod.settings import duration_s
 from git_to_pod.timing.medians import difference
 
 MANY = 3  # deciding weights; more are counted, not named
 PATIENCE_S = 60.0  # within which the last Deployment should follow a commit
-REQUIRED: dict[str, Callable[[Row], bool]] = {
+REQUIRED: dict[str, Callable[[ResultRow], bool]] = {
     "restarts within the timeout": lambda r: finite(median(r["polled_to_restarted_s"])) or not r["samples_s"],
     "fails no request": lambda r: r["requests"]["failed"] == 0,
     "never publishes an older commit": lambda r: not any(r["regressions"].values()),
@@ -39,8 +39,8 @@ class Criterion:
     name: str
     weight: int
     reason: str
-    value: Callable[[Row], float]
-    cell: Callable[[Row], str]
+    value: Callable[[ResultRow], float]
+    cell: Callable[[ResultRow], str]
     equal_within: float = 0.0  # relative: a difference up to this is noise
 
 
@@ -117,16 +117,16 @@ CRITERIA = (
 TOTAL = sum(criterion.weight for criterion in CRITERIA)
 
 
-def cores(row: Row) -> float:
+def cores(row: ResultRow) -> float:
     return math.nan if row["cpu_cores"] is None else float(row["cpu_cores"])
 
 
-def failed(row: Row) -> list[str]:
+def failed(row: ResultRow) -> list[str]:
     """The names of the required criteria that a candidate does not meet."""
     return [name for name, met in REQUIRED.items() if not met(row)]
 
 
-def as_good(criterion: Criterion, row: Row, rows: Sequence[Row]) -> bool:
+def as_good(criterion: Criterion, row: ResultRow, rows: Sequence[ResultRow]) -> bool:
     """Whether no other candidate is better. Medians that the data do not show to differ count as equal."""
     if math.isnan(criterion.value(row)):
         return False
@@ -137,19 +137,19 @@ def as_good(criterion: Criterion, row: Row, rows: Sequence[Row]) -> bool:
     return criterion.value(row) - criterion.value(best) <= criterion.equal_within * abs(criterion.value(best))
 
 
-def score(row: Row, rows: Sequence[Row], criteria: Sequence[Criterion] = CRITERIA) -> int:
+def score(row: ResultRow, rows: Sequence[ResultRow], criteria: Sequence[Criterion] = CRITERIA) -> int:
     """The weights of the criteria in which no other candidate is better."""
     return sum(criterion.weight for criterion in criteria if as_good(criterion, row, rows))
 
 
-def recommended(rows: Sequence[Row], criteria: Sequence[Criterion] = CRITERIA) -> list[Row]:
+def recommended(rows: Sequence[ResultRow], criteria: Sequence[Criterion] = CRITERIA) -> list[ResultRow]:
     """The candidates with the highest score among those that meet every required criterion; several if they tie."""
     sound = [row for row in rows if not failed(row)]
     highest = max((score(row, rows, criteria) for row in sound), default=0)
     return [row for row in sound if score(row, rows, criteria) == highest]
 
 
-def deciding(rows: Sequence[Row]) -> list[str]:
+def deciding(rows: Sequence[ResultRow]) -> list[str]:
     """The criteria whose weight decides: another candidate would be recommended if it were doubled or dropped."""
     found = recommended(rows)
     return [
@@ -162,30 +162,30 @@ def deciding(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def reach(line: Line) -> int:
+def reach(line: LinearFit) -> int:
     """The number of Deployments, to one digit, that Reloader patches for one commit within PATIENCE_S."""
     exact = max(0, int((PATIENCE_S - line.intercept) / line.slope)) if line.slope > 0 else 0
     return round(exact, 1 - len(str(exact)))
 
 
-def recommendation(evidence: Evidence, fan_out: Line | None = None) -> list[str]:
+def recommendation(results: ExperimentResults, fan_out: LinearFit | None = None) -> list[str]:
     """At most eight points, each from measured rows. With stand-ins: one point, about the experiments alone."""
-    if evidence.stand_ins:
+    if results.stand_ins:
         return ["This run used stand-ins, so it recommends nothing. It shows only that the experiments work."]
-    rows = evidence.rows.get("alternatives", [])
+    rows = results.rows.get("alternatives", [])
     if not rows:
         return ["Nothing is recommended: no candidate was measured."]
     by_key = {row["key"]: row for row in rows}
     deployed = by_key.get("deployed")
     sentences = [
-        does_it_work(evidence.summary),
-        git_sync(evidence.rows.get("faults", [])),
+        does_it_work(results.summary),
+        git_sync(results.rows.get("faults", [])),
         choice(rows),
         reloader(deployed, by_key.get("patching"), rows, fan_out),
         flux(deployed, by_key.get("flux")),
         none_of_them(deployed),
         settings(),
-        what_would_change(evidence.rows.get("faults", []), deployed, rows),
+        what_would_change(results.rows.get("faults", []), deployed, rows),
     ]
     return [sentence for sentence in sentences if sentence]
 
@@ -202,7 +202,7 @@ def does_it_work(summary: dict[str, Any]) -> str:
     )
 
 
-def git_sync(faults: Sequence[Row]) -> str:
+def git_sync(faults: Sequence[ResultRow]) -> str:
     """The content for which git-sync is the right tool."""
     large = next((row for row in faults if row["name"] == LARGE_FILE), None)
     words = "Use git-sync for files that an application reads when it starts"
@@ -214,7 +214,7 @@ def git_sync(faults: Sequence[Row]) -> str:
     return f"{words}: {LARGE_FILE} is on all replicas {took}, with a memory limit of 256 MiB."
 
 
-def choice(rows: Sequence[Row]) -> str:
+def choice(rows: Sequence[ResultRow]) -> str:
     """Which candidate the weighted criteria favour."""
     best = recommended(rows)
     out = [f"“{row['name']}” (not met: {quoted(failed(row))})" for row in rows if failed(row)]
@@ -231,7 +231,9 @@ def choice(rows: Sequence[Row]) -> str:
     )
 
 
-def reloader(deployed: Row | None, patching: Row | None, rows: Sequence[Row], fan_out: Line | None) -> str:
+def reloader(
+    deployed: ResultRow | None, patching: ResultRow | None, rows: Sequence[ResultRow], fan_out: LinearFit | None
+) -> str:
     """When to use Reloader, and when a hook that patches the pod template is better."""
     if deployed is None:
         return "Reloader was not measured in this run."
@@ -255,7 +257,7 @@ def reloader(deployed: Row | None, patching: Row | None, rows: Sequence[Row], fa
     )
 
 
-def its_advantages(deployed: Row, patching: Row) -> str:
+def its_advantages(deployed: ResultRow, patching: ResultRow) -> str:
     """The reasons to prefer the hook, after a colon; empty if there are none."""
     objects, rights, _ = break_even.saved(deployed, patching)
     fewer = [counted(n, f"fewer {noun}") for n, noun in ((objects, "object"), (rights, "right")) if n > 0]
@@ -265,7 +267,7 @@ def its_advantages(deployed: Row, patching: Row) -> str:
     return f": {', and '.join(reasons)}" if reasons else ""
 
 
-def flux(deployed: Row | None, measured: Row | None) -> str:
+def flux(deployed: ResultRow | None, measured: ResultRow | None) -> str:
     if measured is None:
         return "Flux was not measured in this run."
     if failed(measured):
@@ -284,7 +286,7 @@ def flux(deployed: Row | None, measured: Row | None) -> str:
     )
 
 
-def none_of_them(deployed: Row | None) -> str:
+def none_of_them(deployed: ResultRow | None) -> str:
     took = median(deployed["requested_to_restarted_s"]) if deployed else math.nan
     rollout = f" A rollout takes {took:.1f} s here and needs room for twice the pods." if finite(took) else ""
     return (
@@ -302,7 +304,7 @@ def settings() -> str:
     )
 
 
-def what_would_change(faults: Sequence[Row], deployed: Row | None, rows: Sequence[Row]) -> str:
+def what_would_change(faults: Sequence[ResultRow], deployed: ResultRow | None, rows: Sequence[ResultRow]) -> str:
     """What would lead to another recommendation."""
     broken = [row["name"] for row in faults if not row["held"]]
     if deployed is None:
@@ -337,7 +339,7 @@ def weights_table() -> list[dict[str, str]]:
     return required + weighted
 
 
-def table(rows: Sequence[Row]) -> list[dict[str, str]]:
+def table(rows: Sequence[ResultRow]) -> list[dict[str, str]]:
     """A line for each criterion with every candidate's figure, ✓ if no other is better; the last line is the score."""
     found = [
         {"criterion": name, "weight": "required", **{row["name"]: "✓" if met(row) else "no" for row in rows}}
@@ -355,12 +357,12 @@ def weights_shown() -> str:
     return html_table(weights_table(), "Criteria and weights, fixed before the candidates were measured")
 
 
-def shown(evidence: Evidence) -> str:
+def shown(results: ExperimentResults) -> str:
     """Findings and recommendation, apart."""
-    rows = evidence.rows.get("alternatives", [])
+    rows = results.rows.get("alternatives", [])
     title = "Each candidate against the criteria. ✓ means that a required criterion is met, or that no other candidate "
     title += "is better. The score is the sum of the weights with a ✓"
-    listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in evidence.extra.get("recommendation", []))
+    listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in results.extra.get("recommendation", []))
     sources = ", ".join(f'<a href="#{section(name)}">{text}</a>' for name, text in EXPERIMENTS.items())
     return (
         f"<h3>Findings</h3>{html_table(table(rows), title) if rows else '<p>No candidate was measured.</p>'}"

@@ -11,7 +11,7 @@ from git_to_pod.evaluation.summary import EvaluationFailed, names, write_json
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 
-Row = dict[str, Any]
+ResultRow = dict[str, Any]
 # In the order of the notebook; also the keys of summary.json.
 EXPERIMENTS = {
     "faults": "faults",
@@ -28,12 +28,12 @@ def section(name: str) -> str:
 
 
 @dataclass
-class Evidence:
+class ExperimentResults:
     """Filled experiment by experiment and written after each, so that an aborted run keeps its results."""
 
     settings: Settings
     progress: Progress
-    rows: dict[str, list[Row]] = field(default_factory=dict)
+    rows: dict[str, list[ResultRow]] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)  # models and sentences
     error: str = ""
 

@@ -33,7 +33,7 @@ POD = dict[str, Any]  # a pod's spec
 
 
 @dataclass(frozen=True)
-class Row:
+class StartupResult:
     """One way. `ratio` is its median divided by the median of the same nginx without git-sync."""
 
     name: str
@@ -98,9 +98,9 @@ WAYS: dict[str, tuple[str, Callable[[POD], None]]] = {
 }
 
 
-def run_restarts(cluster: Cluster, recorder: Recorder, settings: Settings, progress: Progress) -> list[Row]:
+def run_restarts(cluster: Cluster, recorder: Recorder, settings: Settings, progress: Progress) -> list[StartupResult]:
     """Deploy each way beside the app, then restart one at a time."""
-    baseline.deploy_plain(cluster, recorder, settings)
+    baseline.deploy_baseline(cluster, recorder, settings)
     apps = {BASELINE: baseline.APP} | {name: f"restart-{number}" for number, name in enumerate(WAYS)}
     for name, (_, change) in WAYS.items():
         put(cluster, recorder, settings, apps[name], change)
@@ -170,17 +170,17 @@ def restart(cluster: Cluster, recorder: Recorder, settings: Settings, app: str) 
     return rollout.instants["restarted"] - rollout.instants["requested"]
 
 
-def rows_of(samples: dict[str, list[float]]) -> list[Row]:
+def rows_of(samples: dict[str, list[float]]) -> list[StartupResult]:
     found = {name: figure(values) for name, values in samples.items()}
     hows = {BASELINE: "the baseline: the same nginx, its content in a ConfigMap"}
     hows |= {name: how for name, (how, _) in WAYS.items()}
     return [
-        Row(name, hows[name], found[name], found[name].median / found[BASELINE].median, samples[name])
+        StartupResult(name, hows[name], found[name], found[name].median / found[BASELINE].median, samples[name])
         for name in sorted(samples, key=lambda name: found[name].median)
     ]
 
 
-def finding(rows: Sequence[Row]) -> str:
+def finding(rows: Sequence[StartupResult]) -> str:
     """The title, computed."""
     by_name = {row.name: row for row in rows}
     deployed, baseline = by_name[DEPLOYED], by_name[BASELINE]
@@ -196,14 +196,14 @@ def finding(rows: Sequence[Row]) -> str:
     return f"{words}. Of the ways with git-sync, “{quickest.name}” has the lowest median: {lowest}."
 
 
-def picture(rows: Sequence[Row]) -> Chart:
+def picture(rows: Sequence[StartupResult]) -> Chart:
     """Every restart of each way."""
     note = "Each dot is one restart. The vertical bar is the median, the horizontal bar its 95% CI."
     lines = [(row.name, row.samples_s) for row in rows]
     return dots(lines, "seconds from the changed template to the end of the rollout", finding(rows), note, DEPLOYED)
 
 
-def shown(rows: Sequence[Row]) -> str:
+def shown(rows: Sequence[StartupResult]) -> str:
     """The table, as HTML."""
     table = [
         {

@@ -42,7 +42,7 @@ def parse(line: str, offset: float) -> Request | None:
     return Request(ended - taken, ended, parts[2], parts[3], status, parts[5], parts[6])
 
 
-class GitLog:
+class AccessLog:
     """The access log from now on. Without a log, no poll is known."""
 
     def __init__(self, path: Path | None) -> None:

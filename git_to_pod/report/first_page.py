@@ -19,8 +19,8 @@ from IPython.core.interactiveshell import ExecutionResult
 from git_to_pod.evaluation.summary import (
     CONSTRAINTS,
     REQUIREMENTS,
+    Evaluation,
     EvaluationFailed,
-    Findings,
     all_of,
     counted,
     html_table,
@@ -72,42 +72,46 @@ class Answer:
         self.display = Display()
         self.show('<p class="headline">This notebook computes the answer. Run all of its cells.</p>')
 
-    def follow(self, findings: Findings) -> None:
+    def follow(self, evaluation: Evaluation) -> None:
         """Show the failure of any cell from now on, because papermill does not run the cells after it."""
         if shell := get_ipython():
             if Answer.following:  # an earlier run in the same kernel
                 shell.events.unregister("post_run_cell", Answer.following)
-            Answer.following = partial(self.after_cell, findings)
+            Answer.following = partial(self.after_cell, evaluation)
             shell.events.register("post_run_cell", Answer.following)
 
-    def after_cell(self, findings: Findings, result: ExecutionResult) -> None:
+    def after_cell(self, evaluation: Evaluation, result: ExecutionResult) -> None:
         error = result.error_in_exec or result.error_before_exec
         if isinstance(error, EvaluationFailed):
             return
-        findings.error = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ") if error else ""
+        evaluation.error = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ") if error else ""
         if error:  # in Jupyter a later cell that succeeds clears it
-            findings.write()
-            self.fill(findings)
+            evaluation.write()
+            self.fill(evaluation)
 
-    def fill(self, findings: Findings) -> None:
-        self.show(answer_html(findings))
+    def fill(self, evaluation: Evaluation) -> None:
+        self.show(answer_html(evaluation))
 
     def show(self, text: str) -> None:
         self.display.show(f'<style>{STYLE.read_text()}</style><div class="answer">{text}</div>')
 
 
-def answer_html(findings: Findings) -> str:
+def answer_html(evaluation: Evaluation) -> str:
     """What a manager reads, on one screen."""
     parts = [
-        stand_ins_banner(findings.stand_ins),
-        f'<p class="headline">{escape(headline(findings))}</p>',
-        *(f'<p class="note">{escape(note)}</p>' for note in findings.notes),
-        verdict_row(findings),
+        stand_ins_banner(evaluation.stand_ins),
+        f'<p class="headline">{escape(headline(evaluation))}</p>',
+        *(f'<p class="note">{escape(note)}</p>' for note in evaluation.notes),
+        verdict_row(evaluation),
     ]
-    if math.isfinite(findings.figures["push_to_restarted"].median):
-        parts.append(f'<div class="key">{key_figure(findings)}<div>{trial_charts.strip(findings).small()}</div></div>')
-    parts.append(f'<p class="decide"><strong>Recommendation.</strong> {escape(recommendation(findings))}</p>')
-    parts.append(measured_on(findings.kubernetes, findings.images, bool(findings.settings.lab), findings.started))
+    if math.isfinite(evaluation.figures["push_to_restarted"].median):
+        parts.append(
+            f'<div class="key">{key_figure(evaluation)}<div>{trial_charts.strip(evaluation).small()}</div></div>'
+        )
+    parts.append(f'<p class="decide"><strong>Recommendation.</strong> {escape(recommendation(evaluation))}</p>')
+    parts.append(
+        measured_on(evaluation.kubernetes, evaluation.images, bool(evaluation.settings.lab), evaluation.started)
+    )
     return "".join(parts)
 
 
@@ -122,9 +126,9 @@ def stand_ins_banner(refs: Sequence[str]) -> str:
     )
 
 
-def key_figure(findings: Findings) -> str:
+def key_figure(evaluation: Evaluation) -> str:
     """How fast: one figure with its interval and the slowest push."""
-    found, settings = findings.figures["push_to_restarted"], findings.settings
+    found, settings = evaluation.figures["push_to_restarted"], evaluation.settings
     bounds = f"{found.low:.2f}–{found.high:.2f} s" if math.isfinite(found.high) else f"from {found.low:.2f} s"
     link = '<a href="#How-it-was-measured">confidence interval</a>'
     interval = "" if math.isnan(found.low) else f" (95% {link} {bounds})"
@@ -139,37 +143,37 @@ def key_figure(findings: Findings) -> str:
     )
 
 
-def headline(findings: Findings) -> str:
-    if findings.error:
-        return f"No. The run was aborted: {findings.error}"
-    if findings.failing:
-        failing = [(REQUIREMENTS | CONSTRAINTS)[name] for name in findings.failing]
+def headline(evaluation: Evaluation) -> str:
+    if evaluation.error:
+        return f"No. The run was aborted: {evaluation.error}"
+    if evaluation.failing:
+        failing = [(REQUIREMENTS | CONSTRAINTS)[name] for name in evaluation.failing]
         return f"No. Not met: {quoted(failing)}."
-    if findings.stand_ins:
-        return f"With stand-ins, all four requirements are met within the constraints{untried(findings)}."
-    return f"Yes. All four requirements are met within the constraints{untried(findings)}."
+    if evaluation.stand_ins:
+        return f"With stand-ins, all four requirements are met within the constraints{untried(evaluation)}."
+    return f"Yes. All four requirements are met within the constraints{untried(evaluation)}."
 
 
-def untried(findings: Findings) -> str:
+def untried(evaluation: Evaluation) -> str:
     """What follows "within the constraints" in the headline."""
-    not_tried = quoted([CONSTRAINTS[name] for name in findings.not_tried])
+    not_tried = quoted([CONSTRAINTS[name] for name in evaluation.not_tried])
     return f", except not tried: {not_tried}" if not_tried else ""
 
 
-def verdict_row(findings: Findings) -> str:
+def verdict_row(evaluation: Evaluation) -> str:
     """One tile for each requirement, one for the constraints, one for the load, each a link to its evidence."""
     tiles = []
     for name in REQUIREMENTS:
-        if check := findings.requirements.get(name):
+        if check := evaluation.requirements.get(name):
             tiles.append(tile(name, check.holds, f"{name} {'met' if check.holds else 'not met'}", SHORT[name]))
         else:
             tiles.append(tile("Does-it-work?", None, f"{name} not tried", SHORT[name]))
-    tried = [findings.constraints[name].holds for name in CONSTRAINTS if name in findings.constraints]
+    tried = [evaluation.constraints[name].holds for name in CONSTRAINTS if name in evaluation.constraints]
     met, total = sum(bool(holds) for holds in tried), len(CONSTRAINTS)
     state = False if False in tried else (True if met == total else None)
     tiles.append(tile("The-constraints", state, f"{met} of {total} met", "constraints"))
-    if sent := len(findings.responses):
-        failed = len(findings.failed_requests)
+    if sent := len(evaluation.responses):
+        failed = len(evaluation.failed_requests)
         tiles.append(tile("load", not failed, f"{failed} failed", f"of {sent:,} requests"))
     return f'<ul class="verdicts">{"".join(tiles)}</ul>'
 
@@ -182,13 +186,13 @@ def tile(anchor: str, holds: bool | None, verdict: str, what: str) -> str:
     )
 
 
-def recommendation(findings: Findings) -> str:
+def recommendation(evaluation: Evaluation) -> str:
     """One text for each outcome."""
-    if not findings.holds:
+    if not evaluation.holds:
         return "Nothing yet. The headline names what failed, and the sections below have the evidence."
-    if findings.stand_ins:
+    if evaluation.stand_ins:
         return "Nothing from this run, because it used stand-ins. Repeat it with the upstream git-sync and Reloader."
-    missed = [target.what for target in findings.targets if target.met is False]
+    missed = [target.what for target in evaluation.targets if target.met is False]
     words = (
         "Proceed. The design is feasible: one git-sync polls the repository, every pod checks out exactly the commit "
         "that this git-sync publishes, and Reloader restarts the pods. The second page, which scripts/evaluate --full "
@@ -230,18 +234,18 @@ def short(ref: str) -> str:
     return ref.rpartition("/")[2].partition("@")[0].replace(":", " ")
 
 
-def environment_table(findings: Findings) -> Html:
+def environment_table(evaluation: Evaluation) -> Html:
     """The cluster and the images."""
-    rows = [{"property": name.replace("_", " "), "value": value} for name, value in findings.kubernetes.items()]
+    rows = [{"property": name.replace("_", " "), "value": value} for name, value in evaluation.kubernetes.items()]
     images = [
         {"image": i["ref"], "what ran": provenance(i).partition(short(i["ref"]))[2].lstrip(": "), "digest": i["digest"]}
-        for i in findings.images
+        for i in evaluation.images
     ]
     return Html(html_table(rows, "The cluster") + html_table(images, "The images"))
 
 
-def parameters_table(findings: Findings) -> Html:
-    settings = findings.settings
+def parameters_table(evaluation: Evaluation) -> Html:
+    settings = evaluation.settings
     rows = [
         {"parameter": "repository", "value": settings.repository},
         {"parameter": "branch", "value": settings.ref},
@@ -254,10 +258,10 @@ def parameters_table(findings: Findings) -> Html:
     return Html(html_table(rows, "The run"))
 
 
-def latency_table(findings: Findings) -> Html:
+def latency_table(evaluation: Evaluation) -> Html:
     """Every latency of summary.json."""
     rows = []
-    for name, found in findings.figures.items():
+    for name, found in evaluation.figures.items():
         interval = "–" if math.isnan(found.low) else f"{in_seconds(found.low)}–{in_seconds(found.high)}"
         rows.append(
             {
@@ -278,10 +282,10 @@ def in_seconds(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "timeout" if math.isinf(value) else "–"
 
 
-def targets_table(findings: Findings) -> Html:
+def targets_table(evaluation: Evaluation) -> Html:
     """The limits set before measuring, met or missed."""
     rows = []
-    for target in findings.targets:
+    for target in evaluation.targets:
         word = {True: "met", False: "missed", None: "not measured"}[target.met]
         figure = "–" if math.isnan(target.value) else number(target.value, target.unit)
         limit = "–" if math.isnan(target.limit) else number(target.limit, target.unit)
@@ -295,17 +299,17 @@ def number(value: float, unit: str) -> str:
     return f"{value:.2f} {unit}" if unit else f"{value:.0f}"
 
 
-def load_shown(findings: Findings) -> Html:
+def load_shown(evaluation: Evaluation) -> Html:
     """Requests sent and failed, with the reasons. The baseline's rollouts replace no pod of the Service."""
-    failed, sent = findings.failed_requests, len(findings.responses)
+    failed, sent = evaluation.failed_requests, len(evaluation.responses)
     kind = "good" if sent and not failed else "bad"
-    origin = findings.trials[0].began if findings.trials else 0.0
+    origin = evaluation.trials[0].began if evaluation.trials else 0.0
     rows = [
         {"seconds into the trials": f"{r.instant - origin:.1f}", "reason": r.error or f"HTTP {r.status}"}
         for r in failed[:20]
     ]
-    seconds = findings.responses[-1].instant - findings.responses[0].instant if sent else 0.0
-    rollouts = counted(sum(trial.rollouts for trial in findings.trials if trial.kind != PLAIN), "rollout")
+    seconds = evaluation.responses[-1].instant - evaluation.responses[0].instant if sent else 0.0
+    rollouts = counted(sum(trial.rollouts for trial in evaluation.trials if trial.kind != PLAIN), "rollout")
     title = f"{len(failed):,} of {counted(sent, 'request')} failed in {seconds:.0f} s"
     first = "Failed requests" if len(failed) == len(rows) else f"The first {len(rows)} failed requests"
     return Html(
@@ -316,12 +320,12 @@ def load_shown(findings: Findings) -> Html:
     )
 
 
-def cost_table(findings: Findings) -> Html:
+def cost_table(evaluation: Evaluation) -> Html:
     """CPU and memory of each container during the trials."""
-    if "note" in findings.cost:
-        return Html(f"<p>{escape(str(findings.cost['note']))}</p>")
+    if "note" in evaluation.cost:
+        return Html(f"<p>{escape(str(evaluation.cost['note']))}</p>")
     rows = []
-    for name, cost in findings.cost.items():
+    for name, cost in evaluation.cost.items():
         cores = cost["cpu_cores"]
         rows.append(
             {
@@ -335,13 +339,13 @@ def cost_table(findings: Findings) -> Html:
     return Html(html_table(rows, caption))
 
 
-def verdict(findings: Findings) -> Html:
+def verdict(evaluation: Evaluation) -> Html:
     """Findings and recommendation, labelled apart."""
-    found = findings.figures
-    lines = [f"{name}: {check.evidence}" for name, check in findings.requirements.items()]
-    met = sum(bool(check.holds) for check in findings.constraints.values())
+    found = evaluation.figures
+    lines = [f"{name}: {check.evidence}" for name, check in evaluation.requirements.items()]
+    met = sum(bool(check.holds) for check in evaluation.constraints.values())
     lines.append(f"{met} of {len(CONSTRAINTS)} constraints {'is' if met == 1 else 'are'} met.")
-    lines += [f"Not tried: {CONSTRAINTS[name]}." for name in findings.not_tried]
+    lines += [f"Not tried: {CONSTRAINTS[name]}." for name in evaluation.not_tried]
     lines.append(f"Median time from the push until all replicas are restarted: {in_words(found['push_to_restarted'])}.")
     lines.append(
         "Median overhead of git-sync and Reloader, from the poll until the Deployment is patched: "
@@ -350,5 +354,5 @@ def verdict(findings: Findings) -> Html:
     listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return Html(
         f"<h3>Findings</h3><ul>{listed}</ul>"
-        f'<h3>Recommendation</h3><p class="decide">{escape(recommendation(findings))}</p>'
+        f'<h3>Recommendation</h3><p class="decide">{escape(recommendation(evaluation))}</p>'
     )

@@ -10,38 +10,38 @@ from html import escape
 from typing import Any
 
 from git_to_pod.experiments import recommendation, startup_orders
-from git_to_pod.experiments.results import EXPERIMENTS, Evidence, Row, section
+from git_to_pod.experiments.results import EXPERIMENTS, ExperimentResults, ResultRow, section
 from git_to_pod.experiments.scale.fan_out import duration
 from git_to_pod.report.charts.dot_plot import dots
 from git_to_pod.report.charts.svg import Chart
 from git_to_pod.report.first_page import Answer, measured_on, stand_ins_banner, tile
 
-Rows = Sequence[Row]
+Rows = Sequence[ResultRow]
 Words = tuple[bool | None, str]  # True: good, False: a reason to worry, None: neither; and what the tile says
 
 
 class Recommendation(Answer):
     """The first thing on the page: the recommendation, filled when the last cell has run."""
 
-    def fill(self, evidence: Any) -> None:  # noqa: ANN401  # Findings in the first notebook, Evidence here
-        self.show(recommendation_html(evidence))
+    def fill(self, results: Any) -> None:  # noqa: ANN401  # Findings in the first notebook, Evidence here
+        self.show(recommendation_html(results))
 
 
-def recommendation_html(evidence: Evidence) -> str:
+def recommendation_html(results: ExperimentResults) -> str:
     """What a manager reads."""
-    first, *others = evidence.extra.get("recommendation", ["There is no recommendation."])
-    if evidence.error:
-        first, others = f"The run was aborted. {evidence.error}", []
+    first, *others = results.extra.get("recommendation", ["There is no recommendation."])
+    if results.error:
+        first, others = f"The run was aborted. {results.error}", []
     listed = f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in others)}</ul>" if others else ""
-    rows = evidence.rows.get("alternatives", [])
+    rows = results.rows.get("alternatives", [])
     picture = candidates(rows).small() if rows else ""
-    tiles = "".join(tile_of(name, evidence.rows.get(name, [])) for name in EXPERIMENTS)
-    kubernetes, in_lab = evidence.summary.get("kubernetes", {}), bool(evidence.settings.lab)
-    started = str(evidence.summary.get("started", ""))
+    tiles = "".join(tile_of(name, results.rows.get(name, [])) for name in EXPERIMENTS)
+    kubernetes, in_lab = results.summary.get("kubernetes", {}), bool(results.settings.lab)
+    started = str(results.summary.get("started", ""))
     return (
-        f'{stand_ins_banner(evidence.stand_ins)}<p class="headline">{escape(first)}</p>'
+        f'{stand_ins_banner(results.stand_ins)}<p class="headline">{escape(first)}</p>'
         f'<ul class="verdicts">{tiles}</ul><div class="key">{listed}<div>{picture}</div></div>'
-        f"{measured_on(kubernetes, evidence.ran, in_lab, started)}"
+        f"{measured_on(kubernetes, results.ran, in_lab, started)}"
     )
 
 

@@ -21,7 +21,7 @@ from git_to_pod.app.deployment import settled
 from git_to_pod.app.load import Response, mixed_commits
 from git_to_pod.cluster.api import ApiError, Cluster, TimedOut, Unreachable, wait_for
 from git_to_pod.cluster.recorder import Recorder, described, is_complete, pods_of
-from git_to_pod.git.access_log import GitLog
+from git_to_pod.git.access_log import AccessLog
 from git_to_pod.git.repository import FILE, GitError, Repository
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
@@ -52,7 +52,7 @@ AWAITED = {
     "ready": "new pods to be Ready",
     "restarted": "old pods to terminate",
 }
-RELIST_S = 1.0  # the kubelet's sync tick
+SYNC_TICK_S = 1.0  # the kubelet's sync tick
 RECEIPT_S = 0.01  # each kind has its own watch thread, so events closer together have no order
 FAILURES_IN_A_ROW = 3  # end the series: the rest would show the same
 
@@ -115,7 +115,7 @@ def plan(commits: int, seed: int, period_s: float) -> list[tuple[str, float]]:
     chance = random.Random(seed)
     kinds = [PUSH, RESTART, PLAIN] * commits
     chance.shuffle(kinds)
-    return [(kind, chance.uniform(0, period_s if kind == PUSH else RELIST_S)) for kind in kinds]
+    return [(kind, chance.uniform(0, period_s if kind == PUSH else SYNC_TICK_S)) for kind in kinds]
 
 
 class Trials:
@@ -129,7 +129,7 @@ class Trials:
         self.repository = repository
         self.settings = settings
         self.progress = progress
-        self.git_log = GitLog(Path(settings.lab.git_log) if settings.lab else None)
+        self.access_log = AccessLog(Path(settings.lab.access_log) if settings.lab else None)
         self.csv: Path | None = settings.output / "trials.csv"  # None: the caller keeps the trials
         self.done: list[Trial] = []
 
@@ -152,7 +152,7 @@ class Trials:
 
     def push(self, number: int = 0, offset_s: float = 0.0) -> Trial:
         """One more trial: push a commit and follow it to every pod."""
-        unmeasured = set() if self.git_log.path else {"polled"}
+        unmeasured = set() if self.access_log.path else {"polled"}
         trial = Trial(number or len(self.done) + 1, PUSH, offset_s, unmeasured=unmeasured)
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
         try:
@@ -246,7 +246,7 @@ class Trials:
         `git push` may return after the commit was published. Such a push counts from the publication.
         """
         returned, published = instants["pushed"], instants.get("published", math.inf)
-        polled = self.git_log.polled(returned, published)
+        polled = self.access_log.polled(returned, published)
         found = {"pushed": min(returned, published)}
         return found if polled is None else found | {"polled": min(polled, published)}
 

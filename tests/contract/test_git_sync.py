@@ -119,7 +119,7 @@ def test_the_version_is_the_expected_one(kubectl: Kubectl, sources: dict[str, st
     printed = kubectl.exec("poller", "/git-sync", "--version").stdout
     assert "v4.7.1" in printed
     stand_in = sources[image_of("git-poller.yaml")] == "stand-in"
-    assert ["STAND-IN" in said for said in (printed, kubectl.logs("poller").splitlines()[0])] == [stand_in] * 2
+    assert ["STAND-IN" in message for message in (printed, kubectl.logs("poller").splitlines()[0])] == [stand_in] * 2
 
 
 def test_an_unknown_flag_is_rejected(kubectl: Kubectl) -> None:

@@ -110,8 +110,8 @@ def settle(kubectl: Kubectl) -> None:
 
 
 def test_the_program_is_the_expected_one(kubectl: Kubectl, sources: dict[str, str]) -> None:
-    said = kubectl.logs("deployment/reloader").splitlines()[0]
-    assert ("STAND-IN" in said) == (sources[image_of("reloader.yaml")] == "stand-in"), said
+    message = kubectl.logs("deployment/reloader").splitlines()[0]
+    assert ("STAND-IN" in message) == (sources[image_of("reloader.yaml")] == "stand-in"), message
 
 
 def test_an_unknown_flag_is_rejected(kubectl: Kubectl) -> None:

@@ -181,12 +181,12 @@ def test_a_namespace_that_does_not_terminate_is_reported_beside_the_answer(own: 
         own.cluster.call("POST", path, held)
         try:
             status = process.wait(150)
-            said = (own.folder / "output").read_text()
+            message = (own.folder / "output").read_text()
         finally:
             own.cluster.patch(f"{path}/held", {"metadata": {"finalizers": None}})
-    assert status == 0, said[-2000:]
-    assert f"warning: namespace {NAMESPACE} is left: " in said
-    assert "test.test/held" in said
+    assert status == 0, message[-2000:]
+    assert f"warning: namespace {NAMESPACE} is left: " in message
+    assert "test.test/held" in message
     own.wait_until_clean()  # by the watchdog
 
 

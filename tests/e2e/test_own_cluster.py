@@ -207,9 +207,9 @@ MISSING = {
 }
 
 
-@pytest.mark.parametrize(("resource", "verb", "said"), MISSING.values(), ids=MISSING.keys())
+@pytest.mark.parametrize(("resource", "verb", "message"), MISSING.values(), ids=MISSING.keys())
 def test_a_missing_right_is_named_before_anything_is_applied(
-    user: User, https: list[str], resource: str, verb: str, said: str
+    user: User, https: list[str], resource: str, verb: str, message: str
 ) -> None:
     path = f"{RBAC}/clusterroles/{RUN}"
     whole = user.admin.get(path)["rules"]
@@ -226,7 +226,7 @@ def test_a_missing_right_is_named_before_anything_is_applied(
     assert done.returncode == 2
     error = done.stderr.splitlines()[-1]
     assert error.startswith(f"error: --context {CONTEXT}: this user cannot ")
-    assert said in error
+    assert message in error
     assert user.namespaces() == before
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from git_to_pod.app.deployment import deploy, remove
 from git_to_pod.cluster.api import connect
-from git_to_pod.experiments.git_hosts.matrix import SERVED, Row, run_providers, servers
+from git_to_pod.experiments.git_hosts.matrix import SERVED, GitHostResult, run_providers, servers
 from git_to_pod.git.repository import open_repository
 from git_to_pod.settings import Parameters, Settings, resolve
 
@@ -21,7 +21,7 @@ def settings(lab: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> S
 
 
 @pytest.fixture(scope="module")
-def rows(settings: Settings) -> Iterator[list[Row]]:
+def rows(settings: Settings) -> Iterator[list[GitHostResult]]:
     cluster, repository = connect(settings), open_repository(settings)
     recorder = deploy(cluster, repository, settings)
     try:
@@ -36,11 +36,11 @@ def rows(settings: Settings) -> Iterator[list[Row]]:
         repository.close()
 
 
-def test_every_try_ends_as_it_must(rows: list[Row]) -> None:
+def test_every_try_ends_as_it_must(rows: list[GitHostResult]) -> None:
     assert [row for row in rows if not row.held] == []
 
 
-def test_every_host_is_read_from_and_refuses(rows: list[Row], settings: Settings) -> None:
+def test_every_host_is_read_from_and_refuses(rows: list[GitHostResult], settings: Settings) -> None:
     assert settings.lab
     for server in servers(settings.lab, settings.reader):
         found = {row.found for row in rows if (row.server, row.authentication) == (server.name, server.authentication)}
@@ -48,7 +48,7 @@ def test_every_host_is_read_from_and_refuses(rows: list[Row], settings: Settings
         assert found - {SERVED}
 
 
-def test_a_full_git_service_is_among_them(rows: list[Row]) -> None:
+def test_a_full_git_service_is_among_them(rows: list[GitHostResult]) -> None:
     ways = {row.authentication for row in rows if row.server.startswith("Gitea")}
     if not ways:
         pytest.skip("the lab that is up was started without Gitea (scripts/lab up --extras)")

@@ -27,7 +27,7 @@ class Command:
             cwd=ROOT,
             env=os.environ | {"GIT_TO_POD_TEST": str(folder)},
             stdout=subprocess.PIPE,
-            stderr=(folder / "said").open("w"),
+            stderr=(folder / "message").open("w"),
             text=True,
         )
         assert self.process.stdout
@@ -61,7 +61,7 @@ def command(tmp_path: Path) -> Iterator[Command]:
 
 
 @pytest.mark.parametrize(
-    ("what", "status", "said"),
+    ("what", "status", "message"),
     [
         ("shut_down_from_the_page", 0, "stopping the lab"),
         ("interrupt", 130, "stopped by SIGINT; clean-up is complete"),
@@ -70,11 +70,11 @@ def command(tmp_path: Path) -> Iterator[Command]:
         ("kill_the_lab", 1, "error: the lab ended, so JupyterLab was stopped"),
     ],
 )
-def test_both_end_together(command: Command, tmp_path: Path, what: str, status: int, said: str) -> None:
+def test_both_end_together(command: Command, tmp_path: Path, what: str, status: int, message: str) -> None:
     assert (tmp_path / "evaluation.ipynb").exists()
     assert traces()
     getattr(command, what)()
-    assert command.process.wait(60) == status, (tmp_path / "said").read_text()
-    assert said in (tmp_path / "said").read_text()
+    assert command.process.wait(60) == status, (tmp_path / "message").read_text()
+    assert message in (tmp_path / "message").read_text()
     until("all its processes have ended", lambda: not started_with(command.mark))
     until("the lab left nothing", lambda: not traces())

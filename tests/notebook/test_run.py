@@ -138,13 +138,13 @@ def test_a_signal_removes_everything_that_was_started(cluster: Cluster, number: 
     assert not started_with(f"GIT_TO_POD_TEST={tmp_path}")
 
 
-def bad_input(said: str, *options: str) -> None:
+def bad_input(message: str, *options: str) -> None:
     """Check that a run with these options exits with 2 and one line with this text."""
     run = evaluate("--commits", "1", *options)
     assert run.status == 2, run.err
     errors = [line for line in run.err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
-    assert said in errors[0]
+    assert message in errors[0]
     assert not run.page.exists()
 
 

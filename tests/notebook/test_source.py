@@ -76,5 +76,5 @@ def test_cells_are_thin(notebook: NotebookNode) -> None:
 def test_each_requirement_and_constraint_is_checked() -> None:
     cells = nbformat.read(FOLDER / "evaluation.ipynb", as_version=4).cells
     source = "\n".join(cell.source for cell in cells)
-    assert all(f'findings.require("{name}"' in source for name in REQUIREMENTS)
-    assert all(f'findings.constrain("{name}"' in source for name in CONSTRAINTS)
+    assert all(f'evaluation.require("{name}"' in source for name in REQUIREMENTS)
+    assert all(f'evaluation.constrain("{name}"' in source for name in CONSTRAINTS)

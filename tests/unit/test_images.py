@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent.parent
 SCRIPT = ROOT / "scripts" / "images"
 
 
-def said(*arguments: str) -> str:
+def message(*arguments: str) -> str:
     return subprocess.run([SCRIPT, *arguments], capture_output=True, text=True, check=True).stdout
 
 
@@ -23,11 +23,11 @@ def test_the_list_has_the_images_of_the_manifests() -> None:
     done = subprocess.run([kubectl_path(), "kustomize", ROOT / "manifests"], capture_output=True, text=True, check=True)
     pods = [o["spec"]["template"]["spec"] for o in yaml.safe_load_all(done.stdout) if o["kind"] == "Deployment"]
     containers = [container for pod in pods for container in [*pod.get("initContainers", []), *pod["containers"]]]
-    assert set(said("list").split()) == {container["image"] for container in containers}
+    assert set(message("list").split()) == {container["image"] for container in containers}
 
 
 def test_the_readme_shows_the_lines_for_kustomize() -> None:
-    assert said("kustomize", "registry.example.com") in (ROOT / "README.md").read_text()
+    assert message("kustomize", "registry.example.com") in (ROOT / "README.md").read_text()
 
 
 def save(folder: Path, skopeo: str) -> subprocess.CompletedProcess[str]:
@@ -44,20 +44,20 @@ def origin_of(ref: str, folder: Path) -> Path:
 
 def test_save_writes_the_origin_of_each_archive_beside_it(tmp_path: Path) -> None:
     assert save(tmp_path, "exit 0").returncode == 0
-    for ref in said("list").split():
+    for ref in message("list").split():
         line = origin_of(ref, tmp_path).read_text()
         assert re.fullmatch(rf"saved from {re.escape(ref)} with skopeo on \d{{4}}-\d\d-\d\d\n", line)
 
 
 def test_a_save_that_fails_leaves_no_origin_of_an_earlier_archive(tmp_path: Path) -> None:
-    earlier = origin_of(said("list").split()[0], tmp_path)
+    earlier = origin_of(message("list").split()[0], tmp_path)
     earlier.write_text("built from source")
     assert save(tmp_path, "exit 1").returncode == 1
     assert not earlier.exists()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ((), "expected list, save, mirror or kustomize"),
         (("save",), "save DIR"),
@@ -67,8 +67,8 @@ def test_a_save_that_fails_leaves_no_origin_of_an_earlier_archive(tmp_path: Path
         ),
     ],
 )
-def test_bad_usage_is_one_line(arguments: tuple[str, ...], said: str) -> None:
+def test_bad_usage_is_one_line(arguments: tuple[str, ...], message: str) -> None:
     done = subprocess.run([SCRIPT, *arguments], capture_output=True, text=True)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1

@@ -23,7 +23,7 @@ def pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "pipe"
 
 
-def told(pipe: Path) -> list[dict[str, object]]:
+def update(pipe: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in pipe.read_text().splitlines()]
 
 
@@ -32,15 +32,15 @@ def test_a_wait_is_sent_with_its_bar(pipe: Path) -> None:
     progress.bar(3, 60, "push; last 3.35 s")
     progress.awaits("the new pods to be Ready")
     progress.bar(4, 60, "push; last 3.10 s")
-    assert [each.get("awaits", "") for each in told(pipe)] == ["", "the new pods to be Ready", ""]
-    assert told(pipe)[1] | {"awaits": ""} == told(pipe)[0] | {"awaits": ""}
+    assert [each.get("awaits", "") for each in update(pipe)] == ["", "the new pods to be Ready", ""]
+    assert update(pipe)[1] | {"awaits": ""} == update(pipe)[0] | {"awaits": ""}
 
 
 def test_the_same_wait_is_sent_once(pipe: Path) -> None:
     progress = Progress()
     for _ in range(3):
         progress.awaits("the old pods to be let go")
-    assert len(told(pipe)) == 1
+    assert len(update(pipe)) == 1
 
 
 def test_a_stage_is_timed() -> None:

@@ -61,13 +61,13 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("wrong", "said"), BAD.values(), ids=BAD.keys())
+@pytest.mark.parametrize(("wrong", "message"), BAD.values(), ids=BAD.keys())
 def test_an_invalid_parameter_is_refused_in_one_line_that_names_it(
-    given: Parameters, wrong: dict[str, object], said: str
+    given: Parameters, wrong: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InputError) as caught:
         resolve(replace(given, **wrong))  # type: ignore[arg-type]  # that is the point
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -199,8 +199,8 @@ def test_a_password_in_the_environment_needs_a_repository(
 ) -> None:
     monkeypatch.setenv("GIT_TO_POD_PUSH_PASSWORD", "hunter2")
     assert main(["--context", "mine"]) == 2
-    assert "GIT_TO_POD_PUSH_PASSWORD without --repository" in (said := capsys.readouterr().err)
-    assert "hunter2" not in said
+    assert "GIT_TO_POD_PUSH_PASSWORD without --repository" in (message := capsys.readouterr().err)
+    assert "hunter2" not in message
 
 
 def test_secrets_are_not_in_a_representation(given: Parameters) -> None:
@@ -226,7 +226,7 @@ def test_empty_parameters_are_taken_from_the_running_lab(tmp_path: Path, monkeyp
         proxied_repository="https://git.example.test:8443/content.git",
         proxy_api="http://198.18.0.6:8474",
         git_passwords=str(tmp_path / "passwords"),
-        git_log=str(tmp_path / "access.log"),
+        access_log=str(tmp_path / "access.log"),
         gitea={},
         simulated_nodes={},
         images=[],
@@ -278,7 +278,7 @@ def test_durations_are_in_gos_notation(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--commits", "many"], "argument --commits: invalid int value: 'many'"),
         (["--commits", "0"], "--commits 0: expected 1 or more"),
@@ -287,12 +287,12 @@ def test_durations_are_in_gos_notation(text: str, seconds: float) -> None:
     ],
 )
 def test_invalid_input_exits_with_2_and_one_line(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
 
 
@@ -314,8 +314,8 @@ def test_an_unknown_context_is_refused_with_the_known_ones(
         given.credentials,
     ]
     assert main([*own, "--context", "unknown"]) == 2
-    assert "--context unknown: not found in" in (said := capsys.readouterr().err)
-    assert "known contexts: known" in said
+    assert "--context unknown: not found in" in (message := capsys.readouterr().err)
+    assert "known contexts: known" in message
     assert main([*own, "--context", "known"]) == 2
-    said = capsys.readouterr().err
-    assert "--context known: no answer from https://127.0.0.1:1" in said
+    message = capsys.readouterr().err
+    assert "--context known: no answer from https://127.0.0.1:1" in message

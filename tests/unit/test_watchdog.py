@@ -19,7 +19,7 @@ from git_to_pod.cli import clean_up
 from git_to_pod.cli.evaluate import main
 from git_to_pod.cluster.api import ApiError, TimedOut, Unreachable, wait_for
 from git_to_pod.settings import InputError
-from git_to_pod.watchdog import LOG, RUN, RUN_LABEL, Left, run_id
+from git_to_pod.watchdog import LOG, RUN, RUN_LABEL, Leftovers, run_id
 
 ROOT = Path(__file__).parent.parent.parent
 OTHER = "0000abcd"
@@ -163,8 +163,8 @@ def namespace(name: str = "mine", run: str = "", **notes: str) -> dict[str, Any]
     return {"metadata": {"name": name, "labels": labels, "annotations": annotations}}
 
 
-def left_by(api: Api, tmp_path: Path, *names: str, limit_s: float = 5) -> Left:
-    left = Left(run_id(), lambda *_: api)  # type: ignore[arg-type, return-value]
+def left_by(api: Api, tmp_path: Path, *names: str, limit_s: float = 5) -> Leftovers:
+    left = Leftovers(run_id(), lambda *_: api)  # type: ignore[arg-type, return-value]
     left.take({"log": str(tmp_path / "report" / LOG)})
     for name in names:
         left.take({"namespace": name, "context": "mine", "kubeconfig": "", "limit_s": limit_s})
@@ -239,7 +239,7 @@ del RUNNING["keep"]
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("found", "message"),
     [
         (
             namespace("mine", OTHER, **RUNNING),
@@ -252,12 +252,12 @@ del RUNNING["keep"]
     ],
 )
 def test_a_namespace_of_another_run_is_refused_unless_it_may_be_replaced(
-    found: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+    found: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = Api(found)
     with pytest.raises(InputError) as caught:
         deployment.make_room(api, "mine", 5)  # type: ignore[arg-type]
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert str(caught.value).endswith("with --replace")
     assert "\n" not in str(caught.value)
     assert not deployment.remove(api, "mine", 5)  # type: ignore[arg-type]
@@ -309,10 +309,10 @@ def test_of_two_runs_that_create_it_at_the_same_moment_one_is_refused() -> None:
 def test_a_namespace_that_does_not_terminate_is_reported_and_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     api = Api(namespace("mine", run_id()), stuck=True)
     deployment.remove_or_report(api, "mine", 0.1)  # type: ignore[arg-type]
-    said = capsys.readouterr().err
-    assert said.startswith("warning: namespace mine is left: namespace mine removed: not within 0 s; last seen: ")
-    assert said.endswith("scripts/evaluate --clean-up --context mine removes it\n")
-    assert len(said.splitlines()) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("warning: namespace mine is left: namespace mine removed: not within 0 s; last seen: ")
+    assert message.endswith("scripts/evaluate --clean-up --context mine removes it\n")
+    assert len(message.splitlines()) == 1
 
 
 def test_clean_up_removes_every_namespace_of_a_run_and_no_other() -> None:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from git_to_pod.evaluation.summary import counted, html_table, names
-from git_to_pod.experiments.results import Row
+from git_to_pod.experiments.results import ResultRow
 
 REPLICAS = 2  # that every candidate had when its idle cost was measured
 MIB = 2**20
 
 
-def sizes(rows: Sequence[Row]) -> list[dict[str, str]]:
+def sizes(rows: Sequence[ResultRow]) -> list[dict[str, str]]:
     """A line for each other candidate; none without the deployed one. `rows` are summary.json's alternatives."""
     by_key = {row["key"]: row for row in rows}
     compared: dict[str, Callable[[Any, Any], tuple[str, str]]] = {
@@ -31,7 +31,7 @@ def sizes(rows: Sequence[Row]) -> list[dict[str, str]]:
     ]
 
 
-def in_every_pod(deployed: Row, other: Row) -> tuple[str, str]:
+def in_every_pod(deployed: ResultRow, other: ResultRow) -> tuple[str, str]:
     """Its cost grows with the pods; that of one poller does not."""
     each, once = (other["cpu_cores"] or math.nan) / REPLICAS, deployed["cpu_cores"] or math.nan
     if math.isnan(each) or math.isnan(once):
@@ -41,7 +41,7 @@ def in_every_pod(deployed: Row, other: Row) -> tuple[str, str]:
     return size, f"each pod that polls takes {millicores(each)}; the deployed design takes {millicores(once)} in all"
 
 
-def without_controller(deployed: Row, other: Row) -> tuple[str, str]:
+def without_controller(deployed: ResultRow, other: ResultRow) -> tuple[str, str]:
     """Its hook and its Role name each Deployment."""
     objects, rights, mib = saved(deployed, other)
     savings = [f"{mib} MiB"] if mib > 0 else []
@@ -53,14 +53,14 @@ def without_controller(deployed: Row, other: Row) -> tuple[str, str]:
     )
 
 
-def saved(deployed: Row, other: Row) -> tuple[int, int, int]:
+def saved(deployed: ResultRow, other: ResultRow) -> tuple[int, int, int]:
     """How many objects, rights and MiB the other candidate needs less than the deployed one."""
     objects = sum(deployed["objects"].values()) - sum(other["objects"].values())
     mib = round((deployed["memory_bytes"] - other["memory_bytes"]) / MIB)
     return objects, deployed["rights_pairs"] - other["rights_pairs"], mib
 
 
-def shared(deployed: Row, other: Row) -> tuple[str, str]:
+def shared(deployed: ResultRow, other: ResultRow) -> tuple[str, str]:
     """Its controllers serve the whole cluster; a poller and a Reloader serve a namespace."""
     if not deployed["memory_bytes"] or not other["memory_bytes"]:
         return "not measured", "the memory of one of the two was not measured"
@@ -72,7 +72,7 @@ def shared(deployed: Row, other: Row) -> tuple[str, str]:
     )
 
 
-def namespaces(deployed: Row, other: Row) -> int:
+def namespaces(deployed: ResultRow, other: ResultRow) -> int:
     """The number of namespaces whose pollers and Reloaders take as much memory as the other candidate's controllers."""
     return math.ceil(float(other["memory_bytes"]) / float(deployed["memory_bytes"]))
 
@@ -81,6 +81,6 @@ def millicores(cores: float) -> str:
     return f"{1000 * cores:.0f} m"
 
 
-def shown(rows: Sequence[Row]) -> str:
+def shown(rows: Sequence[ResultRow]) -> str:
     """The table, as HTML."""
     return html_table(sizes(rows), "The size at which each candidate is cheaper than the deployed design")

@@ -22,16 +22,16 @@ BIG_BYTES = 2 * 2**20
 RATE = 20  # requests a second, as in the first notebook
 
 
-def put_manifests(rival: Rival) -> None:
-    apply(rival.cluster, rival.settings, rival.kind.base)
+def put_manifests(candidate: Candidate) -> None:
+    apply(candidate.cluster, candidate.settings, candidate.approach.base)
 
 
-def prepare_nothing(rival: Rival) -> None:
+def prepare_nothing(candidate: Candidate) -> None:
     """The repository holds only the content."""
 
 
 @dataclass(frozen=True)
-class Kind:
+class Approach:
     """What distinguishes one candidate from the others."""
 
     key: str  # also in the names of its namespace and branch
@@ -40,8 +40,8 @@ class Kind:
     controller: str  # the Deployment that triggers the rollout
     git_account: str  # the ServiceAccount of the pod that talks to the git host
     published: Callable[[Event], str]  # the commit, or the content, that an event publishes; empty: none
-    put: Callable[[Rival], None] = put_manifests
-    prepare: Callable[[Rival], None] = prepare_nothing  # adds to the clone what must be there beside the content
+    put: Callable[[Candidate], None] = put_manifests
+    prepare: Callable[[Candidate], None] = prepare_nothing  # adds to the clone what must be there beside the content
 
 
 class ContentTrials(Trials):
@@ -59,13 +59,13 @@ class ContentTrials(Trials):
         return self.recorder.clock()
 
 
-class Rival:
+class Candidate:
     """A deployed candidate: its settings, its clone, the events of its namespace, and the operations on it."""
 
-    def __init__(self, kind: Kind, cluster: Cluster, settings: Settings, progress: Progress) -> None:
-        self.kind = kind
+    def __init__(self, approach: Approach, cluster: Cluster, settings: Settings, progress: Progress) -> None:
+        self.approach = approach
         self.cluster = cluster
-        names = {"namespace": f"{settings.namespace}-{kind.key}", "ref": f"git-to-pod-{kind.key}"}
+        names = {"namespace": f"{settings.namespace}-{approach.key}", "ref": f"git-to-pod-{approach.key}"}
         self.settings = replace(settings, **names, replicas=2)  # type: ignore[arg-type]
         self.repository: Repository = open_repository(settings)
         self.repository.ref = self.settings.ref
@@ -92,7 +92,7 @@ class Rival:
         )  # fmt: skip
         self.repository.pushed.append(commit)
         self.recorder.follow(self.cluster, self.settings.namespace, beside=True)
-        self.kind.put(self)
+        self.approach.put(self)
         self.wait_served(commit)
 
     def start_load(self, like: Object) -> None:
@@ -120,8 +120,8 @@ class Rival:
         self.cluster.patch(self.path("deployments", name), {"spec": {"replicas": replicas}})
 
     def commit(self, text: str) -> str:
-        self.kind.prepare(self)
-        return self.repository.commit(f"{self.kind.key} {text} {secrets.token_hex(4)}\n")
+        self.approach.prepare(self)
+        return self.repository.commit(f"{self.approach.key} {text} {secrets.token_hex(4)}\n")
 
     def push(self, text: str) -> str:
         self.repository.push(self.commit(text))
@@ -168,7 +168,7 @@ class Rival:
         self.wait_served(commits[-1])
         events = self.recorder.events[position:]
         sets = [e for e in events if e.kind == "ReplicaSet" and e.type == "ADDED" and e.name.startswith("app-")]
-        seen = [commit for event in events if (commit := self.kind.published(event))]
+        seen = [commit for event in events if (commit := self.approach.published(event))]
         pushed = self.repository.pushed
         order = {commit: number for number, commit in enumerate(pushed)}
         order |= {self.repository.contents[commit].decode(): number for number, commit in enumerate(pushed)}
@@ -176,10 +176,10 @@ class Rival:
 
     def misses_a_change(self) -> bool:
         """Whether the candidate catches up on a push made while its controller was down."""
-        self.scale(self.kind.controller, 0)
+        self.scale(self.approach.controller, 0)
         commit = self.push("missed")
         pause(2 * self.settings.period_s + 1)
-        self.scale(self.kind.controller, 1)
+        self.scale(self.approach.controller, 1)
         try:
             self.wait_served(commit, 30)
         except TimedOut:

@@ -16,7 +16,7 @@ from git_to_pod.cluster.api import Cluster, TimedOut, wait_for
 from git_to_pod.cluster.recorder import Event, pods_of
 from git_to_pod.evaluation.summary import counted, html_table, in_words, names, quoted
 from git_to_pod.experiments.alternatives import flux
-from git_to_pod.experiments.alternatives.candidate import BIG_BYTES, Kind, Rival
+from git_to_pod.experiments.alternatives.candidate import BIG_BYTES, Approach, Candidate
 from git_to_pod.experiments.alternatives.footprint import Right, all_objects, applied, rights, where_seen
 from git_to_pod.experiments.effort import effort
 from git_to_pod.progress import Progress
@@ -30,7 +30,7 @@ WORKLOADS = {"deployments", "statefulsets", "daemonsets"}
 
 
 @dataclass(frozen=True)
-class Row:
+class CandidateResult:
     """One candidate. NaN or None: not measured, or no limit found. Counts by replicas have the number as key."""
 
     key: str
@@ -72,8 +72,8 @@ def commit_of_template(event: Event) -> str:
     return ""
 
 
-DEPLOYED = Kind("deployed", "one poller, Reloader", "manifests", "reloader", "git-poller", commit_of_config_map)
-POLLING = Kind(
+DEPLOYED = Approach("deployed", "one poller, Reloader", "manifests", "reloader", "git-poller", commit_of_config_map)
+POLLING = Approach(
     "polling",
     "git-sync polls in every pod, Reloader",
     "alternatives/polling-pods",
@@ -81,7 +81,7 @@ POLLING = Kind(
     "git-poller",
     commit_of_config_map,
 )
-PATCHING = Kind(
+PATCHING = Approach(
     "patching",
     "one poller, its hook patches the pod template",
     "alternatives/template-patch",
@@ -89,7 +89,7 @@ PATCHING = Kind(
     "git-poller",
     commit_of_template,
 )
-FLUX = Kind(
+FLUX = Approach(
     "flux",
     "Flux",
     "alternatives/flux",
@@ -101,63 +101,67 @@ FLUX = Kind(
 )
 
 
-def run_alternatives(cluster: Cluster, settings: Settings, progress: Progress) -> tuple[list[Row], list[str]]:
+def run_alternatives(
+    cluster: Cluster, settings: Settings, progress: Progress
+) -> tuple[list[CandidateResult], list[str]]:
     """Deploy all candidates and measure one at a time. Returns the rows, and why a candidate is missing."""
-    kinds, skipped = [DEPLOYED, POLLING, PATCHING], []
+    approaches, skipped = [DEPLOYED, POLLING, PATCHING], []
     if why := flux.unavailable(cluster, settings):
         skipped.append(f"{FLUX.name} ({why})")
     else:
-        kinds.append(FLUX)
+        approaches.append(FLUX)
     with ExitStack() as stack:
-        rivals = []
-        if FLUX in kinds:
+        candidates = []
+        if FLUX in approaches:
             stack.enter_context(flux.definitions(cluster))
-        for number, kind in enumerate(kinds):
-            progress.bar(number, len(kinds), f"deploying: {kind.name}")
-            rivals.append(Rival(kind, cluster, settings, progress))
-            stack.callback(rivals[-1].close)
-            rivals[-1].deploy()
-            rivals[-1].rest()
-        push_in_blocks(rivals, progress)
-        for rival in rivals:
-            rival.wake()
-        idle = idle_cost(cluster, rivals, progress)
-        return [measure(cluster, rival, idle[rival.kind.key], progress) for rival in rivals], skipped
+        for number, approach in enumerate(approaches):
+            progress.bar(number, len(approaches), f"deploying: {approach.name}")
+            candidates.append(Candidate(approach, cluster, settings, progress))
+            stack.callback(candidates[-1].close)
+            candidates[-1].deploy()
+            candidates[-1].rest()
+        push_in_blocks(candidates, progress)
+        for candidate in candidates:
+            candidate.wake()
+        idle = idle_cost(cluster, candidates, progress)
+        return [
+            measure(cluster, candidate, idle[candidate.approach.key], progress) for candidate in candidates
+        ], skipped
 
 
-def push_in_blocks(rivals: Sequence[Rival], progress: Progress) -> None:
+def push_in_blocks(candidates: Sequence[Candidate], progress: Progress) -> None:
     """Blocks of pushes in a shuffled order, each with its candidate alone on the machine.
 
     The first candidate has twice as many blocks. The second half is compared with the first, which shows the noise.
     """
-    chance = random.Random(rivals[0].settings.seed)
-    like = rivals[0].recorder.get("Deployment", "git-poller")
+    chance = random.Random(candidates[0].settings.seed)
+    like = candidates[0].recorder.get("Deployment", "git-poller")
     assert like, "the first candidate has a poller"
-    order = [(rival, rival.done) for rival in rivals for _ in range(effort().blocks)]
-    order += [(rivals[0], rivals[0].repeated)] * effort().blocks
+    order = [(candidate, candidate.done) for candidate in candidates for _ in range(effort().blocks)]
+    order += [(candidates[0], candidates[0].repeated)] * effort().blocks
     chance.shuffle(order)
-    for number, (rival, trials) in enumerate(order):
-        progress.bar(number, len(order), f"{counted(effort().pushes, 'push', 'pushes')}: {rival.kind.name}")
-        rival.wake()
-        rival.start_load(like)
+    for number, (candidate, trials) in enumerate(order):
+        progress.bar(number, len(order), f"{counted(effort().pushes, 'push', 'pushes')}: {candidate.approach.name}")
+        candidate.wake()
+        candidate.start_load(like)
         for _ in range(effort().pushes):
-            trials.append(rival.trials.push(0, chance.uniform(0, rival.settings.period_s)))
-        rival.rest()
+            trials.append(candidate.trials.push(0, chance.uniform(0, candidate.settings.period_s)))
+        candidate.rest()
     progress.bar(len(order), len(order), "pushes done")
 
 
-def idle_cost(cluster: Cluster, rivals: Sequence[Rival], progress: Progress) -> dict[str, tuple[float, int]]:
+def idle_cost(cluster: Cluster, candidates: Sequence[Candidate], progress: Progress) -> dict[str, tuple[float, int]]:
     """CPU in cores and memory in bytes of each idle candidate, all at the same time and without the app itself."""
     pause(12)  # the kubelet's figures may be ten seconds old
-    before = {rival.kind.key: usage.sample(cluster, rival.settings) for rival in rivals}
+    before = {candidate.approach.key: usage.sample(cluster, candidate.settings) for candidate in candidates}
     progress.say(f"idle cost of each candidate: {effort().idle_s:.0f} s")
     pause(effort().idle_s)
     found = {}
-    for rival in rivals:
-        early, late = before[rival.kind.key], usage.sample(cluster, rival.settings)
-        found[rival.kind.key] = (math.nan, 0)
+    for candidate in candidates:
+        early, late = before[candidate.approach.key], usage.sample(cluster, candidate.settings)
+        found[candidate.approach.key] = (math.nan, 0)
         if not isinstance(early, str) and not isinstance(late, str):
-            found[rival.kind.key] = total(early, late)
+            found[candidate.approach.key] = total(early, late)
     return found
 
 
@@ -179,25 +183,25 @@ class Behaviour:
     limit_bytes: int | None = None
 
 
-def measure(cluster: Cluster, rival: Rival, idle: tuple[float, int], progress: Progress) -> Row:
+def measure(cluster: Cluster, candidate: Candidate, idle: tuple[float, int], progress: Progress) -> CandidateResult:
     """Count the candidate's objects and rights, then see how it behaves."""
-    objects, held = all_objects(cluster, rival.settings.namespace), rights(cluster, rival.settings.namespace)
-    seen_in = where_seen(objects, rival.repository.pushed[-1]) + header(rival)
-    kinds = dict(applied(objects)) | (flux.cluster_objects(cluster) if rival.kind is FLUX else {})
-    samples = [trial.latency_s("polled", "restarted") for trial in rival.done]
-    mixed, early = seen_by_clients(rival)
-    behaviour, triggering = observe_behaviour(cluster, rival, progress), rights_to_trigger(held)
-    return Row(
-        key=rival.kind.key,
-        name=rival.kind.name,
+    objects, held = all_objects(cluster, candidate.settings.namespace), rights(cluster, candidate.settings.namespace)
+    seen_in = where_seen(objects, candidate.repository.pushed[-1]) + header(candidate)
+    kinds = dict(applied(objects)) | (flux.cluster_objects(cluster) if candidate.approach is FLUX else {})
+    samples = [trial.latency_s("polled", "restarted") for trial in candidate.done]
+    mixed, early = seen_by_clients(candidate)
+    behaviour, triggering = observe_behaviour(cluster, candidate, progress), rights_to_trigger(held)
+    return CandidateResult(
+        key=candidate.approach.key,
+        name=candidate.approach.name,
         polled_to_restarted_s=figure(samples),
-        polled_to_requested_s=figure(trial.latency_s("polled", "requested") for trial in rival.done),
-        requested_to_restarted_s=figure(trial.latency_s("requested", "restarted") for trial in rival.done),
+        polled_to_requested_s=figure(trial.latency_s("polled", "requested") for trial in candidate.done),
+        requested_to_restarted_s=figure(trial.latency_s("requested", "restarted") for trial in candidate.done),
         samples_s=samples,
-        repeated_s=[trial.latency_s("polled", "restarted") for trial in rival.repeated],
-        pushes=len(rival.done) + len(rival.repeated),
+        repeated_s=[trial.latency_s("polled", "restarted") for trial in candidate.repeated],
+        pushes=len(candidate.done) + len(candidate.repeated),
         changed_before_restart=early,
-        requests={"sent": len(rival.responses), "failed": sum(r.failed for r in rival.responses)},
+        requests={"sent": len(candidate.responses), "failed": sum(r.failed for r in candidate.responses)},
         mixed_commit_s=figure(mixed),
         rollouts_per_burst=behaviour.rollouts,
         regressions=behaviour.regressions,
@@ -207,7 +211,7 @@ def measure(cluster: Cluster, rival: Rival, idle: tuple[float, int], progress: P
         objects=kinds,
         rights=[str(right) for right in held],
         rights_pairs=sum(right.pairs for right in held),
-        git_pod_changes_workloads=any(right.account == rival.kind.git_account for right in triggering),
+        git_pod_changes_workloads=any(right.account == candidate.approach.git_account for right in triggering),
         names_each_workload=all(right.names for right in triggering),
         cpu_cores=idle[0],
         memory_bytes=idle[1],
@@ -220,49 +224,51 @@ def rights_to_trigger(held: Sequence[Right]) -> list[Right]:
     return [right for right in held if {"patch", "update"} & {*right.verbs} and WORKLOADS & {*right.resources}]
 
 
-def observe_behaviour(cluster: Cluster, rival: Rival, progress: Progress) -> Behaviour:
-    found, name = Behaviour(), rival.kind.name
+def observe_behaviour(cluster: Cluster, candidate: Candidate, progress: Progress) -> Behaviour:
+    found, name = Behaviour(), candidate.approach.name
     for replicas in effort().burst_replicas:
         progress.say(f"{effort().burst} pushes {GAP_S} s apart, {replicas} replicas: {name}")
-        rival.scale("app", replicas)
-        found.rollouts[str(replicas)], found.regressions[str(replicas)] = rival.burst(effort().burst, GAP_S)
-    rival.scale("app", effort().burst_replicas[0])
-    progress.say(f"a push while {rival.kind.controller} is down: {name}")
-    found.recovers = rival.misses_a_change()
+        candidate.scale("app", replicas)
+        found.rollouts[str(replicas)], found.regressions[str(replicas)] = candidate.burst(effort().burst, GAP_S)
+    candidate.scale("app", effort().burst_replicas[0])
+    progress.say(f"a push while {candidate.approach.controller} is down: {name}")
+    found.recovers = candidate.misses_a_change()
     progress.say(f"kubectl rollout undo: {name}")
-    found.undo = rival.undo_restores_content()
+    found.undo = candidate.undo_restores_content()
     progress.say(f"a file of {BIG_BYTES >> 20} MiB: {name}")
-    found.limit_bytes = None if rival.takes_big_content() else limit_of(cluster, rival)
+    found.limit_bytes = None if candidate.takes_big_content() else limit_of(cluster, candidate)
     return found
 
 
-def limit_of(cluster: Cluster, rival: Rival) -> int:
+def limit_of(cluster: Cluster, candidate: Candidate) -> int:
     """The limit that the candidate's own error names, else the size of the file that it did not deploy."""
-    if rival.kind is FLUX:
+    if candidate.approach is FLUX:
         with suppress(TimedOut):
-            return wait_for("Flux's error", lambda: flux.limit(cluster, rival.settings.namespace), 60)
+            return wait_for("Flux's error", lambda: flux.limit(cluster, candidate.settings.namespace), 60)
     return BIG_BYTES
 
 
-def header(rival: Rival) -> list[str]:
+def header(candidate: Candidate) -> list[str]:
     """Whether the app's responses name the commit."""
-    pod = pods_of(rival.recorder, "app")[0]["metadata"]["name"]
-    named, _ = served_commit(rival.cluster, rival.settings.namespace, pod)
-    return ["every response: X-Git-Commit"] if named == rival.repository.pushed[-1] else []
+    pod = pods_of(candidate.recorder, "app")[0]["metadata"]["name"]
+    named, _ = served_commit(candidate.cluster, candidate.settings.namespace, pod)
+    return ["every response: X-Git-Commit"] if named == candidate.repository.pushed[-1] else []
 
 
-def seen_by_clients(rival: Rival) -> tuple[list[float], int]:
+def seen_by_clients(candidate: Candidate) -> tuple[list[float], int]:
     """For each push, the seconds in which clients got both commits; and how many came before a new pod was Ready."""
     mixed, early = [], 0
-    pushes: list[Trial] = sorted([*rival.done, *rival.repeated], key=lambda trial: trial.began)
+    pushes: list[Trial] = sorted([*candidate.done, *candidate.repeated], key=lambda trial: trial.began)
     for trial, end in zip(pushes, [*map(overtaken, pushes[1:]), math.inf], strict=False):
-        seen = mixed_commits(rival.responses, trial.commit, trial.began, end) if "pushed" in trial.instants else None
+        seen = (
+            mixed_commits(candidate.responses, trial.commit, trial.began, end) if "pushed" in trial.instants else None
+        )
         mixed.append(seen.seconds if seen else math.nan)
         early += bool(seen and trial.pods and seen.started < min(trial.pods.values()))
     return mixed, early
 
 
-def finding(rows: Sequence[Row]) -> str:
+def finding(rows: Sequence[CandidateResult]) -> str:
     """The title, computed."""
     if not rows:
         return "No candidate was measured."
@@ -290,12 +296,12 @@ def times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def median_or_last(row: Row) -> float:
+def median_or_last(row: CandidateResult) -> float:
     median = row.polled_to_restarted_s.median
     return math.inf if math.isnan(median) else median
 
 
-def noise(rows: Sequence[Row]) -> str:
+def noise(rows: Sequence[CandidateResult]) -> str:
     """The noise that a difference must exceed, and how many pushes would show a difference of 0.1 s."""
     repeated = next((row for row in rows if row.repeated_s), None)
     if not repeated:
@@ -312,9 +318,9 @@ def noise(rows: Sequence[Row]) -> str:
     )
 
 
-def shown(rows: Sequence[Row], skipped: Sequence[str]) -> str:
+def shown(rows: Sequence[CandidateResult], skipped: Sequence[str]) -> str:
     """The table as HTML: a column for each candidate, since there are more questions than candidates."""
-    questions: dict[str, Callable[[Row], str]] = {
+    questions: dict[str, Callable[[CandidateResult], str]] = {
         "poll → all replicas restarted": lambda r: in_words(r.polled_to_restarted_s),
         "poll → rollout triggered": lambda r: in_words(r.polled_to_requested_s),
         "rollout triggered → all replicas restarted": lambda r: in_words(r.requested_to_restarted_s),

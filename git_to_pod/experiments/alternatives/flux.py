@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from git_to_pod.app.baseline import WORKTREE, plain_deployment
+from git_to_pod.app.baseline import WORKTREE, baseline_deployment
 from git_to_pod.app.deployment import ALTERNATIVES, MANIFESTS, MARK
 from git_to_pod.cluster.api import ApiError, Cluster, Object, wait_for
 from git_to_pod.cluster.recorder import Event
@@ -17,7 +17,7 @@ from git_to_pod.git.repository import FILE
 from git_to_pod.settings import Settings
 
 if TYPE_CHECKING:
-    from git_to_pod.experiments.alternatives.candidate import Rival
+    from git_to_pod.experiments.alternatives.candidate import Candidate
 
 SOURCE, KUSTOMIZE = "source.toolkit.fluxcd.io", "kustomize.toolkit.fluxcd.io"
 KINDS = {
@@ -101,9 +101,9 @@ def cluster_objects(cluster: Cluster) -> dict[str, int]:
     return {"CustomResourceDefinition": len(cluster.items(DEFINITIONS, labelSelector=MARK))}
 
 
-def prepare(rival: Rival) -> None:
+def prepare(candidate: Candidate) -> None:
     """Write into the clone what Flux applies: the app, and the content as a ConfigMap with a hash in its name."""
-    clone, git = rival.repository.clone, rival.repository.account.git
+    clone, git = candidate.repository.clone, candidate.repository.account.git
     files = [FILE, *(path.name for path in clone.glob("*.bin"))]
     (clone / "kustomization.yaml").write_text(
         yaml.safe_dump(
@@ -118,16 +118,16 @@ def prepare(rival: Rival) -> None:
     )
     conf = (MANIFESTS / "nginx.conf").read_text().replace("/git/current", WORKTREE)
     (clone / "nginx.conf").write_text(conf)
-    (clone / "app.yaml").write_text(yaml.safe_dump_all(app(rival)))
+    (clone / "app.yaml").write_text(yaml.safe_dump_all(app(candidate)))
     git("add", "kustomization.yaml", "nginx.conf", "app.yaml", folder=clone)
 
 
-def app(rival: Rival) -> list[Object]:
+def app(candidate: Candidate) -> list[Object]:
     """The app of manifests/ without git-sync, and its Service. The trials set the replicas."""
-    built = list(yaml.safe_load_all(rival.cluster.kubectl("kustomize", str(MANIFESTS))))
+    built = list(yaml.safe_load_all(candidate.cluster.kubectl("kustomize", str(MANIFESTS))))
     deployed = next(item for item in built if item["kind"] == "Deployment" and item["metadata"]["name"] == "app")
     service = next(item for item in built if item["kind"] == "Service")
-    found = plain_deployment(deployed)
+    found = baseline_deployment(deployed)
     found["metadata"] = {"name": "app"}
     spec = found["spec"]
     spec["selector"]["matchLabels"] = spec["template"]["metadata"]["labels"] = {"app": "app"}
@@ -139,9 +139,9 @@ def app(rival: Rival) -> list[Object]:
     return [found, service]
 
 
-def put(rival: Rival) -> None:
+def put(candidate: Candidate) -> None:
     """Apply the controllers, the credentials, the GitRepository and the Kustomization."""
-    cluster, settings = rival.cluster, rival.settings
+    cluster, settings = candidate.cluster, candidate.settings
     name = settings.namespace
     labels = {MARK: "true", "pod-security.kubernetes.io/enforce": "restricted"}
     meta = {"name": name, "labels": labels}
@@ -149,7 +149,7 @@ def put(rival: Rival) -> None:
     reader = settings.reader
     access = {"username": reader.username, "password": reader.password, "ca.crt": reader.ca_crt}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "git-credentials"}, "stringData": access}
-    cluster.apply(rival.path("secrets"), secret)
+    cluster.apply(candidate.path("secrets"), secret)
     cluster.kubectl("apply", f"--namespace={name}", f"--kustomize={ALTERNATIVES / 'flux'}")
     source = {
         "interval": settings.period,
@@ -171,12 +171,12 @@ def put(rival: Rival) -> None:
         plural, group = KINDS[kind]
         item = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": "content"}, "spec": spec}
         cluster.apply(f"/apis/{group}/v1/namespaces/{name}/{plural}", item)
-    path = rival.path("deployments", "app")
-    wait_for("Flux has applied the app", lambda: cluster.find(path), settings.timeout_s, lambda: said(cluster, name))
+    path = candidate.path("deployments", "app")
+    wait_for("Flux has applied the app", lambda: cluster.find(path), settings.timeout_s, lambda: message(cluster, name))
     cluster.patch(path, {"spec": {"replicas": settings.replicas}})
 
 
-def said(cluster: Cluster, namespace: str) -> str:
+def message(cluster: Cluster, namespace: str) -> str:
     """The messages of both objects' conditions."""
     words = []
     for kind in ("GitRepository", "Kustomization"):
@@ -188,7 +188,7 @@ def said(cluster: Cluster, namespace: str) -> str:
 
 def limit(cluster: Cluster, namespace: str) -> int | None:
     """The largest content, from Flux's own error message."""
-    found = re.search(r"more than (\d+) bytes", said(cluster, namespace))
+    found = re.search(r"more than (\d+) bytes", message(cluster, namespace))
     return int(found[1]) if found else None
 
 

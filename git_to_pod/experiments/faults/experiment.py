@@ -47,7 +47,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Row:
+class FaultResult:
     """One fault's outcome. `held`: it recovered by itself, without a failed request or a lost commit.
 
     `recovery_s` is infinite if it took longer than the fault's limit.
@@ -62,11 +62,11 @@ class Row:
     note: str
 
 
-def try_faults(settings: Settings, faults: Sequence[Fault], progress: Progress | None = None) -> list[Row]:
+def try_faults(settings: Settings, faults: Sequence[Fault], progress: Progress | None = None) -> list[FaultResult]:
     """Inject each fault in turn into one deployment, deployed anew if it does not recover. No rows without the lab."""
     if not settings.lab:
         return []
-    faults, rows = faults[: effort().faults], list[Row]()
+    faults, rows = faults[: effort().faults], list[FaultResult]()
     bench = Bench(connect(settings), settings, settings.lab)
     try:
         for number, fault in enumerate(faults):
@@ -82,7 +82,7 @@ def try_faults(settings: Settings, faults: Sequence[Fault], progress: Progress |
     return rows
 
 
-def try_fault(bench: Bench, fault: Fault) -> Row:
+def try_fault(bench: Bench, fault: Fault) -> FaultResult:
     """Inject, push, undo and wait; then bring the deployment back to normal. The undo runs in any case."""
     began = Marks(bench)
     served_early, failure, recovery_s = False, "", math.inf
@@ -136,7 +136,7 @@ class Marks:
         self.pushed = len(bench.repository.pushed)
         self.template = bench.template
 
-    def row(self, fault: Fault, recovery_s: float, failure: str, served_early: bool) -> Row:
+    def row(self, fault: Fault, recovery_s: float, failure: str, served_early: bool) -> FaultResult:
         bench = self.bench
         responses = self.load.responses[self.responses :] if self.load else []
         failed = [r for r in responses if (r.failed and not bench.matches(r)) or not r.commit]
@@ -152,7 +152,7 @@ class Marks:
         held = not (failed or wrong or lost or failure or served_early)
         counts = {"sent": len(responses), "failed": len(failed)}
         note = "; ".join(filter(None, notes))
-        return Row(fault.name, held, lost, counts, recovery_s, self.rollouts(), note)
+        return FaultResult(fault.name, held, lost, counts, recovery_s, self.rollouts(), note)
 
     def lost(self) -> int:
         """The number of commits, pushed since the fault began, that the pods have not reached."""
@@ -171,7 +171,7 @@ class Marks:
         return changes
 
 
-def finding(rows: Sequence[Row]) -> str:
+def finding(rows: Sequence[FaultResult]) -> str:
     """The title, computed."""
     if not rows:
         return "No fault was injected."
@@ -186,14 +186,14 @@ def finding(rows: Sequence[Row]) -> str:
     return f"{words} Not recovered: {quoted([row.name for row in broken])}." if broken else words
 
 
-def shown(rows: Sequence[Row]) -> str:
+def shown(rows: Sequence[FaultResult]) -> str:
     """The table, with its finding as the title."""
     if not rows:
         return "<p>Not tried: faults are injected in the embedded lab only, and this run used another cluster.</p>"
     return html_table([cells(row) for row in rows], finding(rows))
 
 
-def cells(row: Row) -> dict[str, str]:
+def cells(row: FaultResult) -> dict[str, str]:
     requests = f"{row.requests['failed']} of {row.requests['sent']:,}"
     return {
         "fault": row.name,

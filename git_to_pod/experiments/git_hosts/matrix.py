@@ -129,7 +129,7 @@ class Try:
 
 
 @dataclass
-class Row:
+class GitHostResult:
     """The result of one check. `seconds`: until the result was seen; NaN without a result, and for pushes."""
 
     server: str
@@ -140,7 +140,7 @@ class Row:
     found: str
     held: bool
     seconds: float
-    said: str = field(default="")  # git's error message, or how the pod answers a request for the file
+    message: str = field(default="")  # git's error message, or how the pod answers a request for the file
     file: File = File.NOT_CHECKED
 
 
@@ -216,7 +216,7 @@ def special(server: Server, content: Content, with_stand_in: bool) -> Iterator[T
 
 def run_providers(
     cluster: Cluster, template: Object, repository: Repository, settings: Settings, progress: Progress | None = None
-) -> list[Row]:
+) -> list[GitHostResult]:
     """Run all checks: the fetches a few at a time, then the pushes. Without the lab there are no hosts and no rows.
 
     `template` is the pod template of the app.
@@ -270,7 +270,7 @@ def pushed(repository: Repository, there: Sequence[Server]) -> Iterator[Content]
             content.delete(url)
 
 
-def try_reading(cluster: Cluster, namespace: str, template: Object, name: str, one: Try) -> Row:
+def try_reading(cluster: Cluster, namespace: str, template: Object, name: str, one: Try) -> GitHostResult:
     """Start a pod, and wait until it serves the commit or git-sync's log has the expected refusal."""
     row = row_of(one.server, one.case, one.what, one.expected)
     served = log = ""
@@ -289,35 +289,35 @@ def try_reading(cluster: Cluster, namespace: str, template: Object, name: str, o
             row.seconds = round(time.monotonic() - started, 3)
             if served == one.commit:
                 row.found = SERVED
-                row.file, row.said = told_of(cluster, namespace, name, one.file)
+                row.file, row.message = told_of(cluster, namespace, name, one.file)
             else:
-                row.found, row.said = kind_of(log, one.expected), shortened(log, one.expected)
+                row.found, row.message = kind_of(log, one.expected), shortened(log, one.expected)
     except TimedOut:
-        row.found, row.said = NO_RESULT, log[-200:]
+        row.found, row.message = NO_RESULT, log[-200:]
     row.held = row.found == row.expected
     return row
 
 
-def try_pushing(server: Server, repository: Repository, content: Content) -> Row:
+def try_pushing(server: Server, repository: Repository, content: Content) -> GitHostResult:
     """Push from this machine with the cluster's credentials. The host must deny it."""
     row = row_of(server, Case.PUSH, COLUMNS[Case.PUSH], PUSH_DENIED)
     with account(server.reader) as reader:
         branch = f"{content.tip}:refs/heads/{content.branch}-denied"
         error = attempt(reader, "push", "--quiet", server.push_url, branch, folder=repository.clone)
-    row.found, row.said = PUSHED, ""
+    row.found, row.message = PUSHED, ""
     if error:
-        row.found, row.said = kind_of(error.stderr, PUSH_DENIED, server.push_url) or NO_RESULT, str(error)
+        row.found, row.message = kind_of(error.stderr, PUSH_DENIED, server.push_url) or NO_RESULT, str(error)
     row.held = row.found == row.expected
     return row
 
 
-def row_of(server: Server, case: Case, what: str, expected: str) -> Row:
-    return Row(server.name, server.authentication, case, what, expected, "", False, math.nan)
+def row_of(server: Server, case: Case, what: str, expected: str) -> GitHostResult:
+    return GitHostResult(server.name, server.authentication, case, what, expected, "", False, math.nan)
 
 
-def kind_of(said: str, expected: str, url: str = "") -> str:
+def kind_of(message: str, expected: str, url: str = "") -> str:
     """The refusal that git's message stands for: `expected` if it matches, else the first that does, else empty."""
-    found = kinds(said, url)
+    found = kinds(message, url)
     for kind in (expected, *REFUSALS):
         if REFUSALS[kind] & {*found}:
             return kind
@@ -352,12 +352,12 @@ def file_of(status: int, first_line: str) -> File:
     return File.MISSING if status == 404 else File.NOT_CHECKED
 
 
-def finding(rows: Sequence[Row]) -> str:
+def finding(rows: Sequence[GitHostResult]) -> str:
     """How many checks gave the expected result, which did not, and the limits that a user must know."""
     return " ".join([counted(rows), *unexpected(rows), *conclusions(rows)])
 
 
-def counted(rows: Sequence[Row]) -> str:
+def counted(rows: Sequence[GitHostResult]) -> str:
     if not rows:
         return "No git host was checked."
     hosts, held = len(combinations(rows)), sum(row.held for row in rows)
@@ -369,7 +369,7 @@ def counted(rows: Sequence[Row]) -> str:
     return f"{held or 'None'} of {len(rows)} checks ({kinds}) gave the expected result."
 
 
-def unexpected(rows: Sequence[Row]) -> list[str]:
+def unexpected(rows: Sequence[GitHostResult]) -> list[str]:
     """A sentence for each check that did not give the expected result."""
     failed = [row for row in rows if not row.held]
     sentences = [
@@ -384,7 +384,7 @@ def unexpected(rows: Sequence[Row]) -> list[str]:
     )
 
 
-def conclusions(rows: Sequence[Row]) -> list[str]:
+def conclusions(rows: Sequence[GitHostResult]) -> list[str]:
     """A sentence for each limit that these rows show."""
     parts = []
     if old := [row.server for row in rows if row.case == Case.OLD_COMMIT and row.found == NO_COMMIT]:
@@ -400,7 +400,7 @@ def conclusions(rows: Sequence[Row]) -> list[str]:
     return parts
 
 
-def shown(rows: Sequence[Row]) -> str:
+def shown(rows: Sequence[GitHostResult]) -> str:
     """The matrix, the checks that run on one host only, and every check in detail."""
     if not rows:
         return "<p>Not tried: git hosts are checked in the embedded lab only, and this run used another cluster.</p>"
@@ -416,12 +416,12 @@ def shown(rows: Sequence[Row]) -> str:
     )
 
 
-def combinations(rows: Sequence[Row]) -> list[tuple[str, str]]:
+def combinations(rows: Sequence[GitHostResult]) -> list[tuple[str, str]]:
     """Each git host with each kind of credentials, in the order of the rows."""
     return list(dict.fromkeys((row.server, row.authentication) for row in rows))
 
 
-def matrix(rows: Sequence[Row]) -> list[dict[str, str]]:
+def matrix(rows: Sequence[GitHostResult]) -> list[dict[str, str]]:
     """A line for each combination of host and credentials, a column for each case that has rows."""
     found = {(row.server, row.authentication, row.case): row for row in rows}
     usual = {case: usually_expected(rows, case) for case in COLUMNS if any(row.case == case for row in rows)}
@@ -435,12 +435,12 @@ def matrix(rows: Sequence[Row]) -> list[dict[str, str]]:
     ]
 
 
-def usually_expected(rows: Sequence[Row], case: Case) -> str:
+def usually_expected(rows: Sequence[GitHostResult], case: Case) -> str:
     """The result that most hosts are expected to give."""
     return Counter(row.expected for row in rows if row.case == case).most_common(1)[0][0]
 
 
-def cell(row: Row | None, usual: str) -> str:
+def cell(row: GitHostResult | None, usual: str) -> str:
     if row is None:
         return "–"
     if not row.held:
@@ -452,7 +452,7 @@ def in_short(outcome: str) -> str:
     return "served" if outcome == SERVED else "refused"
 
 
-def special_table(rows: Sequence[Row]) -> list[dict[str, str]]:
+def special_table(rows: Sequence[GitHostResult]) -> list[dict[str, str]]:
     """A line for each check that runs on one host only."""
     return [
         {
@@ -465,7 +465,7 @@ def special_table(rows: Sequence[Row]) -> list[dict[str, str]]:
     ]
 
 
-def details(rows: Sequence[Row]) -> list[dict[str, str]]:
+def details(rows: Sequence[GitHostResult]) -> list[dict[str, str]]:
     """A line for each check."""
     return [
         {
@@ -475,7 +475,7 @@ def details(rows: Sequence[Row]) -> list[dict[str, str]]:
             "result": row.found,
             "as expected": "yes" if row.held else f"no: expected “{row.expected}”",
             "after": f"{row.seconds:.1f} s" if math.isfinite(row.seconds) else "",
-            "message": row.said,
+            "message": row.message,
         }
         for row in rows
     ]

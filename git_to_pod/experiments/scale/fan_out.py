@@ -160,9 +160,9 @@ def writes(cluster: Cluster) -> int:
 def reloader(lab: Lab) -> tuple[float, int]:
     """Reloader's CPU seconds so far, and its peak memory in bytes."""
     script = 'for p in /proc/[0-9]*; do [ "$(readlink $p/exe)" = /manager ] && cat $p/stat $p/status; done 2>/dev/null'
-    said = lab.run_in("node", "sh", "-c", f"{script}; true").stdout
-    ticks = sum(sum(map(int, line.rpartition(") ")[2].split()[11:13])) for line in said.splitlines() if ") " in line)
-    memory = re.findall(r"VmHWM:\s*(\d+) kB", said)
+    message = lab.run_in("node", "sh", "-c", f"{script}; true").stdout
+    ticks = sum(sum(map(int, line.rpartition(") ")[2].split()[11:13])) for line in message.splitlines() if ") " in line)
+    memory = re.findall(r"VmHWM:\s*(\d+) kB", message)
     return ticks / 100, sum(map(int, memory)) * 1024
 
 

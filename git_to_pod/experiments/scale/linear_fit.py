@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Line:
+class LinearFit:
     """y = intercept + slope x. `fits` is R², the share of the variation in y that the line explains."""
 
     intercept: float
     slope: float
     slope_low: float  # 95% interval
     slope_high: float
-    fits: float
+    r_squared: float
     n: int
 
     def at(self, x: float) -> tuple[float, float, float]:
@@ -24,14 +24,14 @@ class Line:
         return tuple(self.intercept + slope * x for slope in (self.slope, self.slope_low, self.slope_high))  # type: ignore[return-value]
 
 
-def fit(points: Sequence[tuple[float, float]], resamples: int = 1000, seed: int = 1) -> Line:
+def fit(points: Sequence[tuple[float, float]], resamples: int = 1000, seed: int = 1) -> LinearFit:
     """Least squares. A line with a negative intercept is fitted through the origin, because no cost is negative.
 
     The interval holds the middle 95% of the slopes of resampled points. Everything that the points do not determine
     is NaN: all of the line without points, its interval if all points have the same x.
     """
     if not points:
-        return Line(math.nan, math.nan, math.nan, math.nan, math.nan, 0)
+        return LinearFit(math.nan, math.nan, math.nan, math.nan, math.nan, 0)
     intercept, slope = least_squares(points)
     chance = random.Random(seed)
     drawn = (chance.choices(points, k=len(points)) for _ in range(resamples))
@@ -40,7 +40,7 @@ def fit(points: Sequence[tuple[float, float]], resamples: int = 1000, seed: int 
     mean = sum(y for _, y in points) / len(points)
     spread = sum((y - mean) ** 2 for _, y in points)
     left = sum((y - intercept - slope * x) ** 2 for x, y in points)
-    return Line(intercept, slope, low, high, 1 - left / spread if spread else 1.0, len(points))
+    return LinearFit(intercept, slope, low, high, 1 - left / spread if spread else 1.0, len(points))
 
 
 def least_squares(points: Sequence[tuple[float, float]]) -> tuple[float, float]:

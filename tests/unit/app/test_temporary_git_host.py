@@ -135,14 +135,14 @@ def test_a_port_forward_that_is_stopped_at_once_leaves_no_process(tmp_path: Path
 def test_the_last_words_of_a_port_forward_are_kept_and_its_connections_are_not() -> None:
     words = "echo error: lost connection to pod; echo Handling connection for 4321; exec sleep 60"
     forward = Forward(["sh", "-c", words, "kubectl"])
-    wait_for("its last words", lambda: forward.said, 10)
+    wait_for("its last words", lambda: forward.message, 10)
     forward.stop()
-    assert forward.said == "error: lost connection to pod"
+    assert forward.message == "error: lost connection to pod"
 
 
 def test_a_port_forward_gets_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_TO_POD_PUSH_PASSWORD", "secret")
     forward = Forward(["sh", "-c", "env | grep -c GIT_TO_POD; exec sleep 60", "kubectl"])
-    wait_for("its output", lambda: forward.said, 10)
+    wait_for("its output", lambda: forward.message, 10)
     forward.stop()
-    assert forward.said == "0"
+    assert forward.message == "0"

@@ -44,7 +44,7 @@ def test_paths_are_relative_to_the_folder_of_the_command(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--notebook", "other"], "argument --notebook: invalid choice: 'other'"),
         (["--commits", "0"], "--commits 0: expected 1 or more"),
@@ -55,9 +55,9 @@ def test_paths_are_relative_to_the_folder_of_the_command(tmp_path: Path, monkeyp
     ],
 )
 def test_invalid_input_exits_with_2_and_one_line(
-    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(options) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
-    assert said in lines[0]
+    assert message in lines[0]

@@ -82,10 +82,10 @@ def test_a_good_kubeconfig_with_relative_paths_works(server: ApiServer) -> None:
 def test_a_kubeconfig_that_is_none_is_refused(text: str, cause: str, tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text(text)
-    said = refused(lambda: Cluster(CONTEXT, path))
-    assert said.startswith(f"--context {CONTEXT}: ")
-    assert str(path) in said
-    assert re.search(cause, said), said
+    message = refused(lambda: Cluster(CONTEXT, path))
+    assert message.startswith(f"--context {CONTEXT}: ")
+    assert str(path) in message
+    assert re.search(cause, message), message
 
 
 def test_a_kubeconfig_of_another_user_is_refused(server: ApiServer) -> None:
@@ -98,8 +98,8 @@ def test_a_kubeconfig_of_another_user_is_refused(server: ApiServer) -> None:
             kubectl_path()
         except PermissionError:
             pytest.skip("another user cannot run kubectl here")
-        said = refused(lambda: Cluster(CONTEXT, path))
-    assert f"open {path}: permission denied" in said
+        message = refused(lambda: Cluster(CONTEXT, path))
+    assert f"open {path}: permission denied" in message
 
 
 class another_user:
@@ -125,10 +125,10 @@ def test_a_certificate_file_that_is_missing_is_named(name: str, server: ApiServe
 
 def test_certificates_and_keys_in_another_format_are_refused(server: ApiServer) -> None:
     (server.folder / "no.crt").write_text("not a certificate")
-    said = refused(lambda: server.cluster(certificate_authority="no.crt"))
-    assert "certificate-authority in the kubeconfig: expected certificates in PEM format" in said
-    said = refused(lambda: server.cluster({"client-certificate": "no.crt", "client-key": "no.crt"}))
-    assert "client-certificate and client-key in the kubeconfig: expected" in said
+    message = refused(lambda: server.cluster(certificate_authority="no.crt"))
+    assert "certificate-authority in the kubeconfig: expected certificates in PEM format" in message
+    message = refused(lambda: server.cluster({"client-certificate": "no.crt", "client-key": "no.crt"}))
+    assert "client-certificate and client-key in the kubeconfig: expected" in message
 
 
 def test_a_key_in_the_kubeconfig_does_not_stay_in_a_file(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,8 +150,8 @@ def test_an_encrypted_key_is_refused_without_a_prompt(server: ApiServer) -> None
     coding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     locked = key.private_bytes(coding, form, serialization.BestAvailableEncryption(b"passphrase"))
     (server.folder / "client.key").write_bytes(locked)
-    said = refused(lambda: server.cluster({"client-certificate": "ca.crt", "client-key": "client.key"}))
-    assert "the key not encrypted" in said
+    message = refused(lambda: server.cluster({"client-certificate": "ca.crt", "client-key": "client.key"}))
+    assert "the key not encrypted" in message
 
 
 def test_an_empty_and_a_missing_file_in_KUBECONFIG_do_not_matter(
@@ -166,19 +166,19 @@ def test_an_empty_and_a_missing_file_in_KUBECONFIG_do_not_matter(
 
 @pytest.mark.parametrize("server_url", ["", "127.0.0.1:6443", "https://", "https://[::1"])
 def test_a_server_that_is_no_URL_is_refused(server_url: str, server: ApiServer) -> None:
-    said = refused(lambda: server.cluster(server=server_url))
-    assert f"server {server_url!r} in the kubeconfig: expected a URL such as https://HOST:6443" in said
+    message = refused(lambda: server.cluster(server=server_url))
+    assert f"server {server_url!r} in the kubeconfig: expected a URL such as https://HOST:6443" in message
 
 
 def test_a_page_of_HTML_is_refused_in_one_line(server: ApiServer) -> None:
     server.answers["/apis"] = "<html>\n<body>\n  Please log in</body>\n</html>"
     path = server.kubeconfig()
-    said = refused(lambda: reach(CONTEXT, path))
+    message = refused(lambda: reach(CONTEXT, path))
     assert (
         "does not answer as a Kubernetes API server (GET /apis: 200 with a body that is not of the Kubernetes API"
-        in said
+        in message
     )
-    assert "<html> <body> Please log in</body> </html>); check the server in the kubeconfig" in said
+    assert "<html> <body> Please log in</body> </html>); check the server in the kubeconfig" in message
 
 
 @pytest.mark.parametrize("body", ["<html>\n", "[]", '"text"', ""])
@@ -237,8 +237,8 @@ def test_a_token_file_that_is_missing_or_empty_is_named(server: ApiServer) -> No
 
 def test_a_plugin_without_credentials_is_named(server: ApiServer) -> None:
     plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "./absent", "interactiveMode": "Never"}
-    said = refused(lambda: server.cluster({"exec": plugin}))
-    assert f"{server.folder}/absent gave no credentials" in said
+    message = refused(lambda: server.cluster({"exec": plugin}))
+    assert f"{server.folder}/absent gave no credentials" in message
 
 
 def test_a_plugin_beside_the_kubeconfig_is_run(server: ApiServer) -> None:
@@ -296,16 +296,16 @@ def test_the_proxy_of_the_environment_is_used_as_kubectl_uses_it(
 
 @pytest.mark.skipif(importlib.util.find_spec("socks") is not None, reason="PySocks is installed")
 def test_a_SOCKS_proxy_needs_PySocks(server: ApiServer) -> None:
-    said = refused(lambda: server.cluster(proxy_url=f"socks5://me:{SECRET}@127.0.0.1:1"))
-    assert said.startswith(f"--context {CONTEXT}: proxy-url socks5://127.0.0.1:1: needs the Python package PySocks")
+    message = refused(lambda: server.cluster(proxy_url=f"socks5://me:{SECRET}@127.0.0.1:1"))
+    assert message.startswith(f"--context {CONTEXT}: proxy-url socks5://127.0.0.1:1: needs the Python package PySocks")
 
 
 @pytest.mark.parametrize(
     "url", ["ftp://127.0.0.1:1", "127.0.0.1:3128", "http://127.0.0.1:port", "http://", f"me:{SECRET}@h:1"]
 )
 def test_a_proxy_of_another_kind_is_refused(url: str, server: ApiServer) -> None:
-    assert "proxy-url" in (said := refused(lambda: server.cluster(proxy_url=url)))
-    assert "expected" in said
+    assert "proxy-url" in (message := refused(lambda: server.cluster(proxy_url=url)))
+    assert "expected" in message
 
 
 def test_a_certificate_without_an_authority_key_identifier_is_accepted(tmp_path: Path) -> None:

@@ -88,11 +88,11 @@ def test_a_run_in_another_namespace_checks_that_one() -> None:
 def test_missing_rights_are_named_in_one_line() -> None:
     with pytest.raises(InputError) as caught:
         check_rights(Api("create namespaces", "get pods", "update deployments"), "git-to-pod")  # type: ignore[arg-type]
-    said = str(caught.value)
+    message = str(caught.value)
     for right in ("create namespaces", "update deployments.apps", "get pods/log", "get pods/proxy"):
-        assert right in said
-    assert "own-cluster/rights.yaml" in said
-    assert "\n" not in said
+        assert right in message
+    assert "own-cluster/rights.yaml" in message
+    assert "\n" not in message
 
 
 def test_verbs_for_one_resource_are_spelled_together() -> None:

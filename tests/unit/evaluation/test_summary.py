@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from git_to_pod.evaluation.summary import Check, EvaluationFailed, Findings, finite
+from git_to_pod.evaluation.summary import Check, Evaluation, EvaluationFailed, finite
 from git_to_pod.report.charts import trial_charts
 from git_to_pod.report.export import contents, read
 from git_to_pod.report.first_page import answer_html, recommendation, verdict
@@ -33,8 +33,8 @@ LATENCIES = {
 
 
 def test_the_summary_has_the_documented_keys(tmp_path: Path) -> None:
-    findings = a_run(tmp_path)
-    findings.write()
+    evaluation = a_run(tmp_path)
+    evaluation.write()
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert set(summary) == {
         "answer",
@@ -75,87 +75,89 @@ def test_trials_csv_has_a_row_for_each_trial(tmp_path: Path) -> None:
 
 
 def test_a_run_in_which_all_holds_says_yes(tmp_path: Path) -> None:
-    findings = a_run(tmp_path)
-    findings.verify()
-    assert findings.answer.startswith("Yes. All four requirements are met within the constraints. With a poll interval")
-    assert "95% CI" in findings.answer
-    assert "none of" in findings.answer
-    assert "The design is feasible" in recommendation(findings)
+    evaluation = a_run(tmp_path)
+    evaluation.verify()
+    assert evaluation.answer.startswith(
+        "Yes. All four requirements are met within the constraints. With a poll interval"
+    )
+    assert "95% CI" in evaluation.answer
+    assert "none of" in evaluation.answer
+    assert "The design is feasible" in recommendation(evaluation)
 
 
 @pytest.mark.parametrize("kind", ["requirements", "constraints"])
 def test_one_that_does_not_hold_fails_the_run(tmp_path: Path, kind: str) -> None:
-    findings = a_run(tmp_path)
+    evaluation = a_run(tmp_path)
     name = {"requirements": "R3", "constraints": "private"}[kind]
-    getattr(findings, kind)[name] = Check(False, "seen")
-    assert findings.answer == f"No. Not met: {name}."
+    getattr(evaluation, kind)[name] = Check(False, "seen")
+    assert evaluation.answer == f"No. Not met: {name}."
     with pytest.raises(EvaluationFailed):
-        findings.verify()
-    assert "feasible" not in recommendation(findings)
+        evaluation.verify()
+    assert "feasible" not in recommendation(evaluation)
 
 
 def test_one_that_was_never_looked_at_does_not_hold(tmp_path: Path) -> None:
-    findings = a_run(tmp_path)
-    del findings.requirements["R4"]
-    assert findings.failing == ["R4"]
+    evaluation = a_run(tmp_path)
+    del evaluation.requirements["R4"]
+    assert evaluation.failing == ["R4"]
 
 
 def test_a_constraint_that_cannot_be_tried_is_reported_not_asserted(tmp_path: Path) -> None:
-    findings = a_run(tmp_path)
-    findings.constraints["no_way_out"] = Check(None, "not tried")
-    findings.verify()
-    assert findings.summary()["constraints"]["no_way_out"]["pass"] is None
-    assert findings.summary()["not_tried"] == ["no_way_out"]
-    assert "met within the constraints, except not tried: no_way_out. With a poll" in findings.answer
-    page = answer_html(findings)
+    evaluation = a_run(tmp_path)
+    evaluation.constraints["no_way_out"] = Check(None, "not tried")
+    evaluation.verify()
+    assert evaluation.summary()["constraints"]["no_way_out"]["pass"] is None
+    assert evaluation.summary()["not_tried"] == ["no_way_out"]
+    assert "met within the constraints, except not tried: no_way_out. With a poll" in evaluation.answer
+    page = answer_html(evaluation)
     assert "5 of 6" in page
     assert "except not tried: “Air-gapped" in page
 
 
 def test_a_run_with_stand_ins_says_so_first_and_recommends_nothing(tmp_path: Path) -> None:
-    findings = a_run(tmp_path, stand_in=True)
-    assert findings.answer.startswith("Made with stand-ins")
-    assert answer_html(findings).startswith('<p class="banner"><strong>Made with stand-ins, no conclusion')
-    assert "Nothing from this run" in recommendation(findings)
-    assert "feasible" not in verdict(findings).text
+    evaluation = a_run(tmp_path, stand_in=True)
+    assert evaluation.answer.startswith("Made with stand-ins")
+    assert answer_html(evaluation).startswith('<p class="banner"><strong>Made with stand-ins, no conclusion')
+    assert "Nothing from this run" in recommendation(evaluation)
+    assert "feasible" not in verdict(evaluation).text
 
 
 def test_a_commit_that_was_never_published_fails_r2_and_r3(tmp_path: Path) -> None:
-    findings = a_run(tmp_path, commits=6)
-    lost = next(trial for trial in findings.trials if trial.kind == PUSH)
+    evaluation = a_run(tmp_path, commits=6)
+    lost = next(trial for trial in evaluation.trials if trial.kind == PUSH)
     lost.instants = {"pushed": lost.instants["pushed"]}
     lost.outcome = "timed out: push 1: ready"
-    findings.requirements |= {name: Check(True, "") for name in ("R2", "R3")}
-    findings.measured(findings.trials, findings.responses)
-    assert findings.failing == ["R2", "R3"]
-    assert "5 of 6 pushed commits were published" in findings.requirements["R2"].evidence
-    assert findings.figures["push_to_restarted"].timeouts == 1
+    evaluation.requirements |= {name: Check(True, "") for name in ("R2", "R3")}
+    evaluation.measured(evaluation.trials, evaluation.responses)
+    assert evaluation.failing == ["R2", "R3"]
+    assert "5 of 6 pushed commits were published" in evaluation.requirements["R2"].evidence
+    assert evaluation.figures["push_to_restarted"].timeouts == 1
 
 
 def test_a_failed_request_misses_its_target_and_is_named(tmp_path: Path) -> None:
-    findings = a_run(tmp_path)
+    evaluation = a_run(tmp_path)
     from git_to_pod.app.load import parse
 
     refused = parse(1005.0, "7|000||Failed to connect to app port 80")
     assert refused
-    findings.responses.append(refused)
-    summary = findings.summary()
+    evaluation.responses.append(refused)
+    summary = evaluation.summary()
     assert summary["requests"]["failed"] == 1
     assert summary["requests"]["failures"] == ["curl 7: Failed to connect to app port 80"]
     assert [target["met"] for target in summary["targets"] if target["name"] == "failed_requests"] == [False]
-    assert "Look first at what missed its target: failed requests" in recommendation(findings)
+    assert "Look first at what missed its target: failed requests" in recommendation(evaluation)
 
 
 def test_a_run_that_broke_off_says_no_and_why() -> None:
-    findings = Findings(SETTINGS, error="TimedOut: manifests/ deployed: not after 60 s")
-    assert findings.answer.startswith("No. The run was aborted: TimedOut")
-    assert not findings.holds
-    assert "No. The run was aborted" in answer_html(findings)
+    evaluation = Evaluation(SETTINGS, error="TimedOut: manifests/ deployed: not after 60 s")
+    assert evaluation.answer.startswith("No. The run was aborted: TimedOut")
+    assert not evaluation.holds
+    assert "No. The run was aborted" in answer_html(evaluation)
 
 
 def test_each_verdict_of_a_run_that_broke_off_leads_to_a_section() -> None:
     sections = contents(read(ROOT / "notebooks" / "evaluation.ipynb"))
-    links = re.findall('href="#([^"]*)"', answer_html(Findings(SETTINGS, error="TimedOut")))
+    links = re.findall('href="#([^"]*)"', answer_html(Evaluation(SETTINGS, error="TimedOut")))
     assert len(links) == 5
     assert set(links) <= {title.replace(" ", "-") for title in sections}
 
@@ -198,11 +200,11 @@ def test_baselines_have_no_phases_of_a_push() -> None:
 
 
 def test_pictures_of_a_run_without_figures_are_still_drawn(tmp_path: Path) -> None:
-    findings = a_run(tmp_path, commits=1)
-    for trial in findings.trials:
+    evaluation = a_run(tmp_path, commits=1)
+    for trial in evaluation.trials:
         trial.instants = {phase: at for phase, at in trial.instants.items() if phase in ("pushed", "requested")}
         trial.outcome = "timed out: ready"
-    findings.measured(findings.trials, [])
+    evaluation.measured(evaluation.trials, [])
     for picture in (
         trial_charts.ecdf,
         trial_charts.timeline,
@@ -210,5 +212,5 @@ def test_pictures_of_a_run_without_figures_are_still_drawn(tmp_path: Path) -> No
         trial_charts.who_serves_what,
         trial_charts.strip,
     ):
-        assert "<svg" in picture(findings)._repr_html_()
-    assert "At least half of the pushes timed out" in trial_charts.ecdf(findings).title
+        assert "<svg" in picture(evaluation)._repr_html_()
+    assert "At least half of the pushes timed out" in trial_charts.ecdf(evaluation).title

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from git_to_pod.experiments.faults.catalogue import FAULTS
-from git_to_pod.experiments.faults.experiment import Row, finding, shown
+from git_to_pod.experiments.faults.experiment import FaultResult, finding, shown
 
-HELD = Row("git host down", True, 0, {"sent": 400, "failed": 0}, 2.04, 1, "")
-LOST = Row("git-commit <deleted>", False, 1, {"sent": 300, "failed": 2}, math.inf, 0, "first failure: HTTP 503")
+HELD = FaultResult("git host down", True, 0, {"sent": 400, "failed": 0}, 2.04, 1, "")
+LOST = FaultResult("git-commit <deleted>", False, 1, {"sent": 300, "failed": 2}, math.inf, 0, "first failure: HTTP 503")
 
 
 def test_the_finding_counts_what_recovered_and_names_the_rest() -> None:

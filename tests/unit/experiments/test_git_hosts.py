@@ -24,7 +24,7 @@ from git_to_pod.experiments.git_hosts.matrix import (
     UNTRUSTED,
     Case,
     File,
-    Row,
+    GitHostResult,
     conclusions,
     details,
     file_of,
@@ -42,18 +42,18 @@ from git_to_pod.settings import Credentials
 READER = Credentials(
     username="reader", password="right", ca_crt="its CA", ssh_privatekey="its key", known_hosts="a,b ssh-ed25519 AAAA"
 )
-READ = Row("a host", "password", Case.BRANCH, "fetch a branch", SERVED, SERVED, True, 1.2)
-OLDER = Row("old host", "password", Case.OLD_COMMIT, "fetch an old commit", NO_COMMIT, NO_COMMIT, True, 6.0)
+READ = GitHostResult("a host", "password", Case.BRANCH, "fetch a branch", SERVED, SERVED, True, 1.2)
+OLDER = GitHostResult("old host", "password", Case.OLD_COMMIT, "fetch an old commit", NO_COMMIT, NO_COMMIT, True, 6.0)
 LFS = replace(READ, case=Case.LFS, tried="file in Git LFS", file=File.POINTER)
 
 
-def checks_of(server: str, authentication: str, **expected: str) -> Iterator[Row]:
+def checks_of(server: str, authentication: str, **expected: str) -> Iterator[GitHostResult]:
     """A row for each column of the matrix, all as expected; `expected` by the name of the case."""
     usual = dict.fromkeys((Case.BRANCH, Case.COMMIT, Case.OLD_COMMIT), SERVED)
     usual |= {Case.WRONG_SECRET: UNAUTHENTICATED, Case.WRONG_HOST: UNTRUSTED, Case.PUSH: PUSH_DENIED}
     for case, result in usual.items():
         outcome = expected.get(case.name, result)
-        yield Row(server, authentication, case, COLUMNS[case], outcome, outcome, True, 1.0)
+        yield GitHostResult(server, authentication, case, COLUMNS[case], outcome, outcome, True, 1.0)
 
 
 def test_a_refusal_is_told_from_a_host_that_is_away() -> None:
@@ -158,7 +158,7 @@ def test_a_refused_password_is_no_conclusion_about_redirects() -> None:
 
 
 def test_a_conclusion_does_not_depend_on_how_a_check_is_called() -> None:
-    assert conclusions([replace(OLDER, tried="x"), replace(LFS, tried="y", said="")]) == conclusions([OLDER, LFS])
+    assert conclusions([replace(OLDER, tried="x"), replace(LFS, tried="y", message="")]) == conclusions([OLDER, LFS])
 
 
 def test_the_matrix_has_a_row_for_each_host_and_credentials_and_a_column_for_each_check() -> None:
@@ -211,7 +211,7 @@ def test_checks_on_one_host_have_a_table_of_their_own() -> None:
 
 
 def test_all_checks_are_folded_below_the_matrix_and_escaped() -> None:
-    page = shown([READ, replace(OLDER, server="<b>", said="<script>")])
+    page = shown([READ, replace(OLDER, server="<b>", message="<script>")])
     before, folded = page.split("<details><summary>All 2 checks in detail</summary>")
     assert folded.endswith("</details>")
     assert folded.count("<tr>") == 3

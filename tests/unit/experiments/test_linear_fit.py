@@ -16,14 +16,14 @@ def test_the_model_finds_the_line_that_the_points_are_on() -> None:
     line = fit([(x, 2 + 3 * x) for x in range(8)])
     assert (line.intercept, line.slope) == pytest.approx((2, 3))
     assert line.slope_low == pytest.approx(3)
-    assert line.fits == pytest.approx(1)
+    assert line.r_squared == pytest.approx(1)
     assert line.at(1000)[0] == pytest.approx(3002)
 
 
 def test_scattered_points_widen_the_interval() -> None:
     line = fit([(x, x + (-1) ** x * 4) for x in range(10)])
     assert line.slope_low < 1 < line.slope_high
-    assert line.fits < 0.8
+    assert line.r_squared < 0.8
 
 
 def test_nothing_costs_less_than_nothing() -> None:

@@ -26,12 +26,12 @@ from git_to_pod.experiments.recommendation import (
     table,
     weights_table,
 )
-from git_to_pod.experiments.results import Evidence
-from git_to_pod.experiments.scale.linear_fit import Line
+from git_to_pod.experiments.results import ExperimentResults
+from git_to_pod.experiments.scale.linear_fit import LinearFit
 from git_to_pod.progress import Progress
 from tests.samples import SETTINGS
 
-FAN_OUT = Line(1.0, 0.1, 0.09, 0.11, 0.99, 4)
+FAN_OUT = LinearFit(1.0, 0.1, 0.09, 0.11, 0.99, 4)
 KEYS = ("deployed", "polling", "patching", "flux")
 WORSE: dict[str, Any] = {  # on every criterion than candidate(), and no required one missed
     "polled_to_restarted_s": {"median": 9.0},
@@ -75,8 +75,8 @@ def candidate(key: str, **changed: object) -> dict[str, Any]:
     return row | changed
 
 
-def evidence(tmp_path: Path, *rows: dict[str, Any]) -> Evidence:
-    found = Evidence(replace(SETTINGS, output=tmp_path, lab=None), Progress())
+def results(tmp_path: Path, *rows: dict[str, Any]) -> ExperimentResults:
+    found = ExperimentResults(replace(SETTINGS, output=tmp_path, lab=None), Progress())
     found.rows["alternatives"] = list(rows)
     return found
 
@@ -86,7 +86,7 @@ def test_whichever_candidate_is_better_on_all_criteria_is_recommended(tmp_path: 
     rows = [candidate(key) if key == best else candidate(key, **WORSE) for key in KEYS]
     assert [row["key"] for row in recommended(rows)] == [best]
     assert score(rows[KEYS.index(best)], rows) == TOTAL
-    assert f"“candidate {best}” scores highest" in " ".join(recommendation(evidence(tmp_path, *rows), FAN_OUT))
+    assert f"“candidate {best}” scores highest" in " ".join(recommendation(results(tmp_path, *rows), FAN_OUT))
 
 
 @pytest.mark.parametrize("swapped", [True, False])
@@ -99,7 +99,7 @@ def test_candidates_that_score_the_same_are_all_recommended(tmp_path: Path) -> N
     rows = [candidate("deployed"), candidate("patching")]
     assert recommended(rows) == rows
     assert "“candidate deployed” and “candidate patching” score highest" in " ".join(
-        recommendation(evidence(tmp_path, *rows))
+        recommendation(results(tmp_path, *rows))
     )
 
 
@@ -121,10 +121,10 @@ def test_a_candidate_that_misses_a_required_criterion_is_ruled_out(
     row, other = candidate(key, **changed), candidate("flux", **WORSE)
     assert len(failed(row)) == 1
     assert recommended([row, other]) == [other]
-    sentences = " ".join(recommendation(evidence(tmp_path, row, other), FAN_OUT))
+    sentences = " ".join(recommendation(results(tmp_path, row, other), FAN_OUT))
     assert f"Ruled out: “candidate {key}”" in sentences
     assert recommended([row]) == []
-    assert "none is recommended" in " ".join(recommendation(evidence(tmp_path, row), FAN_OUT))
+    assert "none is recommended" in " ".join(recommendation(results(tmp_path, row), FAN_OUT))
 
 
 def test_there_are_at_most_eight_sentences_and_their_figures_are_the_rows(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_there_are_at_most_eight_sentences_and_their_figures_are_the_rows(tmp_pa
         candidate("patching", git_pod_changes_workloads=True, objects={"Deployment": 4}, rights_pairs=2),
         candidate("flux", memory_bytes=150 << 20, content_limit_bytes=1 << 20, rights_pairs=90),
     ]
-    found = evidence(tmp_path, *rows)
+    found = results(tmp_path, *rows)
     found.rows["faults"] = [
         {"name": LARGE_FILE, "held": True, "recovery_s": 49.3},
         {"name": "git-commit deleted", "held": False, "recovery_s": math.inf},
@@ -166,14 +166,14 @@ def test_the_weights_that_decide_are_named() -> None:
 
 def test_reloader_is_preferred_where_it_scores_as_high(tmp_path: Path) -> None:
     rows = [candidate("deployed"), candidate("patching", **WORSE)]
-    text = " ".join(recommendation(evidence(tmp_path, *rows), FAN_OUT))
+    text = " ".join(recommendation(results(tmp_path, *rows), FAN_OUT))
     assert "the hook that patches the pod template does not score higher" in text
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_missing_candidate_is_said_to_be_missing(tmp_path: Path, key: str) -> None:
     rows = [candidate(other) for other in KEYS if other != key]
-    text = " ".join(recommendation(evidence(tmp_path, *rows), None))
+    text = " ".join(recommendation(results(tmp_path, *rows), None))
     expected = {
         "deployed": "Reloader was not measured",
         "flux": "Flux was not measured",
@@ -184,7 +184,7 @@ def test_a_missing_candidate_is_said_to_be_missing(tmp_path: Path, key: str) -> 
 
 
 def test_no_rows_recommend_nothing(tmp_path: Path) -> None:
-    assert recommendation(evidence(tmp_path), FAN_OUT) == ["Nothing is recommended: no candidate was measured."]
+    assert recommendation(results(tmp_path), FAN_OUT) == ["Nothing is recommended: no candidate was measured."]
     assert recommended([]) == []
 
 
@@ -192,13 +192,13 @@ def test_figures_that_were_not_measured_score_nothing(tmp_path: Path) -> None:
     nothing = {"cpu_cores": None, "memory_bytes": 0, "polled_to_restarted_s": {"median": None}, "samples_s": []}
     rows = [candidate("deployed", **nothing), candidate("flux", **nothing)]
     assert score(rows[0], rows) == TOTAL - 4
-    text = " ".join(recommendation(evidence(tmp_path, *rows), FAN_OUT))
+    text = " ".join(recommendation(results(tmp_path, *rows), FAN_OUT))
     assert not re.search(r"\bnan\b|\binf\b|None", text)
 
 
 def test_with_stand_ins_nothing_is_recommended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Evidence, "stand_ins", ["example.test/git-sync:1"])
-    (sentence,) = recommendation(evidence(tmp_path, candidate("deployed")), FAN_OUT)
+    monkeypatch.setattr(ExperimentResults, "stand_ins", ["example.test/git-sync:1"])
+    (sentence,) = recommendation(results(tmp_path, candidate("deployed")), FAN_OUT)
     assert "recommends nothing" in sentence
 
 
@@ -224,7 +224,7 @@ def test_medians_that_are_not_shown_to_differ_are_all_marked() -> None:
 
 def test_an_experiments_rows_are_added_to_the_first_summary(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text('{"answer": "yes", "timings_s": {"trials": 1}}')
-    found = evidence(tmp_path)
+    found = results(tmp_path)
     found.add("faults", [{"name": "git host down", "held": True}], "1 of 1 recovered")
     assert found.summary["answer"] == "yes"
     assert found.summary["faults"] == [{"name": "git host down", "held": True}]
@@ -233,8 +233,8 @@ def test_an_experiments_rows_are_added_to_the_first_summary(tmp_path: Path) -> N
 
 def test_the_reach_is_where_the_last_waits_a_minute_rounded_to_one_digit() -> None:
     assert reach(FAN_OUT) == 600
-    assert reach(Line(0, 0.1954, 0, 0, 1, 4)) == 300
-    assert reach(Line(0, 0, 0, 0, 1, 4)) == 0
+    assert reach(LinearFit(0, 0.1954, 0, 0, 1, 4)) == 300
+    assert reach(LinearFit(0, 0, 0, 0, 1, 4)) == 0
 
 
 def test_regressions_are_counted_and_skips_are_not() -> None:

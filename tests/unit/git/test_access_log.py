@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from git_to_pod.git.access_log import GitLog, Request, parse, poll_that_brought
+from git_to_pod.git.access_log import AccessLog, Request, parse, poll_that_brought
 
 REFS = "/content.git/info/refs?service=git-upload-pack"
 
@@ -66,7 +66,7 @@ def test_a_refused_push_is_no_push() -> None:
 def test_the_log_is_read_from_now_on_and_in_whole_lines(tmp_path: Path) -> None:
     path = tmp_path / "access.log"
     path.write_text(f"1.000 0.001 a - 200 GET {REFS}\n")
-    log = GitLog(path)
+    log = AccessLog(path)
     with path.open("a") as file:
         file.write(f"2.000 0.001 a - 200 GET {REFS}\n3.000 0.0")
     assert len(log.read()) == 1

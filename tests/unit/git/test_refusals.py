@@ -172,7 +172,7 @@ PATHS = [
 def test_no_word_or_number_of_the_url_is_a_refusal(host: str, port: str, path: str) -> None:
     url, number = f"https://{host}{port}/{path}", port[1:] or "443"
     unable = f"fatal: unable to access '{url}/': "
-    said = [
+    message = [
         (Refusal.NO_HOST, f"{unable}Could not resolve host: {host}"),
         (Refusal.UNREACHABLE, f"{unable}Failed to connect to {host} port {number} after 0 ms"),
         (Refusal.UNREACHABLE, f"ssh: connect to host {host} port {number}: Connection refused\n{END_OF_SSH}"),
@@ -184,7 +184,7 @@ def test_no_word_or_number_of_the_url_is_a_refusal(host: str, port: str, path: s
         (Refusal.AUTHENTICATION, f"git@{host}: Permission denied (publickey).\n{END_OF_SSH}"),
         (Refusal.NO_REPOSITORY, f"fatal: repository '{url}/' not found"),
     ]
-    for kind, text in said:
+    for kind, text in message:
         assert classify(text, url) is kind, text
 
 

@@ -51,7 +51,7 @@ def error_of(stderr: str, url: str = URL) -> GitError:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         ("fatal: Authentication failed for 'https://...'", "refused this account"),
         ("fatal: could not read Username for 'https://...': terminal prompts disabled", "refused this account"),
@@ -77,9 +77,9 @@ def error_of(stderr: str, url: str = URL) -> GitError:
         ("fatal: unable to access '...': Connection timed out", "is slow or does not answer"),
     ],
 )
-def test_each_error_of_git_says_what_to_do(error: str, said: str) -> None:
+def test_each_error_of_git_says_what_to_do(error: str, message: str) -> None:
     message = explained(error_of(error), URL, "--credentials")
-    assert said in message
+    assert message in message
     assert "; " in message
     assert "\n" not in message
 
@@ -464,7 +464,7 @@ def ssh_port(tmp_path: Path) -> Iterator[int]:
 
 
 @pytest.mark.parametrize(
-    ("known_hosts", "said"),
+    ("known_hosts", "message"),
     [
         ("127.0.0.1 {other}", "the host key of [127.0.0.1]:{port} is not in the file known_hosts (No ED25519 host key"),
         ("[127.0.0.1]:{port} {other}", "the host key of [127.0.0.1]:{port} is another one than the file known_hosts"),
@@ -473,7 +473,7 @@ def ssh_port(tmp_path: Path) -> Iterator[int]:
     ids=["without its port", "another key", "an unknown account"],
 )
 def test_the_host_key_and_the_account_have_messages_of_their_own(
-    ssh_port: int, tmp_path: Path, known_hosts: str, said: str
+    ssh_port: int, tmp_path: Path, known_hosts: str, message: str
 ) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "other")], check=True)
     keys = {name: (tmp_path / f"{file}.pub").read_text() for name, file in (("right", "host_key"), ("other", "other"))}
@@ -483,7 +483,7 @@ def test_the_host_key_and_the_account_have_messages_of_their_own(
     url = f"ssh://git@127.0.0.1:{ssh_port}/a.git"
     with pytest.raises(InputError) as caught:
         open_repository(settings_for(url, credentials))
-    assert str(caught.value).startswith("--credentials: " + said.format(port=ssh_port))
+    assert str(caught.value).startswith("--credentials: " + message.format(port=ssh_port))
 
 
 def test_the_error_is_gits_own_line(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from git_to_pod.evaluation.summary import Findings
+from git_to_pod.evaluation.summary import Evaluation
 from git_to_pod.experiments.scale.fan_out import Fan
 from git_to_pod.experiments.scale.polling import Poll, Restart, Scale
 from git_to_pod.report.charts import scale_charts, trial_charts
@@ -46,85 +46,85 @@ def time_out(trial: Trial, phase: str) -> None:
 
 
 @each_chart
-def test_a_run_without_trials_and_responses_is_drawn(chart: Callable[[Findings], Chart], tmp_path: Path) -> None:
-    findings = a_run(tmp_path, commits=1)
-    findings.trials, findings.responses = [], []
-    assert "<svg" in drawn(chart(findings))
+def test_a_run_without_trials_and_responses_is_drawn(chart: Callable[[Evaluation], Chart], tmp_path: Path) -> None:
+    evaluation = a_run(tmp_path, commits=1)
+    evaluation.trials, evaluation.responses = [], []
+    assert "<svg" in drawn(chart(evaluation))
 
 
 @each_chart
-def test_trials_without_responses_are_drawn(chart: Callable[[Findings], Chart], tmp_path: Path) -> None:
-    findings = a_run(tmp_path, commits=3)
-    findings.measured(findings.trials, [])
-    assert "<svg" in drawn(chart(findings))
+def test_trials_without_responses_are_drawn(chart: Callable[[Evaluation], Chart], tmp_path: Path) -> None:
+    evaluation = a_run(tmp_path, commits=3)
+    evaluation.measured(evaluation.trials, [])
+    assert "<svg" in drawn(chart(evaluation))
 
 
 @each_chart
-def test_responses_without_trials_are_drawn(chart: Callable[[Findings], Chart], tmp_path: Path) -> None:
-    findings = a_run(tmp_path, commits=3)
-    findings.trials = []
-    assert "<svg" in drawn(chart(findings))
+def test_responses_without_trials_are_drawn(chart: Callable[[Evaluation], Chart], tmp_path: Path) -> None:
+    evaluation = a_run(tmp_path, commits=3)
+    evaluation.trials = []
+    assert "<svg" in drawn(chart(evaluation))
 
 
 @each_chart
 @pytest.mark.parametrize("phase", ["polled", "published", "requested", "scheduled", "ready", "restarted"])
 @pytest.mark.parametrize("served", [True, False], ids=["seen by clients", "not seen"])
 def test_a_run_in_which_all_trials_timed_out_is_drawn(
-    chart: Callable[[Findings], Chart], phase: str, served: bool, tmp_path: Path
+    chart: Callable[[Evaluation], Chart], phase: str, served: bool, tmp_path: Path
 ) -> None:
-    findings = a_run(tmp_path, commits=3)
-    for trial in findings.trials:
+    evaluation = a_run(tmp_path, commits=3)
+    for trial in evaluation.trials:
         time_out(trial, phase)
-    findings.measured(findings.trials, findings.responses if served else [])
-    assert "<svg" in drawn(chart(findings))
+    evaluation.measured(evaluation.trials, evaluation.responses if served else [])
+    assert "<svg" in drawn(chart(evaluation))
 
 
 @each_chart
 @pytest.mark.parametrize("phase", ["published", "requested", "ready", "restarted"])
 def test_a_push_that_timed_out_but_was_seen_by_clients_is_drawn(
-    chart: Callable[[Findings], Chart], phase: str, tmp_path: Path
+    chart: Callable[[Evaluation], Chart], phase: str, tmp_path: Path
 ) -> None:
-    findings = a_run(tmp_path, commits=1)
-    (push,) = (trial for trial in findings.trials if trial.kind == PUSH)
+    evaluation = a_run(tmp_path, commits=1)
+    (push,) = (trial for trial in evaluation.trials if trial.kind == PUSH)
     time_out(push, phase)
-    findings.measured(findings.trials, findings.responses)
+    evaluation.measured(evaluation.trials, evaluation.responses)
     assert not math.isnan(push.mixed_s)
-    assert "<svg" in drawn(chart(findings))
+    assert "<svg" in drawn(chart(evaluation))
 
 
 @each_chart
-def test_half_of_the_pushes_may_time_out(chart: Callable[[Findings], Chart], tmp_path: Path) -> None:
-    findings = a_run(tmp_path, commits=6)
-    for trial in [trial for trial in findings.trials if trial.kind == PUSH][:3]:
+def test_half_of_the_pushes_may_time_out(chart: Callable[[Evaluation], Chart], tmp_path: Path) -> None:
+    evaluation = a_run(tmp_path, commits=6)
+    for trial in [trial for trial in evaluation.trials if trial.kind == PUSH][:3]:
         time_out(trial, "restarted")
-    findings.measured(findings.trials, findings.responses)
-    assert "<svg" in drawn(chart(findings))
+    evaluation.measured(evaluation.trials, evaluation.responses)
+    assert "<svg" in drawn(chart(evaluation))
 
 
 @each_chart
-def test_a_first_push_that_git_refused_is_left_out(chart: Callable[[Findings], Chart], tmp_path: Path) -> None:
-    findings = a_run(tmp_path, commits=3)
-    findings.trials[0].instants, findings.trials[0].outcome = {}, "failed: git push"
-    findings.measured(findings.trials, findings.responses)
-    assert "<svg" in drawn(chart(findings))
+def test_a_first_push_that_git_refused_is_left_out(chart: Callable[[Evaluation], Chart], tmp_path: Path) -> None:
+    evaluation = a_run(tmp_path, commits=3)
+    evaluation.trials[0].instants, evaluation.trials[0].outcome = {}, "failed: git push"
+    evaluation.measured(evaluation.trials, evaluation.responses)
+    assert "<svg" in drawn(chart(evaluation))
 
 
 @each_chart
-def test_without_the_git_hosts_log_no_poll_is_drawn(chart: Callable[[Findings], Chart], tmp_path: Path) -> None:
-    findings = a_run(tmp_path, commits=3)
-    for trial in findings.trials:
+def test_without_the_git_hosts_log_no_poll_is_drawn(chart: Callable[[Evaluation], Chart], tmp_path: Path) -> None:
+    evaluation = a_run(tmp_path, commits=3)
+    for trial in evaluation.trials:
         trial.instants.pop("polled", None)
         trial.unmeasured = {"polled"}
-    findings.measured(findings.trials, findings.responses)
-    assert "<svg" in drawn(chart(findings))
+    evaluation.measured(evaluation.trials, evaluation.responses)
+    assert "<svg" in drawn(chart(evaluation))
 
 
 def test_a_push_that_timed_out_lacks_the_lines_of_later_phases(tmp_path: Path) -> None:
-    findings = a_run(tmp_path, commits=1)
-    (push,) = (trial for trial in findings.trials if trial.kind == PUSH)
-    assert "rollout complete" in drawn(trial_charts.who_serves_what(findings))
+    evaluation = a_run(tmp_path, commits=1)
+    (push,) = (trial for trial in evaluation.trials if trial.kind == PUSH)
+    assert "rollout complete" in drawn(trial_charts.who_serves_what(evaluation))
     time_out(push, "restarted")
-    close_up = drawn(trial_charts.who_serves_what(findings))
+    close_up = drawn(trial_charts.who_serves_what(evaluation))
     assert "rollout complete" not in close_up
     assert "new pods Ready" in close_up
 
@@ -136,10 +136,10 @@ def test_segments_have_both_ends() -> None:
 
 def test_a_chart_of_the_whole_run_is_not_empty(tmp_path: Path) -> None:
     """Also where the first trial has no beginning: all instants are relative to it."""
-    findings = a_run(tmp_path, commits=3)
-    findings.trials[0].instants, findings.trials[0].outcome = {}, "failed: git push"
-    findings.measured(findings.trials, findings.responses)
-    assert "seconds since the first trial" in drawn(trial_charts.who_serves_what(findings))
+    evaluation = a_run(tmp_path, commits=3)
+    evaluation.trials[0].instants, evaluation.trials[0].outcome = {}, "failed: git push"
+    evaluation.measured(evaluation.trials, evaluation.responses)
+    assert "seconds since the first trial" in drawn(trial_charts.who_serves_what(evaluation))
 
 
 def test_the_title_compares_a_push_with_a_restart() -> None:

@@ -35,7 +35,7 @@ def test_time_runs_from_the_push_or_from_what_was_seen_before_it_ended(
 
 def test_a_poll_is_not_later_than_what_it_brought() -> None:
     trials = Trials(NOTHING, Recorder(), NOTHING, SETTINGS, NOTHING)
-    trials.git_log.polled = lambda _pushed, _published: 11.0  # type: ignore[method-assign]
+    trials.access_log.polled = lambda _pushed, _published: 11.0  # type: ignore[method-assign]
     assert trials.arrival({"pushed": 11.0, "published": 10.4}) == {"pushed": 10.4, "polled": 10.4}
 
 
