@@ -130,7 +130,7 @@ def test_an_added_trial_is_in_the_charts(jupyterlab: JupyterLab) -> None:
     last = jupyterlab.saved_when(lambda saved: bool(saved.cells[-1].execution_count)).cells[-1]
     assert last.source == "trials.push()"
     assert "push 4, ok: " in last.outputs[-1]["data"]["text/html"], last.outputs
-    jupyterlab.run_cell("plots.ecdf(findings)")
+    jupyterlab.run_cell("trial_charts.ecdf(evaluation)")
     page.get_by_text("n = 2 pushes and 1 restart of each kind").wait_for()
 
 
