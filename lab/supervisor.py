@@ -130,7 +130,7 @@ class Supervisor:
             "proxied_repository": githost.PROXIED_REPOSITORY,
             "proxy_api": githost.PROXY_API,
             "git_passwords": str(githost.PASSWORDS),
-            "git_log": str(githost.ACCESS_LOG),
+            "access_log": str(githost.ACCESS_LOG),
             "gitea": gitea.STATE if self._with_extras else {},
             "simulated_nodes": kwok.LABEL if self._with_extras else {},
             "images": [image.public() for image in resolved],

@@ -264,7 +264,7 @@ def test_a_full_commit_hash_is_fetched_once_and_never_polled(
     kubectl.wait("the pinned commit", lambda: head_of(kubectl, "pinned") == branch.commits[0])
 
     def requests(name: str) -> int:
-        return Path(lab["git_log"]).read_text().count(f" /{SPELLINGS[name]}/info/refs")
+        return Path(lab["access_log"]).read_text().count(f" /{SPELLINGS[name]}/info/refs")
 
     pinned, polls = requests("pinned"), requests("poller")
     assert pinned > 0

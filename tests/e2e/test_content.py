@@ -206,7 +206,7 @@ def test_a_pod_that_waits_for_its_content_can_be_deleted(deployed: Deployed, lab
     path = f"{deployed.objects}/pods/waiting"
     deployed.cluster.call("POST", f"{deployed.objects}/pods", pod)
     try:
-        wait_for("git-sync polls the host", lambda: missing in Path(lab["git_log"]).read_text(), 60)
+        wait_for("git-sync polls the host", lambda: missing in Path(lab["access_log"]).read_text(), 60)
         deployed.cluster.delete(path)
         wait_for("the pod is gone", lambda: deployed.cluster.find(path) is None, DELETION_S)
     finally:
