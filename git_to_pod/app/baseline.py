@@ -6,7 +6,8 @@ import copy
 from typing import Any
 
 from git_to_pod.cluster.api import Cluster, Object
-from git_to_pod.cluster.recorder import Recorder, described, is_complete
+from git_to_pod.cluster.recorder import Recorder
+from git_to_pod.cluster.status import described, is_complete
 from git_to_pod.settings import Settings
 
 APP = "app-plain"

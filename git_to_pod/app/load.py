@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from git_to_pod.cluster.api import ApiError, Cluster, Object, TimedOut, Unreachable, wait_for
-from git_to_pod.cluster.recorder import Recorder, described_pod
+from git_to_pod.cluster.api import ApiError, Cluster, Object, Unreachable
+from git_to_pod.cluster.recorder import Recorder
+from git_to_pod.cluster.status import described_pod
+from git_to_pod.cluster.waiting import TimedOut, wait_for
 from git_to_pod.git.repository import FILE
 from git_to_pod.settings import Settings
 

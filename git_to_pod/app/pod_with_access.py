@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from git_to_pod.app.deployment import common_settings, git_access, secret_files
+from git_to_pod.app.overlay import common_settings, git_access, secret_files
 from git_to_pod.cluster.api import Cluster, Object
 from git_to_pod.settings import Credentials
 

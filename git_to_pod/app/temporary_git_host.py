@@ -18,19 +18,14 @@ import trustme
 import yaml
 
 from git_to_pod import watchdog
-from git_to_pod.app.deployment import (
-    MANIFESTS,
-    apply_folder,
-    check_namespace,
-    create_namespace,
-    labels,
-    make_room,
-    remove_or_report,
-)
+from git_to_pod.app.deployment import apply_folder
+from git_to_pod.app.namespace import check_namespace, create_namespace, labels, make_room, remove_or_report
+from git_to_pod.app.overlay import MANIFESTS
 from git_to_pod.child_process import end_with_parent, environment
-from git_to_pod.cluster.api import Cluster, reach, wait_for
+from git_to_pod.cluster.api import Cluster, reach
 from git_to_pod.cluster.permissions import GIT_HOST, RUN, check_rights
-from git_to_pod.cluster.recorder import containers, is_complete
+from git_to_pod.cluster.status import containers, is_complete
+from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.settings import ROOT, Parameters, existing
 
 FILES = ROOT / "own-cluster" / "git-host"

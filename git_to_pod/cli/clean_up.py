@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from git_to_pod.app.deployment import BESIDE, MARK, STARTED, STARTED_BY, request_deletion, wait_until_gone
-from git_to_pod.cluster.api import ApiError, Cluster, Object, TimedOut, reach
+from git_to_pod.app.namespace import BESIDE, MARK, STARTED, STARTED_BY, request_deletion, wait_until_gone
+from git_to_pod.cluster.api import ApiError, Cluster, Object, reach
+from git_to_pod.cluster.waiting import TimedOut
 from git_to_pod.experiments.alternatives.flux import DEFINITIONS, release
 from git_to_pod.settings import InputError, Parameters, check_values, existing, running_lab
 

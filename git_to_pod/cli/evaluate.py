@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from git_to_pod import watchdog
-from git_to_pod.app.deployment import remove_all
+from git_to_pod.app.namespace import remove_all
 from git_to_pod.child_process import end, end_with_parent
 from git_to_pod.cli import clean_up
 from git_to_pod.cli.session import ALTERNATIVES, EVALUATION, exit_status, parameters, parser, ready

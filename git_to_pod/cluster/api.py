@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ import urllib3
 from kubernetes import client
 
 from git_to_pod.cluster.kubeconfig import connection, kubectl_command
+from git_to_pod.cluster.waiting import TimedOut
 from git_to_pod.settings import InputError, Settings
 
 Object = dict[str, Any]
@@ -50,27 +51,6 @@ class Unreachable(ConnectionError):
     def __init__(self, server: str, error: Exception) -> None:
         inner = str(getattr(error, "reason", error)).strip().splitlines()
         super().__init__(f"no answer from {server} ({(inner or [type(error).__name__])[-1].rpartition('>: ')[2]})")
-
-
-class TimedOut(TimeoutError):
-    """A wait reached its timeout. The message names the condition and the last state seen."""
-
-
-def wait_for(
-    what: str,
-    condition: Callable[[], Found | None],
-    timeout_s: float,
-    last_seen: Callable[[], str] = lambda: "nothing",
-    pause_s: float = 0.05,
-) -> Found:
-    """Poll the condition until it is true, and return its value. For state that cannot be watched. Raises TimedOut."""
-    started = time.monotonic()
-    while True:
-        if found := condition():
-            return found
-        if time.monotonic() - started > timeout_s:
-            raise TimedOut(f"{what}: not within {timeout_s:.0f} s; last seen: {last_seen()}")
-        time.sleep(pause_s)
 
 
 class Lines:

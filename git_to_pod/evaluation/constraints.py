@@ -10,13 +10,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from git_to_pod.app.pod_with_access import Access, pod_reading
-from git_to_pod.cluster.api import Cluster, TimedOut, wait_for
-from git_to_pod.cluster.recorder import Recorder, containers, pods_of
-from git_to_pod.evaluation.summary import Check, all_of
+from git_to_pod.cluster.api import Cluster
+from git_to_pod.cluster.recorder import Recorder
+from git_to_pod.cluster.status import containers, pods_of
+from git_to_pod.cluster.waiting import TimedOut, wait_for
+from git_to_pod.evaluation.checks import Check
 from git_to_pod.git.refusals import Refusal
 from git_to_pod.git.repository import PROBE, Account, GitError, Repository, account, git_limit_s
 from git_to_pod.settings import Credentials, Settings
 from git_to_pod.timing.trials import served_commit
+from git_to_pod.wording import all_of
 
 UNROUTED = "198.19.255.1"  # reserved for benchmarks (RFC 2544); the lab's node has no route to it
 # Only these are answers of the git host. An unreachable or a slow host proves nothing.

@@ -6,70 +6,24 @@ from __future__ import annotations
 
 import json
 import math
-import re
-import subprocess
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from git_to_pod.app.deployment import other_reloaders
 from git_to_pod.app.load import Response
-from git_to_pod.cluster.api import ApiError, Cluster
-from git_to_pod.cluster.recorder import container_statuses, containers, is_ready
+from git_to_pod.cluster.api import Cluster
+from git_to_pod.evaluation.checks import CONSTRAINTS, REQUIREMENTS, Check, EvaluationFailed, Target
+from git_to_pod.evaluation.environment import environment, images, project_version
 from git_to_pod.progress import Progress
-from git_to_pod.settings import ROOT, Settings
-from git_to_pod.timing.medians import Figure
+from git_to_pod.report.html import Shown
+from git_to_pod.settings import Settings
+from git_to_pod.timing.medians import Figure, in_words
 from git_to_pod.timing.trials import PUSH, Trial, figures, measure_mixed_commits, table
-
-REQUIREMENTS = {
-    "R1": "A git repository is synced into running pods",
-    "R2": "Changes are detected and pulled automatically",
-    "R3": "Pods restart when the content changes",
-    "R4": "The deployed commit is observable",
-}
-CONSTRAINTS = {
-    "no_way_out": "Air-gapped: the cluster reaches the git host and nothing else",
-    "nothing_reaches_in": "Pull-based: nothing outside connects to the cluster",
-    "private": "The repository is private",
-    "read_only": "The cluster's credentials are read-only",
-    "provider_agnostic": "Any git provider, over HTTPS and SSH",
-    "no_api_token": "The app's pods hold no Kubernetes API token",
-}
-
+from git_to_pod.wording import all_of, counted, names
 
 SCHEMA = 2  # of summary.json; it changes when a key is removed or gets another meaning
-
-
-@dataclass
-class Check:
-    """A requirement or constraint: whether it is met, and the evidence. None: this cluster does not let the run try."""
-
-    holds: bool | None
-    evidence: str
-    rows: list[dict[str, str]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Target:
-    """A limit for a figure, set before measuring."""
-
-    name: str
-    what: str
-    how: str
-    value: float
-    limit: float
-    unit: str = "s"
-
-    @property
-    def met(self) -> bool | None:
-        return None if math.isnan(self.value) or math.isnan(self.limit) else self.value <= self.limit
-
-
-class EvaluationFailed(AssertionError):
-    """A requirement or a constraint is not met."""
 
 
 @dataclass
@@ -276,94 +230,8 @@ class Evaluation:
             raise EvaluationFailed(self.answer)
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A check as HTML."""
-
-    name: str
-    title: str
-    check: Check
-
-    def _repr_html_(self) -> str:
-        word = {True: "met", False: "not met", None: "not tried"}[self.check.holds]
-        kind = {True: "good", False: "bad", None: "open"}[self.check.holds]
-        return (
-            f'<div class="check {kind}" id="{self.name}"><p class="claim"><span class="badge">{word}</span> '
-            f"{escape(self.title)}</p><p>{escape(self.check.evidence)}</p>"
-            f"{html_table(self.check.rows, label=self.title)}</div>"
-        )
-
-
-def project_version() -> str:
-    """`git describe` of this project, or the version in pyproject.toml if it is no git checkout."""
-    pyproject = ROOT / "pyproject.toml"
-    version = re.search(r'^version = "(.*)"', pyproject.read_text(), re.MULTILINE) if pyproject.exists() else None
-    described = ("git", "-C", str(ROOT), "describe", "--always", "--dirty")
-    try:
-        done = subprocess.run(described, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return version[1] if version else "unknown"
-    return done.stdout.strip() or (version[1] if version else "unknown")
-
-
 def as_result(check: Check) -> dict[str, Any]:
     return {"pass": check.holds, "evidence": check.evidence}
-
-
-def html_table(rows: Sequence[dict[str, str]], caption: str = "", label: str = "Table") -> str:
-    """A table that scrolls by itself on a narrow page. `label` names a table without a caption."""
-    if not rows:
-        return ""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in rows[0])
-    title = f'<p class="caption">{escape(caption)}</p>' if caption else ""  # not in the table: it would scroll too
-    return (
-        f'{title}<div class="table" tabindex="0" role="group" aria-label="{escape(caption or label)}">'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(map(html_row, rows))}</tbody></table></div>"
-    )
-
-
-def html_row(row: dict[str, str]) -> str:
-    """The first cell names the row."""
-    name, *values = row.values()
-    return f'<tr><th scope="row"{kind_of(name)}</th>{"".join(f"<td{kind_of(value)}</td>" for value in values)}</tr>'
-
-
-def kind_of(text: str) -> str:
-    """The rest of a cell. Short texts stay on one line; ids and digests may break anywhere."""
-    kind = "long" if any(len(word) > 24 for word in text.split()) else "short" if len(text) <= 16 else ""
-    return f' class="{kind}">{escape(text)}' if kind else f">{escape(text)}"
-
-
-def in_words(figure: Figure) -> str:
-    """A figure with its interval, the number of samples, and the timeouts if there are any."""
-    if not figure.n:
-        return "not measured"
-    timeouts = f", {counted(figure.timeouts, 'timeout')}" if figure.timeouts else ""
-    if math.isinf(figure.median):
-        return f"timed out (n = {figure.n}{timeouts})"
-    interval = f"95% CI {figure.low:.2f}–{figure.high:.2f} s, " if math.isfinite(figure.high) else ""
-    if math.isinf(figure.high):
-        interval = f"95% CI from {figure.low:.2f} s to beyond the timeout, "
-    return f"{figure.median:.2f} s ({interval}n = {figure.n}{timeouts})"
-
-
-def names(listed: Sequence[str]) -> str:
-    return " and ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)
-
-
-def quoted(listed: Sequence[str]) -> str:
-    """Names that contain commas or "and" themselves."""
-    return names([f"“{name}”" for name in listed])
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """A number with its noun in the singular or the plural."""
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
-
-
-def all_of(number: int, noun: str) -> str:
-    """As in "the pod", "both pods", "all 3 pods"."""
-    return {1: f"the {noun}", 2: f"both {noun}s"}.get(number, f"all {number} {noun}s")
 
 
 def write_json(path: Path, value: object) -> None:
@@ -379,50 +247,3 @@ def finite(value: object) -> object:
     if isinstance(value, list | tuple):
         return [finite(item) for item in value]
     return value
-
-
-def environment(cluster: Cluster) -> dict[str, str]:
-    """The cluster, as far as this user may see it."""
-    found = {"context": cluster.context, "version": str(cluster.get("/version")["gitVersion"])}
-    try:
-        nodes = cluster.items("/api/v1/nodes")
-    except ApiError:  # a user of a shared cluster may not list the nodes
-        return found
-    if nodes:
-        info = nodes[0]["status"]["nodeInfo"]
-        found |= {
-            "nodes": str(len(nodes)),
-            "container_runtime": info["containerRuntimeVersion"],
-            "node_os": info["osImage"],
-            "architecture": info["architecture"],
-            "cpus": str(nodes[0]["status"]["capacity"]["cpu"]),
-        }
-    return found
-
-
-def images(cluster: Cluster, settings: Settings) -> list[dict[str, str]]:
-    """Each image that ran, with its origin. The lab knows the origin; any other cluster pulled the image.
-
-    `ran` is the version that nginx itself names in the header Server.
-    """
-    pods = cluster.items(f"/api/v1/namespaces/{settings.namespace}/pods")
-    statuses = [status for pod in pods for status in container_statuses(pod)]
-    used = {container["image"] for pod in pods for container in containers(pod["spec"])}
-    digests = {status["image"]: status["imageID"].rpartition("@")[2] for status in statuses}
-    found = [
-        {"ref": ref, "source": "pulled", "digest": digests.get(ref, ""), "note": "pulled by this cluster"}
-        for ref in sorted(used)
-    ]
-    if settings.lab:
-        found = [dict(image) for image in settings.lab.images if image["ref"] in used]
-    ran = nginx_version(cluster, settings, pods)
-    return [image | ({"ran": ran} if "/nginx" in image["ref"] else {}) for image in found]
-
-
-def nginx_version(cluster: Cluster, settings: Settings, pods: Sequence[dict[str, Any]]) -> str:
-    """The version that a pod of the app names in its responses; "unknown" if no pod answers."""
-    for pod in pods:
-        if pod["metadata"].get("labels", {}).get("app") == "app" and is_ready(pod):
-            path = f"/api/v1/namespaces/{settings.namespace}/pods/{pod['metadata']['name']}:8080/proxy/"
-            return str(cluster.request("GET", path).headers.get("Server", "unknown"))
-    return "unknown"

@@ -11,15 +11,16 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
-from git_to_pod.evaluation.summary import counted, html_table, names, quoted
 from git_to_pod.experiments.alternatives import break_even
 from git_to_pod.experiments.alternatives.comparison import GAP_S, by_replicas, limit_in_words, size_in_words
 from git_to_pod.experiments.effort import effort
 from git_to_pod.experiments.faults.catalogue import LARGE_FILE
 from git_to_pod.experiments.results import EXPERIMENTS, ExperimentResults, ResultRow, section
 from git_to_pod.experiments.scale.linear_fit import LinearFit
+from git_to_pod.report.html import html_table
 from git_to_pod.settings import duration_s
 from git_to_pod.timing.medians import difference
+from git_to_pod.wording import counted, names, quoted
 
 MANY = 3  # deciding weights; more are counted, not named
 PATIENCE_S = 60.0  # within which the last Deployment should follow a commit

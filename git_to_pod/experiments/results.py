@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any
 
-from git_to_pod.evaluation.summary import EvaluationFailed, names, write_json
+from git_to_pod.evaluation.checks import EvaluationFailed
+from git_to_pod.evaluation.summary import write_json
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
+from git_to_pod.wording import names
 
 ResultRow = dict[str, Any]
 # In the order of the notebook; also the keys of summary.json.

@@ -15,14 +15,16 @@ from typing import Any
 
 from git_to_pod.app import baseline
 from git_to_pod.app.deployment import STAMP
-from git_to_pod.cluster.api import Cluster, Object, TimedOut
-from git_to_pod.cluster.recorder import Recorder, containers, described, is_complete, pods_of
-from git_to_pod.evaluation.summary import html_table
+from git_to_pod.cluster.api import Cluster, Object
+from git_to_pod.cluster.recorder import Recorder
+from git_to_pod.cluster.status import containers, described, is_complete, pods_of
+from git_to_pod.cluster.waiting import TimedOut
 from git_to_pod.experiments.effort import effort
 from git_to_pod.git.repository import FILE
 from git_to_pod.progress import Progress
 from git_to_pod.report.charts.dot_plot import dots, median_of
 from git_to_pod.report.charts.svg import Chart
+from git_to_pod.report.html import html_table
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Figure, figure
 from git_to_pod.timing.rollout import Rollout

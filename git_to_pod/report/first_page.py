@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from html import escape
@@ -16,21 +15,14 @@ from typing import ClassVar
 from IPython import get_ipython
 from IPython.core.interactiveshell import ExecutionResult
 
-from git_to_pod.evaluation.summary import (
-    CONSTRAINTS,
-    REQUIREMENTS,
-    Evaluation,
-    EvaluationFailed,
-    all_of,
-    counted,
-    html_table,
-    in_words,
-    names,
-    quoted,
-)
+from git_to_pod.evaluation.checks import CONSTRAINTS, REQUIREMENTS, EvaluationFailed
+from git_to_pod.evaluation.summary import Evaluation
 from git_to_pod.progress import Display
 from git_to_pod.report.charts import trial_charts
+from git_to_pod.report.html import Html, html_table
+from git_to_pod.timing.medians import in_words
 from git_to_pod.timing.trials import PLAIN
+from git_to_pod.wording import all_of, counted, names, quoted
 
 STYLE = Path(__file__).parent / "templates" / "report" / "style.css"
 SHORT = {  # the requirements, on the first screen
@@ -51,16 +43,6 @@ EXPLAINED = {
     "plain_rollout_restart": "baseline: kubectl rollout restart of the same nginx without git-sync",
     "mixed_commits": "time in which clients get both the old and the new commit",
 }
-
-
-@dataclass(frozen=True)
-class Html:
-    """HTML as the output of a cell."""
-
-    text: str
-
-    def _repr_html_(self) -> str:
-        return self.text
 
 
 class Answer:

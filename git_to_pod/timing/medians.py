@@ -7,6 +7,8 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from git_to_pod.wording import counted
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -66,3 +68,16 @@ def median_interval(ordered: list[float], confidence: float = 0.95) -> tuple[flo
         rank += 1
         outside += math.comb(n, rank) * 2.0**-n
     return (ordered[rank - 1], ordered[n - rank]) if rank else (math.nan, math.nan)
+
+
+def in_words(figure: Figure) -> str:
+    """A figure with its interval, the number of samples, and the timeouts if there are any."""
+    if not figure.n:
+        return "not measured"
+    timeouts = f", {counted(figure.timeouts, 'timeout')}" if figure.timeouts else ""
+    if math.isinf(figure.median):
+        return f"timed out (n = {figure.n}{timeouts})"
+    interval = f"95% CI {figure.low:.2f}–{figure.high:.2f} s, " if math.isfinite(figure.high) else ""  # noqa: RUF001
+    if math.isinf(figure.high):
+        interval = f"95% CI from {figure.low:.2f} s to beyond the timeout, "
+    return f"{figure.median:.2f} s ({interval}n = {figure.n}{timeouts})"

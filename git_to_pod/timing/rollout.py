@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from git_to_pod.cluster.api import Object
-from git_to_pod.cluster.recorder import Event, container_statuses, is_complete, is_ready
+from git_to_pod.cluster.recorder import Event
+from git_to_pod.cluster.status import container_statuses, is_complete, is_ready
 
 POD_PHASES = ("scheduled", "git_sync_running", "app_running", "ready")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,10 +16,11 @@ from pathlib import Path
 import pandas as pd
 
 from git_to_pod.app import baseline
-from git_to_pod.app.deployment import settled
 from git_to_pod.app.load import Response, mixed_commits
-from git_to_pod.cluster.api import ApiError, Cluster, TimedOut, Unreachable, wait_for
-from git_to_pod.cluster.recorder import Recorder, described, is_complete, pods_of
+from git_to_pod.cluster.api import ApiError, Cluster, Unreachable
+from git_to_pod.cluster.recorder import Recorder
+from git_to_pod.cluster.status import described, is_complete, pods_of, settled
+from git_to_pod.cluster.waiting import TimedOut, pause, wait_for
 from git_to_pod.git.access_log import AccessLog
 from git_to_pod.git.repository import FILE, GitError, Repository
 from git_to_pod.progress import Progress
@@ -280,10 +280,6 @@ def awaited(trial: Trial, rollout: Rollout) -> str:
     """The first phase that the rollout has not reached yet, as the progress line names it."""
     to_come = [phase for phase in trial.phases if phase in AWAITED and phase not in rollout.instants]
     return AWAITED[to_come[0]] if to_come else ""
-
-
-def pause(seconds: float) -> None:
-    threading.Event().wait(seconds)
 
 
 def served_commit(cluster: Cluster, namespace: str, pod: str) -> tuple[str, bytes]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from git_to_pod.cluster.api import wait_for
+from git_to_pod.cluster.waiting import wait_for
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 NAMESPACE = "contract"

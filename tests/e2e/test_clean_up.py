@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from git_to_pod.cluster.api import Cluster, wait_for
+from git_to_pod.cluster.api import Cluster
+from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.watchdog import LOG
 from tests.one_run import ROOT, started_with
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from git_to_pod.app.deployment import other_reloaders
-from git_to_pod.cluster.api import wait_for
-from git_to_pod.cluster.recorder import containers, pods_of
+from git_to_pod.cluster.status import containers, pods_of
+from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.evaluation.requirements import synchronised
 from git_to_pod.git.repository import remote_commit
 from tests.e2e.test_deployment import Deployed, deployment

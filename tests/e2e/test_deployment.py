@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from git_to_pod.app.deployment import apply, deploy, remove, settled
-from git_to_pod.cluster.api import ApiError, Cluster, connect, wait_for
-from git_to_pod.cluster.recorder import Recorder, container_statuses, containers, pods_of
+from git_to_pod.app.deployment import apply, deploy
+from git_to_pod.app.namespace import remove
+from git_to_pod.cluster.api import ApiError, Cluster, connect
+from git_to_pod.cluster.recorder import Recorder
+from git_to_pod.cluster.status import container_statuses, containers, pods_of, settled
+from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.git.repository import Repository, account, open_repository
 from git_to_pod.settings import Parameters, Settings, resolve
 

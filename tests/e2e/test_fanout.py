@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from git_to_pod.app.deployment import deploy, remove
+from git_to_pod.app.deployment import deploy
+from git_to_pod.app.namespace import remove
 from git_to_pod.cluster.api import connect
 from git_to_pod.experiments.effort import SMALLEST, VARIABLE
 from git_to_pod.experiments.scale import fan_out

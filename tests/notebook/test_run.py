@@ -16,7 +16,7 @@ import nbformat
 import pytest
 
 from git_to_pod.cluster.api import Cluster
-from git_to_pod.evaluation.summary import CONSTRAINTS, REQUIREMENTS
+from git_to_pod.evaluation.checks import CONSTRAINTS, REQUIREMENTS
 from git_to_pod.timing.trials import PUSH, plan
 from tests.one_run import NAMESPACE, ROOT, Run, evaluate, started_with
 

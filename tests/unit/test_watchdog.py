@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from git_to_pod import watchdog
-from git_to_pod.app import deployment
+from git_to_pod.app import namespace
 from git_to_pod.cli import clean_up
 from git_to_pod.cli.evaluate import main
-from git_to_pod.cluster.api import ApiError, TimedOut, Unreachable, wait_for
+from git_to_pod.cluster.api import ApiError, Unreachable
+from git_to_pod.cluster.waiting import TimedOut, wait_for
 from git_to_pod.settings import InputError
 from git_to_pod.watchdog import LOG, RUN, RUN_LABEL, Leftovers, run_id
 
@@ -156,10 +157,10 @@ class Api:
         return True
 
 
-def namespace(name: str = "mine", run: str = "", **notes: str) -> dict[str, Any]:
+def of_run(name: str = "mine", run: str = "", **notes: str) -> dict[str, Any]:
     """A namespace of a run, with the annotations `git-to-pod/...` of these names."""
     annotations = {f"git-to-pod/{name.replace('_', '-')}": value for name, value in notes.items()}
-    labels = {deployment.MARK: "true"} | ({RUN_LABEL: run} if run else {})
+    labels = {namespace.MARK: "true"} | ({RUN_LABEL: run} if run else {})
     return {"metadata": {"name": name, "labels": labels, "annotations": annotations}}
 
 
@@ -175,13 +176,13 @@ def left_by(api: Api, tmp_path: Path, *names: str, limit_s: float = 5) -> Leftov
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "SETTLE_S", 0.1)
     monkeypatch.setattr(watchdog, "PAUSE_S", 0.01)
-    monkeypatch.setattr(deployment, "REMOVAL_S", 0.2)
-    monkeypatch.delenv(deployment.REPLACE, raising=False)
+    monkeypatch.setattr(namespace, "REMOVAL_S", 0.2)
+    monkeypatch.delenv(namespace.REPLACE, raising=False)
     monkeypatch.setenv(RUN, run_id())  # these tests start no watchdog for pytest itself
 
 
 def test_namespaces_of_the_run_are_removed_and_the_log_says_so(tmp_path: Path) -> None:
-    api = Api(namespace("mine", run_id()), namespace("mine-git", run_id()))
+    api = Api(of_run("mine", run_id()), of_run("mine-git", run_id()))
     assert left_by(api, tmp_path, "mine", "mine-git").remove()
     assert api.deleted == ["mine", "mine-git"]
     log = (tmp_path / "report" / LOG).read_text()
@@ -189,7 +190,7 @@ def test_namespaces_of_the_run_are_removed_and_the_log_says_so(tmp_path: Path) -
     assert "everything is removed" in log
 
 
-@pytest.mark.parametrize("other", [namespace("mine", OTHER), namespace("mine"), {"metadata": {"name": "mine"}}])
+@pytest.mark.parametrize("other", [of_run("mine", OTHER), of_run("mine"), {"metadata": {"name": "mine"}}])
 def test_a_namespace_that_is_not_of_this_run_stays(other: dict[str, Any], tmp_path: Path) -> None:
     api = Api(other)
     assert left_by(api, tmp_path, "mine").remove()
@@ -197,26 +198,26 @@ def test_a_namespace_that_is_not_of_this_run_stays(other: dict[str, Any], tmp_pa
 
 
 def test_it_retries_while_the_api_server_is_away(tmp_path: Path) -> None:
-    api = Api(namespace("mine", run_id()), outage=7)
+    api = Api(of_run("mine", run_id()), outage=7)
     assert left_by(api, tmp_path, "mine").remove()
     assert api.deleted == ["mine"]
     assert "no answer from https://api.example.test" in (tmp_path / "report" / LOG).read_text()
 
 
 def test_it_gives_up_after_its_time_limit(tmp_path: Path) -> None:
-    api = Api(namespace("mine", run_id()), outage=10**9)
+    api = Api(of_run("mine", run_id()), outage=10**9)
     assert not left_by(api, tmp_path, "mine", limit_s=0.2).remove()
     assert "--clean-up" in (tmp_path / "report" / LOG).read_text()
 
 
 def test_a_namespace_that_a_late_kubectl_creates_again_is_removed_too(tmp_path: Path) -> None:
-    api = Api(namespace("mine", run_id()))
+    api = Api(of_run("mine", run_id()))
     delete = api.delete
 
     def deleted_and_created_again(path: str, **query: str) -> bool:
         delete(path, **query)
         if api.deleted == ["mine"]:
-            api.objects["/api/v1/namespaces/mine"] = namespace("mine", run_id())
+            api.objects["/api/v1/namespaces/mine"] = of_run("mine", run_id())
         return True
 
     api.delete = deleted_and_created_again  # type: ignore[method-assign]
@@ -225,7 +226,7 @@ def test_a_namespace_that_a_late_kubectl_creates_again_is_removed_too(tmp_path: 
 
 
 def test_what_the_run_has_removed_is_forgotten(tmp_path: Path) -> None:
-    api = Api(namespace("mine", run_id()))
+    api = Api(of_run("mine", run_id()))
     left = left_by(api, tmp_path, "mine")
     left.take({"forget": "mine"})
     assert left.remove()
@@ -242,11 +243,11 @@ del RUNNING["keep"]
     ("found", "message"),
     [
         (
-            namespace("mine", OTHER, **RUNNING),
+            of_run("mine", OTHER, **RUNNING),
             "--namespace mine: the run that ann@laptop started at 2026-11-25T10:00:00Z may use it until 2999-01-01",
         ),
         (
-            namespace("mine", OTHER, **KEPT),
+            of_run("mine", OTHER, **KEPT),
             "--namespace mine: the run that ann@laptop started at 2026-11-25T10:00:00Z kept it (--keep); choose",
         ),
     ],
@@ -256,41 +257,41 @@ def test_a_namespace_of_another_run_is_refused_unless_it_may_be_replaced(
 ) -> None:
     api = Api(found)
     with pytest.raises(InputError) as caught:
-        deployment.make_room(api, "mine", 5)  # type: ignore[arg-type]
+        namespace.make_room(api, "mine", 5)  # type: ignore[arg-type]
     assert message in str(caught.value)
     assert str(caught.value).endswith("with --replace")
     assert "\n" not in str(caught.value)
-    assert not deployment.remove(api, "mine", 5)  # type: ignore[arg-type]
+    assert not namespace.remove(api, "mine", 5)  # type: ignore[arg-type]
     assert api.deleted == []
-    monkeypatch.setenv(deployment.REPLACE, "1")
-    assert not deployment.remove(api, "mine", 5)  # type: ignore[arg-type]  # at the end of a run, --replace counts no more
-    deployment.make_room(api, "mine", 5)  # type: ignore[arg-type]
+    monkeypatch.setenv(namespace.REPLACE, "1")
+    assert not namespace.remove(api, "mine", 5)  # type: ignore[arg-type]  # at the end of a run, --replace counts no more
+    namespace.make_room(api, "mine", 5)  # type: ignore[arg-type]
     assert api.deleted == ["mine"]
 
 
-EXPIRED = namespace("mine", OTHER, until="2026-01-01T00:00:00Z")
-TERMINATING = namespace("mine", OTHER, **RUNNING)
+EXPIRED = of_run("mine", OTHER, until="2026-01-01T00:00:00Z")
+TERMINATING = of_run("mine", OTHER, **RUNNING)
 TERMINATING["metadata"]["deletionTimestamp"] = "2026-11-25T10:00:00Z"
 
 
-@pytest.mark.parametrize("found", [EXPIRED, TERMINATING, namespace("mine"), namespace("mine", run_id())])
+@pytest.mark.parametrize("found", [EXPIRED, TERMINATING, of_run("mine"), of_run("mine", run_id())])
 def test_a_namespace_that_nobody_needs_makes_room(found: dict[str, Any]) -> None:
     api = Api(found)
-    deployment.make_room(api, "mine", 5)  # type: ignore[arg-type]
+    namespace.make_room(api, "mine", 5)  # type: ignore[arg-type]
     assert api.objects == {}
 
 
 def test_a_namespace_says_what_it_is_and_until_when() -> None:
     api = Api()
     for _ in range(2):  # the second time it is there
-        deployment.create_namespace(api, "mine", commits=20, keep=False, timeout_s=5, lab=False)  # type: ignore[arg-type]
+        namespace.create_namespace(api, "mine", commits=20, keep=False, timeout_s=5, lab=False)  # type: ignore[arg-type]
     metadata = api.objects["/api/v1/namespaces/mine"]["metadata"]
-    assert metadata["labels"] == {deployment.MARK: "true", RUN_LABEL: run_id()}
+    assert metadata["labels"] == {namespace.MARK: "true", RUN_LABEL: run_id()}
     notes = metadata["annotations"]
-    assert "@" in notes[deployment.STARTED_BY]
-    assert notes[deployment.STARTED] < notes[deployment.UNTIL]
-    assert "evaluation" in notes[deployment.PURPOSE]
-    assert deployment.KEPT not in notes
+    assert "@" in notes[namespace.STARTED_BY]
+    assert notes[namespace.STARTED] < notes[namespace.UNTIL]
+    assert "evaluation" in notes[namespace.PURPOSE]
+    assert namespace.KEPT not in notes
 
 
 def test_of_two_runs_that_create_it_at_the_same_moment_one_is_refused() -> None:
@@ -298,26 +299,26 @@ def test_of_two_runs_that_create_it_at_the_same_moment_one_is_refused() -> None:
     call = api.call
 
     def first(method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        api.objects["/api/v1/namespaces/mine"] = namespace("mine", OTHER, **RUNNING)
+        api.objects["/api/v1/namespaces/mine"] = of_run("mine", OTHER, **RUNNING)
         return call(method, path, body)
 
     api.call = first  # type: ignore[method-assign]
     with pytest.raises(InputError, match="ann@laptop"):
-        deployment.create_namespace(api, "mine", commits=1, keep=False, timeout_s=5, lab=False)  # type: ignore[arg-type]
+        namespace.create_namespace(api, "mine", commits=1, keep=False, timeout_s=5, lab=False)  # type: ignore[arg-type]
 
 
 def test_a_namespace_that_does_not_terminate_is_reported_and_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    api = Api(namespace("mine", run_id()), stuck=True)
-    deployment.remove_or_report(api, "mine", 0.1)  # type: ignore[arg-type]
+    api = Api(of_run("mine", run_id()), stuck=True)
+    namespace.remove_or_report(api, "mine", 0.1)  # type: ignore[arg-type]
     message = capsys.readouterr().err
     assert message.startswith("warning: namespace mine is left: namespace mine removed: not within 0 s; last seen: ")
     assert message.endswith("scripts/evaluate --clean-up --context mine removes it\n")
     assert len(message.splitlines()) == 1
 
 
-def test_clean_up_removes_every_namespace_of_a_run_and_no_other() -> None:
+def test_clean_up_removes_every_of_run_and_no_other() -> None:
     someone = {"metadata": {"name": "someone", "labels": {}}}
-    api = Api(namespace("mine", OTHER, **KEPT), namespace("other-git", run_id()), someone)
+    api = Api(of_run("mine", OTHER, **KEPT), of_run("other-git", run_id()), someone)
     assert list(clean_up.clean_up(api, None, 5)) == [  # type: ignore[arg-type]
         "removed namespace mine (started by ann@laptop at 2026-11-25T10:00:00Z)",
         "removed namespace other-git",
@@ -327,7 +328,7 @@ def test_clean_up_removes_every_namespace_of_a_run_and_no_other() -> None:
 
 
 def test_clean_up_of_a_named_one_removes_those_that_belong_to_it() -> None:
-    api = Api(namespace("mine", OTHER), namespace("mine-git", OTHER), namespace("other", OTHER))
+    api = Api(of_run("mine", OTHER), of_run("mine-git", OTHER), of_run("other", OTHER))
     assert len(list(clean_up.clean_up(api, "mine", 5))) == 2  # type: ignore[arg-type]
     assert list(api.objects) == ["/api/v1/namespaces/other"]
 
@@ -339,7 +340,7 @@ def test_clean_up_refuses_a_namespace_that_no_run_created() -> None:
 
 
 def test_clean_up_goes_on_after_a_namespace_that_does_not_terminate() -> None:
-    api = Api(namespace("mine", OTHER), namespace("other", OTHER))
+    api = Api(of_run("mine", OTHER), of_run("other", OTHER))
     delete = api.delete
     api.delete = lambda path, **query: path.endswith("mine") or delete(path, **query)  # type: ignore[method-assign]
     removed = []

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from git_to_pod.evaluation.summary import counted, html_table, names
 from git_to_pod.experiments.results import ResultRow
+from git_to_pod.report.html import html_table
+from git_to_pod.wording import counted, names
 
 REPLICAS = 2  # that every candidate had when its idle cost was measured
 MIB = 2**20

@@ -8,14 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from git_to_pod.app.deployment import apply, ask_to_remove, remove, settled
+from git_to_pod.app.deployment import apply
 from git_to_pod.app.load import Load, Response
-from git_to_pod.cluster.api import Cluster, Object, TimedOut, wait_for
-from git_to_pod.cluster.recorder import Event, Recorder, described, pods_of
+from git_to_pod.app.namespace import ask_to_remove, remove
+from git_to_pod.cluster.api import Cluster, Object
+from git_to_pod.cluster.recorder import Event, Recorder
+from git_to_pod.cluster.status import described, pods_of, settled
+from git_to_pod.cluster.waiting import TimedOut, pause, wait_for
 from git_to_pod.git.repository import GitError, Repository, open_repository
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
-from git_to_pod.timing.trials import Trial, Trials, pause, served_commit
+from git_to_pod.timing.trials import Trial, Trials, served_commit
 
 BIG = "big.bin"
 BIG_BYTES = 2 * 2**20

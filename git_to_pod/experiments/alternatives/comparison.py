@@ -12,17 +12,20 @@ from typing import Any
 
 from git_to_pod.app import usage
 from git_to_pod.app.load import mixed_commits
-from git_to_pod.cluster.api import Cluster, TimedOut, wait_for
-from git_to_pod.cluster.recorder import Event, pods_of
-from git_to_pod.evaluation.summary import counted, html_table, in_words, names, quoted
+from git_to_pod.cluster.api import Cluster
+from git_to_pod.cluster.recorder import Event
+from git_to_pod.cluster.status import pods_of
+from git_to_pod.cluster.waiting import TimedOut, pause, wait_for
 from git_to_pod.experiments.alternatives import flux
 from git_to_pod.experiments.alternatives.candidate import BIG_BYTES, Approach, Candidate
 from git_to_pod.experiments.alternatives.footprint import Right, all_objects, applied, rights, where_seen
 from git_to_pod.experiments.effort import effort
 from git_to_pod.progress import Progress
+from git_to_pod.report.html import html_table
 from git_to_pod.settings import Settings
-from git_to_pod.timing.medians import Figure, difference, figure
-from git_to_pod.timing.trials import Trial, overtaken, pause, served_commit
+from git_to_pod.timing.medians import Figure, difference, figure, in_words
+from git_to_pod.timing.trials import Trial, overtaken, served_commit
+from git_to_pod.wording import counted, names, quoted
 
 GAP_S = 0.7  # between the pushes of a burst
 NOT_SYNCING = ("nginx", "curl")  # containers that are the same with every candidate

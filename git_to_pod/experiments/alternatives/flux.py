@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import yaml
 
 from git_to_pod.app.baseline import WORKTREE, baseline_deployment
-from git_to_pod.app.deployment import ALTERNATIVES, MANIFESTS, MARK
-from git_to_pod.cluster.api import ApiError, Cluster, Object, wait_for
+from git_to_pod.app.namespace import MARK
+from git_to_pod.app.overlay import ALTERNATIVES, MANIFESTS
+from git_to_pod.cluster.api import ApiError, Cluster, Object
 from git_to_pod.cluster.recorder import Event
+from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.git.repository import FILE
 from git_to_pod.settings import Settings
 

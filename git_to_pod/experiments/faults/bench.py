@@ -12,13 +12,16 @@ from pathlib import Path
 
 import urllib3
 
-from git_to_pod.app.deployment import STAMP, apply, check_cluster, deploy, remove, settled, stamp
+from git_to_pod.app.deployment import STAMP, apply, check_cluster, deploy, stamp
 from git_to_pod.app.load import Load, Response
-from git_to_pod.cluster.api import ApiError, Cluster, Object, Unreachable, wait_for
-from git_to_pod.cluster.recorder import Recorder, container_statuses, described, is_complete, pods_of
+from git_to_pod.app.namespace import remove
+from git_to_pod.cluster.api import ApiError, Cluster, Object, Unreachable
+from git_to_pod.cluster.recorder import Recorder
+from git_to_pod.cluster.status import container_statuses, described, is_complete, pods_of, settled
+from git_to_pod.cluster.waiting import pause, wait_for
 from git_to_pod.git.repository import FILE, Repository, open_repository
 from git_to_pod.settings import Settings
-from git_to_pod.timing.trials import pause, served_commit
+from git_to_pod.timing.trials import served_commit
 from lab import Lab, client
 
 DEPLOYMENTS = ("git-poller", "reloader", "app")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 import time
 
+from git_to_pod.cluster.waiting import pause
 from git_to_pod.experiments.faults.bench import Bench
 from git_to_pod.experiments.faults.experiment import Fault, Step, nothing, push_one
-from git_to_pod.timing.trials import pause
 
 CONTENT = "/srv/git/content.git"
 LARGE_MB = 320  # by default, git holds a file below 512 MiB in memory (core.bigFileThreshold)

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from git_to_pod.cluster.api import TimedOut, connect
-from git_to_pod.evaluation.summary import counted, html_table, quoted
+from git_to_pod.cluster.api import connect
+from git_to_pod.cluster.waiting import TimedOut, pause
 from git_to_pod.experiments.effort import effort
 from git_to_pod.experiments.faults.bench import Bench
 from git_to_pod.progress import Progress
+from git_to_pod.report.html import html_table
 from git_to_pod.settings import Settings
-from git_to_pod.timing.trials import pause
+from git_to_pod.wording import counted, quoted
 
 Step = Callable[[Bench], None]
 NEXT_PUSH_S = 20.0  # for the next push to bring back a deployment that did not recover by itself

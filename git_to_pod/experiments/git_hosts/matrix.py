@@ -21,17 +21,19 @@ from html import escape
 from pathlib import Path
 
 from git_to_pod.app.pod_with_access import Access, pod_reading
-from git_to_pod.cluster.api import Cluster, Object, TimedOut, wait_for
-from git_to_pod.cluster.recorder import containers
+from git_to_pod.cluster.api import Cluster, Object
+from git_to_pod.cluster.status import containers
+from git_to_pod.cluster.waiting import TimedOut, wait_for
 from git_to_pod.evaluation.constraints import attempt
-from git_to_pod.evaluation.summary import html_table, names
 from git_to_pod.experiments.effort import effort
 from git_to_pod.experiments.git_hosts.branches import POINTER, Content
 from git_to_pod.git.refusals import Refusal, excerpt, kinds
 from git_to_pod.git.repository import Repository, account
 from git_to_pod.progress import Progress
+from git_to_pod.report.html import html_table
 from git_to_pod.settings import Credentials, Settings
 from git_to_pod.timing.trials import served_commit
+from git_to_pod.wording import names
 from lab.client import Lab
 from lab.pki import new_ssh_key, new_tls_ca
 

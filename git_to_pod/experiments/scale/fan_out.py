@@ -9,11 +9,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from git_to_pod.cluster.api import Cluster, Object, wait_for
-from git_to_pod.cluster.recorder import Recorder, is_complete
-from git_to_pod.evaluation.summary import html_table
+from git_to_pod.cluster.api import Cluster, Object
+from git_to_pod.cluster.recorder import Recorder
+from git_to_pod.cluster.status import is_complete
+from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.experiments.effort import effort
 from git_to_pod.progress import Progress
+from git_to_pod.report.html import html_table
 from git_to_pod.settings import Settings
 from lab import Lab
 

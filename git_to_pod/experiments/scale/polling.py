@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from git_to_pod.cluster.api import Cluster, Object, wait_for
-from git_to_pod.cluster.recorder import Recorder, containers, described, is_complete
-from git_to_pod.evaluation.summary import html_table
+from git_to_pod.cluster.api import Cluster, Object
+from git_to_pod.cluster.recorder import Recorder
+from git_to_pod.cluster.status import containers, described, is_complete
+from git_to_pod.cluster.waiting import pause, wait_for
 from git_to_pod.experiments import startup_orders
 from git_to_pod.experiments.effort import effort
 from git_to_pod.experiments.scale.fan_out import Fan, run_fan_out
@@ -19,8 +20,8 @@ from git_to_pod.experiments.scale.linear_fit import LinearFit, fit
 from git_to_pod.git.access_log import AccessLog
 from git_to_pod.git.repository import Repository, open_repository
 from git_to_pod.progress import Progress
+from git_to_pod.report.html import html_table
 from git_to_pod.settings import Settings
-from git_to_pod.timing.trials import pause
 from lab import Lab, client
 
 POLLERS, BRANCH = "scale-pollers", "git-to-pod-scale"

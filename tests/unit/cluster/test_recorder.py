@@ -8,9 +8,10 @@ from typing import cast
 
 import pytest
 
-from git_to_pod.app.deployment import settled
-from git_to_pod.cluster.api import ApiError, Cluster, Object, TimedOut, wait_for
-from git_to_pod.cluster.recorder import Event, Recorder, WatchEnded, described, is_complete, serving
+from git_to_pod.cluster.api import ApiError, Cluster, Object
+from git_to_pod.cluster.recorder import Event, Recorder, WatchEnded
+from git_to_pod.cluster.status import described, is_complete, serving, settled
+from git_to_pod.cluster.waiting import TimedOut, wait_for
 from tests.samples import deployment, pod
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from git_to_pod.evaluation.summary import Check, Evaluation, EvaluationFailed, finite
+from git_to_pod.evaluation.checks import Check, EvaluationFailed
+from git_to_pod.evaluation.summary import Evaluation, finite
 from git_to_pod.report.charts import trial_charts
 from git_to_pod.report.export import contents, read
 from git_to_pod.report.first_page import answer_html, recommendation, verdict

@@ -1,0 +1,50 @@
+"""What the evaluation claims: requirements, constraints and targets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+REQUIREMENTS = {
+    "R1": "A git repository is synced into running pods",
+    "R2": "Changes are detected and pulled automatically",
+    "R3": "Pods restart when the content changes",
+    "R4": "The deployed commit is observable",
+}
+CONSTRAINTS = {
+    "no_way_out": "Air-gapped: the cluster reaches the git host and nothing else",
+    "nothing_reaches_in": "Pull-based: nothing outside connects to the cluster",
+    "private": "The repository is private",
+    "read_only": "The cluster's credentials are read-only",
+    "provider_agnostic": "Any git provider, over HTTPS and SSH",
+    "no_api_token": "The app's pods hold no Kubernetes API token",
+}
+
+
+@dataclass
+class Check:
+    """A requirement or constraint: whether it is met, and the evidence. None: this cluster does not let the run try."""
+
+    holds: bool | None
+    evidence: str
+    rows: list[dict[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A limit for a figure, set before measuring."""
+
+    name: str
+    what: str
+    how: str
+    value: float
+    limit: float
+    unit: str = "s"
+
+    @property
+    def met(self) -> bool | None:
+        return None if math.isnan(self.value) or math.isnan(self.limit) else self.value <= self.limit
+
+
+class EvaluationFailed(AssertionError):
+    """A requirement or a constraint is not met."""

@@ -1,0 +1,71 @@
+"""The cluster, the images and the project's version that a run is about."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+from git_to_pod.cluster.api import ApiError, Cluster
+from git_to_pod.cluster.status import container_statuses, containers, is_ready
+from git_to_pod.settings import ROOT, Settings
+
+
+def project_version() -> str:
+    """`git describe` of this project, or the version in pyproject.toml if it is no git checkout."""
+    pyproject = ROOT / "pyproject.toml"
+    version = re.search(r'^version = "(.*)"', pyproject.read_text(), re.MULTILINE) if pyproject.exists() else None
+    described = ("git", "-C", str(ROOT), "describe", "--always", "--dirty")
+    try:
+        done = subprocess.run(described, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return version[1] if version else "unknown"
+    return done.stdout.strip() or (version[1] if version else "unknown")
+
+
+def environment(cluster: Cluster) -> dict[str, str]:
+    """The cluster, as far as this user may see it."""
+    found = {"context": cluster.context, "version": str(cluster.get("/version")["gitVersion"])}
+    try:
+        nodes = cluster.items("/api/v1/nodes")
+    except ApiError:  # a user of a shared cluster may not list the nodes
+        return found
+    if nodes:
+        info = nodes[0]["status"]["nodeInfo"]
+        found |= {
+            "nodes": str(len(nodes)),
+            "container_runtime": info["containerRuntimeVersion"],
+            "node_os": info["osImage"],
+            "architecture": info["architecture"],
+            "cpus": str(nodes[0]["status"]["capacity"]["cpu"]),
+        }
+    return found
+
+
+def images(cluster: Cluster, settings: Settings) -> list[dict[str, str]]:
+    """Each image that ran, with its origin. The lab knows the origin; any other cluster pulled the image.
+
+    `ran` is the version that nginx itself names in the header Server.
+    """
+    pods = cluster.items(f"/api/v1/namespaces/{settings.namespace}/pods")
+    statuses = [status for pod in pods for status in container_statuses(pod)]
+    used = {container["image"] for pod in pods for container in containers(pod["spec"])}
+    digests = {status["image"]: status["imageID"].rpartition("@")[2] for status in statuses}
+    found = [
+        {"ref": ref, "source": "pulled", "digest": digests.get(ref, ""), "note": "pulled by this cluster"}
+        for ref in sorted(used)
+    ]
+    if settings.lab:
+        found = [dict(image) for image in settings.lab.images if image["ref"] in used]
+    ran = nginx_version(cluster, settings, pods)
+    return [image | ({"ran": ran} if "/nginx" in image["ref"] else {}) for image in found]
+
+
+def nginx_version(cluster: Cluster, settings: Settings, pods: Sequence[dict[str, Any]]) -> str:
+    """The version that a pod of the app names in its responses; "unknown" if no pod answers."""
+    for pod in pods:
+        if pod["metadata"].get("labels", {}).get("app") == "app" and is_ready(pod):
+            path = f"/api/v1/namespaces/{settings.namespace}/pods/{pod['metadata']['name']}:8080/proxy/"
+            return str(cluster.request("GET", path).headers.get("Server", "unknown"))
+    return "unknown"
