@@ -9,15 +9,11 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
-import time
-import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -26,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from git_to_pod.child_process import environment
 
 if TYPE_CHECKING:
-    from git_to_pod.cluster.api import Cluster, Object
+    from git_to_pod.cluster.api import Cluster
 
 ROOT = Path(__file__).parent.parent
 RUN_LABEL = "git-to-pod/run"  # label with the run's id on its namespaces and on its cluster-scoped objects
@@ -36,10 +32,7 @@ PREFIX = "git-to-pod-"  # of every temporary folder
 LOG = "watchdog.log"  # in the run's output folder, if the watchdog had to remove anything
 LIMIT_S = 300.0  # the API server may be away for a while
 LAB_LIMIT_S = 60.0  # a lab that has ended does not come back
-SETTLE_S = 10.0  # a kubectl that the run started may outlive it and create the namespace again
-PAUSE_S = 1.0
 END_S = 5.0
-CLUSTER_SCOPED = ("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", "/api/v1/nodes")
 
 
 @cache
@@ -63,7 +56,7 @@ class Watchdog:
             outside = outside.parent
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "git_to_pod.watchdog", run_id(), str(outside)],
+            [sys.executable, "-P", "-m", "git_to_pod.cli.remove_leftovers", run_id(), str(outside)],
             env=environment() | {"PYTHONPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -94,10 +87,13 @@ class Watchdog:
 
     def namespaces(self) -> list[str]:
         """The namespaces that it guards."""
-        left = Leftovers(run_id())
+        found: list[str] = []
         for line in self.lines:
-            left.take(line)
-        return list(left.namespaces)
+            if "namespace" in line:
+                found.append(line["namespace"])
+            elif line.get("forget") in found:
+                found.remove(line["forget"])
+        return found
 
     def end(self) -> None:
         """End the process. If a namespace is left, it removes that first, and this does not wait for it."""
@@ -164,150 +160,3 @@ def log_to(folder: Path) -> None:
 def end() -> None:
     """End this process's watchdog, after the run has cleaned up."""
     _own.end()
-
-
-# From here on: the watchdog's own process
-
-
-def open_cluster(context: str, kubeconfig: str) -> Cluster:
-    from git_to_pod.cluster.api import Cluster  # only here: until then the process needs little memory
-
-    return Cluster(context, Path(kubeconfig) if kubeconfig else None)
-
-
-class Leftovers:
-    """What the run has created and not yet removed."""
-
-    def __init__(self, run: str, connect: Callable[[str, str], Cluster] = open_cluster) -> None:
-        self.run = run
-        self.connect = connect
-        self.paths: list[Path] = []
-        self.namespaces: dict[str, dict[str, Any]] = {}
-        self.log_file: Path | None = None
-        self.last_logged = ""
-
-    def take(self, line: dict[str, Any]) -> None:
-        """Read one line from the run's process."""
-        if "path" in line:
-            self.paths.append(Path(line["path"]))
-        elif "namespace" in line:
-            self.namespaces[line["namespace"]] = line
-        elif "forget" in line:
-            self.namespaces.pop(line["forget"], None)
-        elif "log" in line:
-            self.log_file = Path(line["log"])
-        elif "done" in line:
-            self.paths, self.namespaces = [], {}
-
-    def remove(self) -> bool:
-        """Remove everything, and retry until the time limit. False if something remains."""
-        self.remove_paths()
-        if not self.namespaces:
-            return True
-        self.log(f"the process of run {self.run} has ended; removing {', '.join(self.namespaces)}")
-        deadline = time.monotonic() + max(line["limit_s"] for line in self.namespaces.values())
-        gone_since: float | None = None
-        while (now := time.monotonic()) < deadline:
-            waits = self.pending()
-            if waits:
-                gone_since = None
-                self.log("; ".join(waits))
-            elif gone_since is None:
-                gone_since = now
-                self.log("everything is removed")
-            elif now - gone_since > SETTLE_S:
-                self.remove_paths()  # the run's child processes have ended by now
-                return True
-            time.sleep(PAUSE_S)
-        self.log("gave up; scripts/evaluate --clean-up --context NAME removes what remains")
-        return False
-
-    def remove_paths(self) -> None:
-        for path in self.paths:
-            shutil.rmtree(path, ignore_errors=True)
-            with suppress(OSError):
-                path.unlink()
-
-    def pending(self) -> list[str]:
-        """Request the deletion of everything that exists, and say what still does or cannot be removed."""
-        found = []
-        clusters: dict[tuple[str, str], Cluster] = {}
-        for name, line in self.namespaces.items():
-            where = (line["context"], line["kubeconfig"])
-            try:
-                if where not in clusters:
-                    clusters[where] = self.connect(*where)
-                    found += self.pending_cluster_scoped(clusters[where])
-                found += self.pending_namespace(clusters[where], name)
-            except Exception as error:  # every kind of failure may pass: the API server, the network, a login program
-                found.append(f"namespace {name}: {' '.join(str(error).split())}")
-        return found
-
-    def is_of_this_run(self, item: Object) -> bool:
-        return bool(item["metadata"].get("labels", {}).get(RUN_LABEL) == self.run)
-
-    def pending_namespace(self, cluster: Cluster, name: str) -> list[str]:
-        path = f"/api/v1/namespaces/{name}"
-        found = cluster.find(path)
-        if found is None or not self.is_of_this_run(found):
-            return []
-        cluster.delete(path)
-        cluster.delete(f"{path}/pods", gracePeriodSeconds="1")  # the pods need no grace period any more
-        return [f"namespace {name}: terminating"]
-
-    def pending_cluster_scoped(self, cluster: Cluster) -> list[str]:
-        """The second notebook's kinds and its simulated node. A user may lack the rights, and then has none of them."""
-        from git_to_pod.cluster.api import ApiError
-        from git_to_pod.experiments.alternatives.flux import release
-
-        found = []
-        for path in CLUSTER_SCOPED:
-            try:
-                items = cluster.items(path, labelSelector=f"{RUN_LABEL}={self.run}")
-            except ApiError as error:
-                if error.status in (401, 403, 404):
-                    continue
-                raise
-            for item in items:
-                name = item["metadata"]["name"]
-                if path == CLUSTER_SCOPED[0]:
-                    release(cluster, item["spec"]["names"]["plural"], item["spec"]["group"])
-                cluster.delete(f"{path}/{name}")
-                found.append(f"{path.rpartition('/')[2]} {name}: deletion requested")
-        return found
-
-    def log(self, text: str) -> None:
-        """Append a line to the log, unless it repeats the last one."""
-        if self.log_file and text != self.last_logged:
-            self.last_logged = text
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            with suppress(OSError):
-                self.log_file.parent.mkdir(parents=True, exist_ok=True)
-                with self.log_file.open("a") as file:
-                    file.write(f"{stamp} {text}\n")
-
-
-def main(run: str, temporary: str) -> int:
-    """Wait for the end of the run's process, then remove what it has left. Returns 0, or 1 if something remains."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # it ends when the run does
-    left = Leftovers(run)
-    for line in sys.stdin.buffer:
-        with suppress(ValueError):  # the process may have ended within a line
-            left.take(json.loads(line))
-    if not left.namespaces:
-        left.remove_paths()
-        return 0
-    # The Kubernetes client's temporary files, in a folder that the run's end does not remove
-    where = temporary if Path(temporary).is_dir() else None
-    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=where) as folder:
-        tempfile.tempdir = folder
-        try:
-            return 0 if left.remove() else 1
-        except BaseException:
-            left.log(traceback.format_exc())
-            raise
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

@@ -155,7 +155,7 @@ def test_a_second_run_in_the_same_namespace_is_refused_and_the_first_goes_on(own
 
 def test_clean_up_removes_what_a_run_left_whose_watchdog_was_killed(own: OwnCluster) -> None:
     with own.in_trials(own.papermill()) as process:
-        os.kill(own.process("git_to_pod.watchdog"), signal.SIGKILL)
+        os.kill(own.process("git_to_pod.cli.remove_leftovers"), signal.SIGKILL)
         process.kill()
         process.wait()
         found = own.cluster.get(f"/api/v1/namespaces/{NAMESPACE}")["metadata"]

@@ -15,12 +15,13 @@ import pytest
 
 from git_to_pod import watchdog
 from git_to_pod.app import namespace
-from git_to_pod.cli import clean_up
+from git_to_pod.cli import clean_up, remove_leftovers
 from git_to_pod.cli.evaluate import main
+from git_to_pod.cli.remove_leftovers import Leftovers
 from git_to_pod.cluster.api import ApiError, Unreachable
 from git_to_pod.cluster.waiting import TimedOut, wait_for
 from git_to_pod.settings import InputError
-from git_to_pod.watchdog import LOG, RUN, RUN_LABEL, Leftovers, run_id
+from git_to_pod.watchdog import LOG, RUN, RUN_LABEL, run_id
 
 ROOT = Path(__file__).parent.parent.parent
 OTHER = "0000abcd"
@@ -71,7 +72,7 @@ def test_the_folder_of_a_killed_process_is_removed(tmp_path: Path, number: signa
 def test_a_signal_to_its_process_group_does_not_end_it(tmp_path: Path) -> None:
     with guarding(tmp_path) as (process, pid):
         assert os.getsid(pid) == pid
-        wait_for("the watchdog", lambda: b"watchdog" in Path(f"/proc/{pid}/cmdline").read_bytes(), 10)
+        wait_for("the watchdog", lambda: b"remove_leftovers" in Path(f"/proc/{pid}/cmdline").read_bytes(), 10)
         wanted = sum(1 << (number - 1) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         wait_for("its signals ignored", lambda: ignored_by(pid) & wanted == wanted, 10)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -87,7 +88,7 @@ def ignored_by(pid: int) -> int:
 
 def test_no_secret_is_in_its_arguments_or_its_environment(tmp_path: Path) -> None:
     with guarding(tmp_path) as (_, pid):
-        wait_for("the watchdog", lambda: b"watchdog" in Path(f"/proc/{pid}/cmdline").read_bytes(), 10)
+        wait_for("the watchdog", lambda: b"remove_leftovers" in Path(f"/proc/{pid}/cmdline").read_bytes(), 10)
         seen = Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
         assert b"the-password" not in seen
         assert b"GIT_TO_POD_" not in seen
@@ -174,8 +175,8 @@ def left_by(api: Api, tmp_path: Path, *names: str, limit_s: float = 5) -> Leftov
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "SETTLE_S", 0.1)
-    monkeypatch.setattr(watchdog, "PAUSE_S", 0.01)
+    monkeypatch.setattr(remove_leftovers, "SETTLE_S", 0.1)
+    monkeypatch.setattr(remove_leftovers, "PAUSE_S", 0.01)
     monkeypatch.setattr(namespace, "REMOVAL_S", 0.2)
     monkeypatch.delenv(namespace.REPLACE, raising=False)
     monkeypatch.setenv(RUN, run_id())  # these tests start no watchdog for pytest itself
