@@ -22,3 +22,11 @@ def counted(number: int, one: str, many: str = "") -> str:
 def all_of(number: int, noun: str) -> str:
     """As in "the pod", "both pods", "all 3 pods"."""
     return {1: f"the {noun}", 2: f"both {noun}s"}.get(number, f"all {number} {noun}s")
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2f} s"
+
+
+def millicores(cores: float) -> str:
+    return f"{1000 * cores:.0f} m"

@@ -24,7 +24,7 @@ from git_to_pod.experiments.results import EXPERIMENTS, ExperimentResults
 from git_to_pod.experiments.scale.fan_out import SIMULATED, Fan
 from git_to_pod.experiments.scale.polling import Poll, Restart, Scale
 from git_to_pod.progress import Progress
-from git_to_pod.report import export
+from git_to_pod.report import export, tables
 from git_to_pod.report.second_page import recommendation_html
 from git_to_pod.timing.medians import figure
 from tests.one_run import ROOT
@@ -122,7 +122,7 @@ def made_up_names(folder: Path) -> dict[str, Any]:
         results.add(name, found.get(name, []), "made up for a test")
     results.add_extra(recommendation=recommendation.recommendation(results, scale.models["fan_out_s_per_deployment"]))
     return {
-        "HTML": HTML, "evidence": results, "ways": ways, "not_tried": ["nothing: made up"],
+        "HTML": HTML, "tables": tables, "results": results, "ways": ways, "not_tried": ["nothing: made up"],
         "broken": broken, "hosts": hosts,
         "restarts": restarts, "measured_scale": scale,
     }  # fmt: skip
@@ -134,7 +134,7 @@ def second_page(folder: Path) -> Path:
     notebook: NotebookNode = nbformat.read(NOTEBOOK, as_version=4)
     for cell in notebook.cells:
         if "answer" in cell.metadata.get("tags", []):
-            cell.outputs = [export.display(f'<div class="answer">{recommendation_html(names["evidence"])}</div>')]
+            cell.outputs = [export.display(f'<div class="answer">{recommendation_html(names["results"])}</div>')]
         elif cell.cell_type == "code":
             cell.outputs = [export.display(text) for text in shown_by(cell.source, names)]
     executed = folder / "alternatives.ipynb"
@@ -147,6 +147,7 @@ def shown_by(source: str, names: dict[str, Any]) -> list[str]:
     lines = ast.parse(source).body
     imports = [line for line in lines if isinstance(line, ast.Import | ast.ImportFrom)]
     exec(compile(ast.Module(imports, []), "cell", "exec"), names)
-    if not isinstance(lines[-1], ast.Expr) or (not any(word in source for word in ("_plots", "picture(", "shown("))):
+    shows = any(word in source for word in ("_charts.", "_chart(", "_table(", "_tables(", "_section("))
+    if not isinstance(lines[-1], ast.Expr) or not shows:
         return []
     return [eval(compile(ast.Expression(lines[-1].value), "cell", "eval"), names)._repr_html_()]

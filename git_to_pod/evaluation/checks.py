@@ -28,6 +28,8 @@ class Check:
     holds: bool | None
     evidence: str
     rows: list[dict[str, str]] = field(default_factory=list)
+    name: str = ""  # a key of REQUIREMENTS or CONSTRAINTS
+    claim: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from git_to_pod.cluster.api import Cluster
 from git_to_pod.evaluation.checks import CONSTRAINTS, REQUIREMENTS, Check, EvaluationFailed, Target
 from git_to_pod.evaluation.environment import environment, images, project_version
 from git_to_pod.progress import Progress
-from git_to_pod.report.html import Shown
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Figure, in_words
 from git_to_pod.timing.trials import PUSH, Trial, figures, measure_mixed_commits, table
@@ -59,15 +58,17 @@ class Evaluation:
     def lab_timings(self) -> dict[str, float]:
         return self.settings.lab.timings_s if self.settings.lab else {}
 
-    def require(self, name: str, check: Check) -> Shown:
+    def require(self, name: str, check: Check) -> Check:
+        check.name, check.claim = name, f"{name}: {REQUIREMENTS[name]}"
         self.requirements[name] = check
         self.write()  # an aborted run keeps its results
-        return Shown(name, f"{name}: {REQUIREMENTS[name]}", check)
+        return check
 
-    def constrain(self, name: str, check: Check) -> Shown:
+    def constrain(self, name: str, check: Check) -> Check:
+        check.name, check.claim = name, CONSTRAINTS[name]
         self.constraints[name] = check
         self.write()
-        return Shown(name, CONSTRAINTS[name], check)
+        return check
 
     def measured(self, trials: list[Trial], responses: list[Response], error: str = "") -> None:
         """Add the trials. R2 and R3 are met only if every push was published and restarted the pods."""

@@ -8,19 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from typing import Any
 
 from git_to_pod.experiments.alternatives import break_even
 from git_to_pod.experiments.alternatives.comparison import GAP_S, by_replicas, limit_in_words, size_in_words
 from git_to_pod.experiments.effort import effort
 from git_to_pod.experiments.faults.catalogue import LARGE_FILE
-from git_to_pod.experiments.results import EXPERIMENTS, ExperimentResults, ResultRow, section
+from git_to_pod.experiments.results import ExperimentResults, ResultRow
 from git_to_pod.experiments.scale.linear_fit import LinearFit
-from git_to_pod.report.html import html_table
 from git_to_pod.settings import duration_s
 from git_to_pod.timing.medians import difference
-from git_to_pod.wording import counted, names, quoted
+from git_to_pod.wording import counted, millicores, names, quoted
 
 MANY = 3  # deciding weights; more are counted, not named
 PATIENCE_S = 60.0  # within which the last Deployment should follow a commit
@@ -107,7 +105,7 @@ CRITERIA = (
     ),
     Criterion(
         "CPU, idle", 1, "for each repository", lambda r: cores(r),
-        lambda r: "not measured" if math.isnan(cores(r)) else break_even.millicores(cores(r)), equal_within=0.1,
+        lambda r: "not measured" if math.isnan(cores(r)) else millicores(cores(r)), equal_within=0.1,
     ),
     Criterion(
         "memory, idle", 1, "for each repository",
@@ -331,42 +329,3 @@ def lead(weights: Sequence[str]) -> str:
         )
     one = quoted(weights) if len(weights) == 1 else f"one of {quoted(weights)}"
     return f"Another candidate scores highest or draws level if the weight of {one} is doubled or dropped."
-
-
-def weights_table() -> list[dict[str, str]]:
-    """The criteria as they were fixed before the figures."""
-    required = [{"criterion": name, "weight": "required", "reason": ""} for name in REQUIRED]
-    weighted = [{"criterion": c.name, "weight": str(c.weight), "reason": c.reason} for c in CRITERIA]
-    return required + weighted
-
-
-def table(rows: Sequence[ResultRow]) -> list[dict[str, str]]:
-    """A line for each criterion with every candidate's figure, ✓ if no other is better; the last line is the score."""
-    found = [
-        {"criterion": name, "weight": "required", **{row["name"]: "✓" if met(row) else "no" for row in rows}}
-        for name, met in REQUIRED.items()
-    ]
-    for criterion in CRITERIA:
-        cells = {r["name"]: criterion.cell(r) + (" ✓" if as_good(criterion, r, rows) else "") for r in rows}
-        found.append({"criterion": criterion.name, "weight": str(criterion.weight), **cells})
-    scores = {r["name"]: "ruled out" if failed(r) else str(score(r, rows)) for r in rows}
-    return [*found, {"criterion": "score", "weight": str(TOTAL), **scores}]
-
-
-def weights_shown() -> str:
-    """The criteria and their weights, without figures."""
-    return html_table(weights_table(), "Criteria and weights, fixed before the candidates were measured")
-
-
-def shown(results: ExperimentResults) -> str:
-    """Findings and recommendation, apart."""
-    rows = results.rows.get("alternatives", [])
-    title = "Each candidate against the criteria. ✓ means that a required criterion is met, or that no other candidate "
-    title += "is better. The score is the sum of the weights with a ✓"
-    listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in results.extra.get("recommendation", []))
-    sources = ", ".join(f'<a href="#{section(name)}">{text}</a>' for name, text in EXPERIMENTS.items())
-    return (
-        f"<h3>Findings</h3>{html_table(table(rows), title) if rows else '<p>No candidate was measured.</p>'}"
-        f"<p>The figures are from the sections above: {sources}.</p>"
-        f'<h3>Recommendation</h3><ol class="decide">{listed}</ol>'
-    )

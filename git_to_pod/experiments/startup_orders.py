@@ -1,13 +1,12 @@
 """How a pod can wait for its content: a Deployment for each way, restarted in one shuffled order."""
 
-# ruff: noqa: RUF001  # signs as a reader expects them in print
+# signs as a reader expects them in print
 
 from __future__ import annotations
 
 import copy
-import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -22,9 +21,6 @@ from git_to_pod.cluster.waiting import TimedOut
 from git_to_pod.experiments.effort import effort
 from git_to_pod.git.repository import FILE
 from git_to_pod.progress import Progress
-from git_to_pod.report.charts.dot_plot import dots, median_of
-from git_to_pod.report.charts.svg import Chart
-from git_to_pod.report.html import html_table
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Figure, figure
 from git_to_pod.timing.rollout import Rollout
@@ -180,43 +176,3 @@ def rows_of(samples: dict[str, list[float]]) -> list[StartupResult]:
         StartupResult(name, hows[name], found[name], found[name].median / found[BASELINE].median, samples[name])
         for name in sorted(samples, key=lambda name: found[name].median)
     ]
-
-
-def finding(rows: Sequence[StartupResult]) -> str:
-    """The title, computed."""
-    by_name = {row.name: row for row in rows}
-    deployed, baseline = by_name[DEPLOYED], by_name[BASELINE]
-    if not math.isfinite(deployed.restart_s.median):
-        return f"Rollout restart as deployed: {median_of(deployed.restart_s.median)}."
-    quickest = min((row for row in rows if row is not baseline), key=lambda row: row.restart_s.median)
-    words = f"A rollout restart as deployed takes a median of {deployed.restart_s.median:.2f} s"
-    if math.isfinite(deployed.ratio):
-        words += f", {deployed.ratio:.2f} × the {baseline.restart_s.median:.2f} s of the same nginx without git-sync"
-    if quickest is deployed:
-        return f"{words}. No other way with git-sync has a lower median."
-    lowest = f"{quickest.restart_s.median:.2f} s"
-    return f"{words}. Of the ways with git-sync, “{quickest.name}” has the lowest median: {lowest}."
-
-
-def picture(rows: Sequence[StartupResult]) -> Chart:
-    """Every restart of each way."""
-    note = "Each dot is one restart. The vertical bar is the median, the horizontal bar its 95% CI."
-    lines = [(row.name, row.samples_s) for row in rows]
-    return dots(lines, "seconds from the changed template to the end of the rollout", finding(rows), note, DEPLOYED)
-
-
-def shown(rows: Sequence[StartupResult]) -> str:
-    """The table, as HTML."""
-    table = [
-        {
-            "way": row.name,
-            "how": row.how,
-            "median": median_of(row.restart_s.median),
-            "95% CI": f"{median_of(row.restart_s.low)} to {median_of(row.restart_s.high)}",
-            "× nginx without git-sync": f"{row.ratio:.2f}" if math.isfinite(row.ratio) else "–",
-            "n": str(row.restart_s.n),
-            "timeouts": str(row.restart_s.timeouts),
-        }
-        for row in rows
-    ]
-    return html_table(table, "Ways to wait for the content, with the time of a rollout restart")

@@ -1,7 +1,5 @@
 """The computed parts of the first page: the answer at its head, tables, findings and recommendation."""
 
-# ruff: noqa: RUF001
-
 from __future__ import annotations
 
 import math

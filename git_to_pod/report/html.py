@@ -10,21 +10,23 @@ from git_to_pod.evaluation.checks import Check
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A check as HTML."""
+class Html:
+    """HTML as the output of a cell."""
 
-    name: str
-    title: str
-    check: Check
+    text: str
 
     def _repr_html_(self) -> str:
-        word = {True: "met", False: "not met", None: "not tried"}[self.check.holds]
-        kind = {True: "good", False: "bad", None: "open"}[self.check.holds]
-        return (
-            f'<div class="check {kind}" id="{self.name}"><p class="claim"><span class="badge">{word}</span> '
-            f"{escape(self.title)}</p><p>{escape(self.check.evidence)}</p>"
-            f"{html_table(self.check.rows, label=self.title)}</div>"
-        )
+        return self.text
+
+
+def show(check: Check) -> Html:
+    """A check with its claim, its evidence and its table."""
+    word = {True: "met", False: "not met", None: "not tried"}[check.holds]
+    kind = {True: "good", False: "bad", None: "open"}[check.holds]
+    return Html(
+        f'<div class="check {kind}" id="{check.name}"><p class="claim"><span class="badge">{word}</span> '
+        f"{escape(check.claim)}</p><p>{escape(check.evidence)}</p>{html_table(check.rows, label=check.claim)}</div>"
+    )
 
 
 def html_table(rows: Sequence[dict[str, str]], caption: str = "", label: str = "Table") -> str:
@@ -49,13 +51,3 @@ def kind_of(text: str) -> str:
     """The rest of a cell. Short texts stay on one line; ids and digests may break anywhere."""
     kind = "long" if any(len(word) > 24 for word in text.split()) else "short" if len(text) <= 16 else ""
     return f' class="{kind}">{escape(text)}' if kind else f">{escape(text)}"
-
-
-@dataclass(frozen=True)
-class Html:
-    """HTML as the output of a cell."""
-
-    text: str
-
-    def _repr_html_(self) -> str:
-        return self.text

@@ -1,7 +1,5 @@
 """The head of the second page: the recommendation, a tile for each experiment, and a chart."""
 
-# ruff: noqa: RUF001  # signs as a reader expects them in print
-
 from __future__ import annotations
 
 import math
@@ -11,10 +9,10 @@ from typing import Any
 
 from git_to_pod.experiments import recommendation, startup_orders
 from git_to_pod.experiments.results import EXPERIMENTS, ExperimentResults, ResultRow, section
-from git_to_pod.experiments.scale.fan_out import duration
 from git_to_pod.report.charts.dot_plot import dots
 from git_to_pod.report.charts.svg import Chart
 from git_to_pod.report.first_page import Answer, measured_on, stand_ins_banner, tile
+from git_to_pod.wording import duration
 
 Rows = Sequence[ResultRow]
 Words = tuple[bool | None, str]  # True: good, False: a reason to worry, None: neither; and what the tile says

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from git_to_pod.experiments.results import ResultRow
-from git_to_pod.report.html import html_table
-from git_to_pod.wording import counted, names
+from git_to_pod.wording import counted, millicores, names
 
 REPLICAS = 2  # that every candidate had when its idle cost was measured
 MIB = 2**20
@@ -76,12 +75,3 @@ def shared(deployed: ResultRow, other: ResultRow) -> tuple[str, str]:
 def namespaces(deployed: ResultRow, other: ResultRow) -> int:
     """The number of namespaces whose pollers and Reloaders take as much memory as the other candidate's controllers."""
     return math.ceil(float(other["memory_bytes"]) / float(deployed["memory_bytes"]))
-
-
-def millicores(cores: float) -> str:
-    return f"{1000 * cores:.0f} m"
-
-
-def shown(rows: Sequence[ResultRow]) -> str:
-    """The table, as HTML."""
-    return html_table(sizes(rows), "The size at which each candidate is cheaper than the deployed design")

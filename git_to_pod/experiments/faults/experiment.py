@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +12,8 @@ from git_to_pod.cluster.waiting import TimedOut, pause
 from git_to_pod.experiments.effort import effort
 from git_to_pod.experiments.faults.bench import Bench
 from git_to_pod.progress import Progress
-from git_to_pod.report.html import html_table
 from git_to_pod.settings import Settings
-from git_to_pod.wording import counted, quoted
+from git_to_pod.wording import counted
 
 Step = Callable[[Bench], None]
 NEXT_PUSH_S = 20.0  # for the next push to bring back a deployment that did not recover by itself
@@ -170,38 +168,3 @@ class Marks:
             if event.kind == "Deployment" and event.name == "app" and event.object["spec"]["template"] != template:
                 changes, template = changes + bool(template), event.object["spec"]["template"]
         return changes
-
-
-def finding(rows: Sequence[FaultResult]) -> str:
-    """The title, computed."""
-    if not rows:
-        return "No fault was injected."
-    recovered = sum(row.held for row in rows)
-    sent, failed = (sum(row.requests[key] for row in rows) for key in ("sent", "failed"))
-    broken = [row for row in rows if not row.held]
-    count = f"all {len(rows)} faults" if not broken else f"{recovered or 'none'} of {len(rows)} faults"
-    words = f"The deployment recovered from {count} by itself"
-    if len(rows) == 1:
-        words = f"The deployment {'did not recover' if broken else 'recovered'} from the only fault by itself"
-    words += f"; {failed or 'none'} of {counted(sent, 'request')} failed." if sent else "; no request was sent."
-    return f"{words} Not recovered: {quoted([row.name for row in broken])}." if broken else words
-
-
-def shown(rows: Sequence[FaultResult]) -> str:
-    """The table, with its finding as the title."""
-    if not rows:
-        return "<p>Not tried: faults are injected in the embedded lab only, and this run used another cluster.</p>"
-    return html_table([cells(row) for row in rows], finding(rows))
-
-
-def cells(row: FaultResult) -> dict[str, str]:
-    requests = f"{row.requests['failed']} of {row.requests['sent']:,}"
-    return {
-        "fault": row.name,
-        "recovered": "✓" if row.held else "no",
-        "after": f"{row.recovery_s:.1f} s" if math.isfinite(row.recovery_s) else "–",  # noqa: RUF001
-        "commits not served": str(row.commits_lost),
-        "failed requests": requests if row.requests["sent"] else "no request",
-        "rollouts": str(row.rollouts),
-        "note": textwrap.shorten(row.note, 180, placeholder=" …"),
-    }

@@ -15,7 +15,6 @@ from git_to_pod.cluster.status import is_complete
 from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.experiments.effort import effort
 from git_to_pod.progress import Progress
-from git_to_pod.report.html import html_table
 from git_to_pod.settings import Settings
 from lab import Lab
 
@@ -166,37 +165,3 @@ def reloader(lab: Lab) -> tuple[float, int]:
     ticks = sum(sum(map(int, line.rpartition(") ")[2].split()[11:13])) for line in message.splitlines() if ") " in line)
     memory = re.findall(r"VmHWM:\s*(\d+) kB", message)
     return ticks / 100, sum(map(int, memory)) * 1024
-
-
-def finding(fans: list[Fan]) -> str:
-    """How long Reloader and the rollouts take with the largest number of Deployments."""
-    if not fans:
-        return "The fan-out was not measured."
-    last = max(fans, key=lambda fan: fan.deployments)
-    patched, complete = duration(last.last_patched_s), duration(last.last_restarted_s)
-    if last.deployments == 1:
-        return f"Reloader patches 1 Deployment in {patched}. Its rollout is complete after {complete}."
-    return (
-        f"Reloader patches {last.deployments:,} Deployments in {patched}. "
-        f"Their rollouts are complete after {complete}. Each Deployment has {last.simulated}."
-    )
-
-
-def duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2f} s"
-
-
-def shown(fans: list[Fan]) -> str:
-    """The table, as HTML."""
-    rows = [
-        {
-            "Deployments": str(f.deployments),
-            "last Deployment patched after": f"{f.last_patched_s:.2f} s",
-            "last rollout complete after": f"{f.last_restarted_s:.2f} s",
-            "API writes": f"{f.api_writes:,}",
-            "Reloader, CPU time": f"{f.reloader_cpu_s:.2f} s",
-            "Reloader, peak memory": f"{f.reloader_memory_bytes / 2**20:.0f} MiB",
-        }
-        for f in fans
-    ]
-    return html_table(rows, finding(fans))

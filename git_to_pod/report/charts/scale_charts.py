@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from git_to_pod.experiments.scale.linear_fit import LinearFit
-from git_to_pod.experiments.scale.polling import INTERVAL_S, TARGET, Scale, cost_of_a_poll, cpu, rounded
+from git_to_pod.experiments.scale.polling import INTERVAL_S, TARGET, Scale
 from git_to_pod.report.charts import svg
 from git_to_pod.report.charts.svg import Chart
+from git_to_pod.report.tables.scale import cost_of_a_poll, cpu, rounded
 from git_to_pod.wording import counted
 
 Points = Sequence[tuple[float, float]]

@@ -5,32 +5,40 @@ from __future__ import annotations
 import math
 
 from git_to_pod.experiments.faults.catalogue import FAULTS
-from git_to_pod.experiments.faults.experiment import FaultResult, finding, shown
+from git_to_pod.experiments.faults.experiment import FaultResult
+from git_to_pod.report.tables.faults import faults_finding, faults_table
 
 HELD = FaultResult("git host down", True, 0, {"sent": 400, "failed": 0}, 2.04, 1, "")
 LOST = FaultResult("git-commit <deleted>", False, 1, {"sent": 300, "failed": 2}, math.inf, 0, "first failure: HTTP 503")
 
 
 def test_the_finding_counts_what_recovered_and_names_the_rest() -> None:
-    assert finding([HELD, LOST]) == (
+    assert faults_finding([HELD, LOST]) == (
         "The deployment recovered from 1 of 2 faults by itself; 2 of 700 requests failed. "
         "Not recovered: “git-commit <deleted>”."
     )
-    assert finding([HELD, HELD]) == "The deployment recovered from all 2 faults by itself; none of 800 requests failed."
-    assert finding([HELD]) == "The deployment recovered from the only fault by itself; none of 400 requests failed."
-    assert finding([LOST]).startswith("The deployment did not recover from the only fault by itself; 2 of 300 requests")
-    assert finding([]) == "No fault was injected."
+    assert (
+        faults_finding([HELD, HELD])
+        == "The deployment recovered from all 2 faults by itself; none of 800 requests failed."
+    )
+    assert (
+        faults_finding([HELD]) == "The deployment recovered from the only fault by itself; none of 400 requests failed."
+    )
+    assert faults_finding([LOST]).startswith(
+        "The deployment did not recover from the only fault by itself; 2 of 300 requests"
+    )
+    assert faults_finding([]) == "No fault was injected."
 
 
 def test_the_table_says_so_where_there_was_no_recovery() -> None:
-    page = shown([HELD, LOST])
+    page = faults_table([HELD, LOST])
     assert "2.0 s" in page
     assert ">–<" in page  # noqa: RUF001
     assert "git-commit &lt;deleted&gt;" in page
 
 
 def test_another_cluster_is_left_alone_and_the_page_says_so() -> None:
-    assert "embedded lab only" in shown([])
+    assert "embedded lab only" in faults_table([])
 
 
 def test_each_fault_has_a_name_of_its_own() -> None:

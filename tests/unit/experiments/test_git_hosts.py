@@ -12,7 +12,6 @@ import pytest
 
 from git_to_pod.experiments.git_hosts.matrix import (
     COLUMNS,
-    LISTED,
     NO_COMMIT,
     NO_HOST,
     NO_RESULT,
@@ -25,17 +24,20 @@ from git_to_pod.experiments.git_hosts.matrix import (
     Case,
     File,
     GitHostResult,
-    conclusions,
-    details,
     file_of,
-    finding,
     kind_of,
-    matrix,
     shortened,
-    shown,
-    special_table,
     with_readable_log,
     wrong,
+)
+from git_to_pod.report.tables.git_hosts import (
+    LISTED,
+    conclusions,
+    details,
+    git_hosts_finding,
+    git_hosts_tables,
+    matrix,
+    special_table,
 )
 from git_to_pod.settings import Credentials
 
@@ -110,31 +112,33 @@ def test_a_file_is_served_a_pointer_or_missing() -> None:
 
 def test_the_finding_counts_the_expected_results() -> None:
     let_in = replace(READ, case=Case.WRONG_SECRET, tried="wrong password", expected=UNAUTHENTICATED, held=False)
-    assert finding([READ, let_in, OLDER]).startswith(
+    assert git_hosts_finding([READ, let_in, OLDER]).startswith(
         "2 of 3 checks (2 host/credential combinations) gave the expected result. "
         "a host with a password: the check “wrong password” gave “serves the commit”. "
     )
-    assert f"no: expected “{UNAUTHENTICATED}”" in shown([READ, let_in])
+    assert f"no: expected “{UNAUTHENTICATED}”" in git_hosts_tables([READ, let_in])
 
 
 def test_the_finding_has_a_sentence_for_each_outcome() -> None:
-    assert finding([READ]) == "The only check (1 host/credential combination) gave the expected result."
+    assert git_hosts_finding([READ]) == "The only check (1 host/credential combination) gave the expected result."
     both = [READ, replace(READ, case=Case.COMMIT)]
-    assert finding(both) == "All 2 checks (1 host/credential combination) gave the expected result."
+    assert git_hosts_finding(both) == "All 2 checks (1 host/credential combination) gave the expected result."
     failed = [replace(row, found=NO_RESULT, held=False) for row in both]
-    assert finding(failed).startswith("None of 2 checks (1 host/credential combination) gave the expected result. ")
-    assert "did not give the expected result. " in finding(failed[:1])
+    assert git_hosts_finding(failed).startswith(
+        "None of 2 checks (1 host/credential combination) gave the expected result. "
+    )
+    assert "did not give the expected result. " in git_hosts_finding(failed[:1])
 
 
 def test_the_finding_names_a_few_failed_checks_and_counts_the_others() -> None:
     failed = [replace(row, found=NO_RESULT, held=False) for row in checks_of("a host", "token")]
     assert len(failed) == LISTED + 1
-    assert finding(failed).endswith("Of the failed checks, 1 more is in the table.")
+    assert git_hosts_finding(failed).endswith("Of the failed checks, 1 more is in the table.")
 
 
 def test_no_rows_are_no_error() -> None:
-    assert finding([]) == "No git host was checked."
-    assert "embedded lab only" in shown([])
+    assert git_hosts_finding([]) == "No git host was checked."
+    assert "embedded lab only" in git_hosts_tables([])
     assert conclusions([]) == matrix([]) == special_table([]) == details([]) == []
 
 
@@ -206,12 +210,12 @@ def test_checks_on_one_host_have_a_table_of_their_own() -> None:
         ["✓ not served", "–"],
         ["✗ x", "pointer served instead"],
     ]
-    assert "checked on a host only" in shown([READ, LFS])
-    assert "Git LFS" not in shown([READ])
+    assert "checked on a host only" in git_hosts_tables([READ, LFS])
+    assert "Git LFS" not in git_hosts_tables([READ])
 
 
 def test_all_checks_are_folded_below_the_matrix_and_escaped() -> None:
-    page = shown([READ, replace(OLDER, server="<b>", message="<script>")])
+    page = git_hosts_tables([READ, replace(OLDER, server="<b>", message="<script>")])
     before, folded = page.split("<details><summary>All 2 checks in detail</summary>")
     assert folded.endswith("</details>")
     assert folded.count("<tr>") == 3
@@ -222,7 +226,7 @@ def test_all_checks_are_folded_below_the_matrix_and_escaped() -> None:
 
 
 def test_what_needed_no_pod_has_no_time() -> None:
-    assert ">nan" not in shown([replace(READ, seconds=math.nan)])
+    assert ">nan" not in git_hosts_tables([replace(READ, seconds=math.nan)])
 
 
 @pytest.mark.parametrize("kind", ["initContainers", "containers"])

@@ -7,9 +7,10 @@ import math
 import pytest
 
 from git_to_pod.experiments.scale.fan_out import SIMULATED, Fan
-from git_to_pod.experiments.scale.fan_out import finding as fan_out_finding
 from git_to_pod.experiments.scale.linear_fit import fit
-from git_to_pod.experiments.scale.polling import Poll, Restart, Scale, carried_on, cpu, finding, rounded, used
+from git_to_pod.experiments.scale.polling import Poll, Restart, Scale, used
+from git_to_pod.report.tables.fan_out import fan_out_finding
+from git_to_pod.report.tables.scale import cpu, extrapolation, polls_finding, rounded
 
 
 def test_the_model_finds_the_line_that_the_points_are_on() -> None:
@@ -79,13 +80,13 @@ def scale_of(restart_s: float) -> Scale:
 
 
 def test_the_finding_of_the_scale_is_sentences_with_a_unit_for_each_number() -> None:
-    assert finding(scale_of(2.0)) == (
+    assert polls_finding(scale_of(2.0)) == (
         "A poll costs 64 ms of CPU time on the node and 3 ms on the git host. "
         "1,000 pods that poll every 10 s would use about 6.4 cores on the nodes and about 300 millicores on the git "
         "host. A single poller with this poll interval would use about 6 millicores on its node and less than 1 "
         "millicore on the git host."
     )
-    assert finding(Scale([], [], [])) == "The cost of a poll was not measured."
+    assert polls_finding(Scale([], [], [])) == "The cost of a poll was not measured."
 
 
 def test_the_finding_of_the_fan_out_is_about_the_largest_number() -> None:
@@ -102,9 +103,9 @@ def test_the_finding_of_the_fan_out_is_about_the_largest_number() -> None:
 
 def test_a_rollout_that_timed_out_is_left_out_of_the_line() -> None:
     assert scale_of(math.inf).models["restart_s_per_pod"].n == 0
-    rows = {row[""]: row["value"] for row in carried_on(scale_of(math.inf))}
+    rows = {row[""]: row["value"] for row in extrapolation(scale_of(math.inf))}
     assert rows["rollout of 1,000 replicas, if one node could run them"] == "not measured"
     assert rows["time until 1,000 Deployments are patched"] == "about 200 s"
     assert not any(
-        "unknown" in value or "nan" in value for row in carried_on(Scale([], [], [])) for value in row.values()
+        "unknown" in value or "nan" in value for row in extrapolation(Scale([], [], [])) for value in row.values()
     )

@@ -23,12 +23,11 @@ from git_to_pod.experiments.recommendation import (
     recommendation,
     recommended,
     score,
-    table,
-    weights_table,
 )
 from git_to_pod.experiments.results import ExperimentResults
 from git_to_pod.experiments.scale.linear_fit import LinearFit
 from git_to_pod.progress import Progress
+from git_to_pod.report.tables.recommendation import candidates_by_criterion, weights
 from tests.samples import SETTINGS
 
 FAN_OUT = LinearFit(1.0, 0.1, 0.09, 0.11, 0.99, 4)
@@ -180,7 +179,7 @@ def test_a_missing_candidate_is_said_to_be_missing(tmp_path: Path, key: str) -> 
         "patching": "was not measured",
     }
     assert expected.get(key, "") in text
-    assert table(rows)[-1]["criterion"] == "score"
+    assert candidates_by_criterion(rows)[-1]["criterion"] == "score"
 
 
 def test_no_rows_recommend_nothing(tmp_path: Path) -> None:
@@ -203,13 +202,13 @@ def test_with_stand_ins_nothing_is_recommended(tmp_path: Path, monkeypatch: pyte
 
 
 def test_every_criterion_and_its_weight_stand_before_the_figures() -> None:
-    rows = weights_table()
+    rows = weights()
     assert [row["criterion"] for row in rows] == [*REQUIRED, *(criterion.name for criterion in CRITERIA)]
     assert sum(int(row["weight"]) for row in rows if row["weight"] != "required") == TOTAL
 
 
 def test_the_best_of_each_line_is_marked() -> None:
-    rows = {row["criterion"]: row for row in table([candidate("a"), candidate("b", rights_pairs=3)])}
+    rows = {row["criterion"]: row for row in candidates_by_criterion([candidate("a"), candidate("b", rights_pairs=3)])}
     line = rows["rights, pairs of verb and resource"]
     assert (line["candidate a"], line["candidate b"]) == ("10", "3 ✓")
     assert rows["score"]["candidate b"] == str(TOTAL)
@@ -218,7 +217,7 @@ def test_the_best_of_each_line_is_marked() -> None:
 def test_medians_that_are_not_shown_to_differ_are_all_marked() -> None:
     samples = {"quick": [1.0, 1.1, 2.0], "alike": [1.1, 1.2, 2.1], "slow": [5.0, 5.1, 5.2]}
     rows = [candidate(name, samples_s=s, polled_to_restarted_s={"median": s[1]}) for name, s in samples.items()]
-    line = next(row for row in table(rows) if row["criterion"] == LATENCY)
+    line = next(row for row in candidates_by_criterion(rows) if row["criterion"] == LATENCY)
     assert [line[f"candidate {name}"].endswith("✓") for name in samples] == [True, True, False]
 
 

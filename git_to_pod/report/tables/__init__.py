@@ -1,0 +1,29 @@
+"""The tables of the second page and the sentences that title them, a module for each experiment."""
+
+from git_to_pod.report.tables.break_even import break_even_table
+from git_to_pod.report.tables.candidates import candidates_finding, candidates_table
+from git_to_pod.report.tables.fan_out import fan_out_finding, fan_out_table
+from git_to_pod.report.tables.faults import faults_finding, faults_table
+from git_to_pod.report.tables.git_hosts import git_hosts_finding, git_hosts_tables
+from git_to_pod.report.tables.recommendation import recommendation_section, weights_table
+from git_to_pod.report.tables.scale import polls_finding, polls_tables
+from git_to_pod.report.tables.startup_orders import startup_chart, startup_finding, startup_table
+
+__all__ = [
+    "break_even_table",
+    "candidates_finding",
+    "candidates_table",
+    "fan_out_finding",
+    "fan_out_table",
+    "faults_finding",
+    "faults_table",
+    "git_hosts_finding",
+    "git_hosts_tables",
+    "polls_finding",
+    "polls_tables",
+    "recommendation_section",
+    "startup_chart",
+    "startup_finding",
+    "startup_table",
+    "weights_table",
+]

@@ -1,0 +1,50 @@
+"""The criteria with their weights, and each candidate against them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from git_to_pod.experiments.recommendation import CRITERIA, REQUIRED, TOTAL, as_good, failed, score
+from git_to_pod.experiments.results import EXPERIMENTS, ExperimentResults, ResultRow, section
+from git_to_pod.report.html import html_table
+
+
+def weights() -> list[dict[str, str]]:
+    """The criteria as they were fixed before the figures."""
+    required = [{"criterion": name, "weight": "required", "reason": ""} for name in REQUIRED]
+    weighted = [{"criterion": c.name, "weight": str(c.weight), "reason": c.reason} for c in CRITERIA]
+    return required + weighted
+
+
+def candidates_by_criterion(rows: Sequence[ResultRow]) -> list[dict[str, str]]:
+    """A line for each criterion with every candidate's figure, ✓ if no other is better; the last line is the score."""
+    found = [
+        {"criterion": name, "weight": "required", **{row["name"]: "✓" if met(row) else "no" for row in rows}}
+        for name, met in REQUIRED.items()
+    ]
+    for criterion in CRITERIA:
+        cells = {r["name"]: criterion.cell(r) + (" ✓" if as_good(criterion, r, rows) else "") for r in rows}
+        found.append({"criterion": criterion.name, "weight": str(criterion.weight), **cells})
+    scores = {r["name"]: "ruled out" if failed(r) else str(score(r, rows)) for r in rows}
+    return [*found, {"criterion": "score", "weight": str(TOTAL), **scores}]
+
+
+def weights_table() -> str:
+    """The criteria and their weights, without figures."""
+    return html_table(weights(), "Criteria and weights, fixed before the candidates were measured")
+
+
+def recommendation_section(results: ExperimentResults) -> str:
+    """Findings and recommendation, apart."""
+    rows = results.rows.get("alternatives", [])
+    title = "Each candidate against the criteria. ✓ means that a required criterion is met, or that no other candidate "
+    title += "is better. The score is the sum of the weights with a ✓"
+    listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in results.extra.get("recommendation", []))
+    sources = ", ".join(f'<a href="#{section(name)}">{text}</a>' for name, text in EXPERIMENTS.items())
+    table = html_table(candidates_by_criterion(rows), title) if rows else "<p>No candidate was measured.</p>"
+    return (
+        f"<h3>Findings</h3>{table}"
+        f"<p>The figures are from the sections above: {sources}.</p>"
+        f'<h3>Recommendation</h3><ol class="decide">{listed}</ol>'
+    )
