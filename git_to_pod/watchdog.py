@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from git_to_pod.child_process import environment
+from git_to_pod.programs import without_credentials
 
 if TYPE_CHECKING:
     from git_to_pod.cluster.api import Cluster
@@ -57,7 +57,7 @@ class Watchdog:
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "git_to_pod.cli.remove_leftovers", run_id(), str(outside)],
-            env=environment() | {"PYTHONPATH": path},
+            env=without_credentials() | {"PYTHONPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

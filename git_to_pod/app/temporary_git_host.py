@@ -6,14 +6,14 @@ import re
 import secrets
 import shutil
 import socket
-import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import sh
 import trustme
 import yaml
 
@@ -21,11 +21,11 @@ from git_to_pod import watchdog
 from git_to_pod.app.deployment import apply_folder
 from git_to_pod.app.namespace import check_namespace, create_namespace, labels, make_room, remove_or_report
 from git_to_pod.app.overlay import MANIFESTS
-from git_to_pod.child_process import end_with_parent, environment
 from git_to_pod.cluster.api import Cluster, reach
 from git_to_pod.cluster.permissions import GIT_HOST, RUN, check_rights
 from git_to_pod.cluster.status import containers, is_complete
 from git_to_pod.cluster.waiting import wait_for
+from git_to_pod.programs import start
 from git_to_pod.settings import ROOT, Parameters, existing
 
 FILES = ROOT / "own-cluster" / "git-host"
@@ -148,21 +148,22 @@ class Forward:
         self.stopped = threading.Event()
         self.launching = threading.Lock()
         self.message = ""
-        self.process: subprocess.Popen[str] | None = None
+        self.process: sh.RunningCommand | None = None
         self.thread = threading.Thread(target=self.keep, name="port-forward", daemon=True)
         self.thread.start()
 
     def keep(self) -> None:
         while self.launch():
-            assert self.process
-            assert self.process.stdout
-            for line in self.process.stdout:
-                if found := re.match(r"Forwarding from 127\.0\.0\.1:(\d+) ", line):
-                    self.port = int(found[1])
-                elif line.strip() and not line.startswith("Handling connection"):
-                    self.message = line.strip()
+            assert self.process is not None
             self.process.wait()
             self.stopped.wait(0.2)
+
+    def read(self, line: str) -> None:
+        """A line of kubectl's output: the local port, or why it fails."""
+        if found := re.match(r"Forwarding from 127\.0\.0\.1:(\d+) ", line):
+            self.port = int(found[1])
+        elif line.strip() and not line.startswith("Handling connection"):
+            self.message = line.strip()
 
     def launch(self) -> bool:
         """Start kubectl, unless `stop` came first. A restart keeps the port."""
@@ -170,22 +171,16 @@ class Forward:
         with self.launching:
             if self.stopped.is_set():
                 return False
-            self.process = subprocess.Popen(
-                command,
-                env=environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                preexec_fn=end_with_parent(),  # its parent is this thread, which lasts as long as the process
-            )
+            # Its parent is this thread, which lasts as long as the process.
+            self.process = start(*command, on_line=self.read)
         return True
 
     def stop(self) -> None:
         with self.launching:
             self.stopped.set()
-            if self.process:
-                self.process.terminate()
+            if self.process is not None and self.process.is_alive():  # its truth value waits for its end
+                with suppress(ProcessLookupError):
+                    self.process.terminate()
         self.thread.join(10)
 
 

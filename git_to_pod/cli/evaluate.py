@@ -18,10 +18,10 @@ from typing import Any
 
 from git_to_pod import watchdog
 from git_to_pod.app.namespace import remove_all
-from git_to_pod.child_process import end, end_with_parent
 from git_to_pod.cli import clean_up
 from git_to_pod.cli.session import ALTERNATIVES, EVALUATION, exit_status, parameters, parser, ready
 from git_to_pod.evaluation.summary import Evaluation, write_json
+from git_to_pod.programs import end, end_with_parent
 from git_to_pod.progress import PIPE, Terminal
 from git_to_pod.report import export
 from git_to_pod.settings import ROOT, Parameters, Settings

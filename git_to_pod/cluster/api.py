@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -16,6 +15,7 @@ from kubernetes import client
 
 from git_to_pod.cluster.kubeconfig import connection, kubectl_command
 from git_to_pod.cluster.waiting import TimedOut
+from git_to_pod.programs import ProgramTimedOut, run
 from git_to_pod.settings import InputError, Settings
 
 Object = dict[str, Any]
@@ -185,16 +185,13 @@ class Cluster:
 
     def kubectl(self, *arguments: str, timeout_s: float = 60) -> str:
         """kubectl's standard output. Raises KubectlError and TimedOut."""
-        command = self.kubectl_command(*arguments)
         try:
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
-            )
-        except subprocess.TimeoutExpired:
-            raise TimedOut(f"kubectl {arguments[0]}: did not finish within {timeout_s:.0f} s") from None
-        if done.returncode:
+            done = run(*self.kubectl_command(*arguments), timeout_s=timeout_s)
+        except ProgramTimedOut as error:
+            raise TimedOut(f"kubectl {arguments[0]}: {error}") from None
+        if done.status:
             raise KubectlError(arguments[0], done.stderr.strip())
-        return done.stdout
+        return done.stdout.decode(errors="replace")
 
 
 def connect(settings: Settings) -> Cluster:

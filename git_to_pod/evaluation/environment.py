@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Sequence
 from typing import Any
 
 from git_to_pod.cluster.api import ApiError, Cluster
 from git_to_pod.cluster.status import container_statuses, containers, is_ready
+from git_to_pod.programs import run
 from git_to_pod.settings import ROOT, Settings
 
 
@@ -16,12 +16,11 @@ def project_version() -> str:
     """`git describe` of this project, or the version in pyproject.toml if it is no git checkout."""
     pyproject = ROOT / "pyproject.toml"
     version = re.search(r'^version = "(.*)"', pyproject.read_text(), re.MULTILINE) if pyproject.exists() else None
-    described = ("git", "-C", str(ROOT), "describe", "--always", "--dirty")
     try:
-        done = subprocess.run(described, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return version[1] if version else "unknown"
-    return done.stdout.strip() or (version[1] if version else "unknown")
+        described = run("git", "describe", "--always", "--dirty", timeout_s=10, folder=ROOT).stdout.decode().strip()
+    except OSError:  # no git, or it timed out
+        described = ""
+    return described or (version[1] if version else "unknown")
 
 
 def environment(cluster: Cluster) -> dict[str, str]:

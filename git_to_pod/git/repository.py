@@ -7,20 +7,18 @@ import os
 import re
 import shlex
 import shutil
-import signal
-import subprocess
 import tempfile
 import time
 import weakref
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from git_to_pod.child_process import end_with_parent
 from git_to_pod.git.refusals import Refusal, classify, reason
+from git_to_pod.programs import ProgramTimedOut, run
 from git_to_pod.settings import Credentials, InputError, Settings
 
 FILE = "git-to-pod-evaluation.txt"  # the file that the test commits change and that the load requests
@@ -88,37 +86,28 @@ class Account:
         """git's standard output, byte for byte. Raises GitError."""
         url = next((word for word in arguments if "://" in word or word.startswith("/")), "")
         try:
-            status, stdout, stderr = run(["git", *arguments], folder or self.folder, self.environment, self.timeout_s)
-        except subprocess.TimeoutExpired:
+            done = run(
+                "git",
+                *arguments,
+                timeout_s=self.timeout_s,
+                folder=folder or self.folder,
+                environment=self.environment,
+            )
+        except ProgramTimedOut:
             limit = f"git {arguments[0]}: did not finish within {self.timeout_s:g} s"
             raise GitError(limit, Refusal.TIMED_OUT) from None
         except OSError as error:
-            raise GitError(f"git cannot be started: {error.strerror}") from None
-        if status:
+            raise GitError(f"git cannot be started: {error.strerror or error}") from None
+        if done.status:
             # A git host may repeat what it was sent.
-            shown = self.without_secrets(stderr)
-            raise GitError(reason(shown, url), classify(stderr, url), shown)
-        return stdout
+            shown = self.without_secrets(done.stderr)
+            raise GitError(reason(shown, url), classify(done.stderr, url), shown)
+        return done.stdout
 
     def without_secrets(self, text: str) -> str:
         for secret in self.secrets:
             text = text.replace(secret, "***")
         return text
-
-
-def run(command: list[str], folder: Path, environment: dict[str, str], timeout_s: float) -> tuple[int, bytes, str]:
-    """The command's status, standard output and standard error. Raises subprocess.TimeoutExpired and OSError."""
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    # A group of its own: git's helpers must end with it, or a push could succeed after the run has given it up.
-    ends = {"process_group": 0, "preexec_fn": end_with_parent()}
-    with subprocess.Popen(command, cwd=folder, env=environment, **pipes, **ends) as process:  # type: ignore[call-overload]
-        try:
-            stdout, stderr = process.communicate(timeout=timeout_s)
-        except BaseException:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            raise
-    return process.returncode, stdout, stderr.decode(errors="replace")
 
 
 def isolated_environment(folder: Path, timeout_s: float) -> dict[str, str]:

@@ -129,7 +129,7 @@ def test_a_port_forward_that_is_stopped_at_once_leaves_no_process(tmp_path: Path
         forward = Forward(["sh", "-c", "exec sleep 60", "kubectl"])
         forward.stop()
         assert not forward.thread.is_alive()
-        assert forward.process is None or forward.process.poll() is not None
+        assert forward.process is None or not forward.process.is_alive()
 
 
 def test_the_last_words_of_a_port_forward_are_kept_and_its_connections_are_not() -> None:

@@ -283,7 +283,7 @@ def test_a_slow_clone_is_called_slow(bare: Path, tmp_path: Path, monkeypatch: py
 
 def test_git_that_is_not_installed_is_no_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with account(Credentials()) as someone, pytest.raises(GitError, match="git cannot be started: No such file"):
+    with account(Credentials()) as someone, pytest.raises(GitError, match="git cannot be started: git is not on PATH"):
         someone.git("version")
 
 
