@@ -54,12 +54,12 @@ def _up(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _down(arguments: argparse.Namespace) -> int:
+def _down(_arguments: argparse.Namespace) -> int:
     print("lab down" if client.down() else "no lab was running; leftovers of an earlier one are removed")
     return 0
 
 
-def _status(arguments: argparse.Namespace) -> int:
+def _status(_arguments: argparse.Namespace) -> int:
     lab = client.find()
     print(f"up: context {lab.context}, kubeconfig {lab.kubeconfig}")
     print(f"git host: {lab.repository} (from pods), {lab.push_url} (from here); log {lab.access_log}")
@@ -67,7 +67,7 @@ def _status(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _kubeconfig(arguments: argparse.Namespace) -> int:
+def _kubeconfig(_arguments: argparse.Namespace) -> int:
     print(client.find().kubeconfig)
     return 0
 

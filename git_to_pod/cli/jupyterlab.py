@@ -79,7 +79,7 @@ def write_copy(notebook: Path, given: Parameters, folder: Path) -> Path:
         if "parameters" in cell.metadata.get("tags", []):
             cell.source = parameters_cell(chosen)
     copy = folder / notebook.name
-    nbformat.write(content, copy)  # type: ignore[no-untyped-call]
+    nbformat.write(content, copy)
     return copy
 
 

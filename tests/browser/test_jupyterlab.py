@@ -55,7 +55,7 @@ class JupyterLab:
         for _ in range(RUN_S // 2):
             self.page.keyboard.press("Control+s")
             self.page.wait_for_timeout(2000)
-            saved = nbformat.read(self.notebook, as_version=4)
+            saved: NotebookNode = nbformat.read(self.notebook, as_version=4)
             if condition(saved):
                 return saved
         raise AssertionError(f"not within {RUN_S} s; errors so far: {errors(saved)}; last cell: {saved.cells[-1]}")

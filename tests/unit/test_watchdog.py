@@ -166,7 +166,7 @@ def of_run(name: str = "mine", run: str = "", **notes: str) -> dict[str, Any]:
 
 
 def left_by(api: Api, tmp_path: Path, *names: str, limit_s: float = 5) -> Leftovers:
-    left = Leftovers(run_id(), lambda *_: api)  # type: ignore[arg-type, return-value]
+    left = Leftovers(run_id(), lambda *_: api)  # type: ignore[arg-type]
     left.take({"log": str(tmp_path / "report" / LOG)})
     for name in names:
         left.take({"namespace": name, "context": "mine", "kubeconfig": "", "limit_s": limit_s})

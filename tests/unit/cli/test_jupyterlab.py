@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -28,9 +29,9 @@ def test_the_parameters_are_in_the_copy_and_not_in_git(notebook: Path, tmp_path:
 
 def values_of(cell: str) -> Parameters:
     """The values that the kernel gets from the cell."""
-    names: dict[str, object] = {"__annotations__": {}}
+    names: dict[str, Any] = {"__annotations__": {}}
     exec(cell, names)
-    return Parameters(**{name: names[name] for name in names["__annotations__"]})  # type: ignore[attr-defined]
+    return Parameters(**{name: names[name] for name in names["__annotations__"]})
 
 
 def test_paths_are_relative_to_the_folder_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
