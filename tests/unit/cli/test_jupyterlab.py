@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from git_to_pod.cli.jupyterlab import main, write_copy
 from git_to_pod.cli.session import ALTERNATIVES, EVALUATION
-from git_to_pod.settings import Parameters, parameters_cell
+from git_to_pod.settings import Parameters
 
 
 @pytest.mark.parametrize("notebook", [EVALUATION, ALTERNATIVES], ids=lambda path: path.stem)
@@ -32,16 +31,6 @@ def values_of(cell: str) -> Parameters:
     names: dict[str, Any] = {"__annotations__": {}}
     exec(cell, names)
     return Parameters(**{name: names[name] for name in names["__annotations__"]})
-
-
-def test_paths_are_relative_to_the_folder_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    given = Parameters(kubeconfig="config", credentials="read/", push_credentials="push", output=str(tmp_path))
-    copy = write_copy(EVALUATION, given, tmp_path)
-    absolute = {name: str(tmp_path / path) for name, path in
-                {"kubeconfig": "config", "credentials": "read", "push_credentials": "push"}.items()}  # fmt: skip
-    sources = [cell.source for cell in nbformat.read(copy, as_version=4).cells]
-    assert parameters_cell(replace(given, **absolute)) in sources  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
