@@ -17,7 +17,8 @@ from nbformat import NotebookNode
 from playwright.sync_api import Browser, Page
 
 from git_to_pod.cluster.api import Cluster
-from tests.one_run import ROOT, started_with
+from tests.one_run import ROOT
+from tests.processes import started_with
 
 NAMESPACE = "git-to-pod-jupyterlab"
 RUN_S = 240

@@ -13,7 +13,14 @@ import pytest
 from git_to_pod.cli.session import EVALUATION
 from tests.one_run import ROOT
 
-COMMANDS = ("cli.evaluate", "cli.jupyterlab", "app.temporary_git_host", "watchdog", "report.export")
+COMMANDS = (
+    "cli.evaluate",
+    "cli.jupyterlab",
+    "cli.remove_leftovers",
+    "app.temporary_git_host",
+    "watchdog",
+    "report.export",
+)
 LAB_IS_ABSENT = "import sys; sys.modules['lab'] = None\n"
 # The libraries are imported as on Linux, since they ask for the system too.
 ON_MACOS = """
