@@ -17,7 +17,7 @@ def parser() -> argparse.ArgumentParser:
     for verb, text in (("up", "start the lab"), ("images", "list the images with their source, digest and origin")):
         one = verbs.add_parser(verb, help=text)
         one.add_argument(
-            "--images", type=Path, metavar="DIR",
+            "--images", type=lambda folder: Path(folder).absolute(), metavar="DIR",
             help="use the OCI or docker archives (*.tar) in DIR; NAME.txt beside NAME.tar states its origin",
         )  # fmt: skip
     extras = "also start Gitea, a second git host, and KWOK, which simulates nodes"
