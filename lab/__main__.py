@@ -17,7 +17,7 @@ def parser() -> argparse.ArgumentParser:
     for verb, text in (("up", "start the lab"), ("images", "list the images with their source, digest and origin")):
         one = verbs.add_parser(verb, help=text)
         one.add_argument(
-            "--images", type=Path, metavar="DIR",
+            "--images", type=lambda folder: Path(folder).absolute(), metavar="DIR",
             help="use the OCI or docker archives (*.tar) in DIR; NAME.txt beside NAME.tar states its origin",
         )  # fmt: skip
     extras = "also start Gitea, a second git host, and KWOK, which simulates nodes"
@@ -54,12 +54,12 @@ def _up(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _down(arguments: argparse.Namespace) -> int:
+def _down(_arguments: argparse.Namespace) -> int:
     print("lab down" if client.down() else "no lab was running; leftovers of an earlier one are removed")
     return 0
 
 
-def _status(arguments: argparse.Namespace) -> int:
+def _status(_arguments: argparse.Namespace) -> int:
     lab = client.find()
     print(f"up: context {lab.context}, kubeconfig {lab.kubeconfig}")
     print(f"git host: {lab.repository} (from pods), {lab.push_url} (from here); log {lab.access_log}")
@@ -67,7 +67,7 @@ def _status(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _kubeconfig(arguments: argparse.Namespace) -> int:
+def _kubeconfig(_arguments: argparse.Namespace) -> int:
     print(client.find().kubeconfig)
     return 0
 

@@ -190,7 +190,7 @@ def main() -> int:
     return 0
 
 
-def _interrupted(number: int, frame: object) -> None:
+def _interrupted(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,13 @@ def made_up_names(folder: Path) -> dict[str, Any]:
     restarts = startup_orders.rows_of({name: around(median) for name, median in medians.items()})
     scale = made_up_scale()
     results = ExperimentResults(replace(SETTINGS, output=folder), Progress())
-    found = {"faults": broken, "providers": hosts, "alternatives": ways, "restart": restarts, "scale": scale.rows}
+    found: dict[str, Sequence[Any]] = {
+        "faults": broken,
+        "providers": hosts,
+        "alternatives": ways,
+        "restart": restarts,
+        "scale": scale.rows,
+    }
     for name in EXPERIMENTS:
         results.add(name, found.get(name, []), "made up for a test")
     results.add_extra(recommendation=recommendation.recommendation(results, scale.models["fan_out_s_per_deployment"]))
@@ -145,7 +152,7 @@ def second_page(folder: Path) -> Path:
 def shown_by(source: str, names: dict[str, Any]) -> list[str]:
     """What a cell's last expression shows; of the rest only the imports are run."""
     lines = ast.parse(source).body
-    imports = [line for line in lines if isinstance(line, ast.Import | ast.ImportFrom)]
+    imports: list[ast.stmt] = [line for line in lines if isinstance(line, ast.Import | ast.ImportFrom)]
     exec(compile(ast.Module(imports, []), "cell", "exec"), names)
     shows = any(word in source for word in ("_charts.", "_chart(", "_table(", "_tables(", "_section("))
     if not isinstance(lines[-1], ast.Expr) or not shows:

@@ -56,15 +56,3 @@ def evaluate(*options: str, timeout_s: float = 420, **variables: str) -> Run:
         check=False,
     )
     return Run(folder, done.returncode, done.stdout, done.stderr)
-
-
-def started_with(variable: str) -> dict[int, str]:
-    """The processes that still run with this in their environment: what each was called with."""
-    found = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if variable.encode() in (process / "environ").read_bytes().split(b"\0"):
-                found[int(process.name)] = (process / "cmdline").read_text()
-        except OSError:  # it has ended meanwhile
-            continue
-    return found

@@ -10,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -64,22 +63,12 @@ def run(given: Parameters, notebook: Path, images: Path | None, browser: bool, t
 
 def write_copy(notebook: Path, given: Parameters, folder: Path) -> Path:
     """Copy the notebook to the folder, with these parameters in its parameters cell. notebooks/ does not change."""
-
-    def absolute(path: str) -> str:
-        return str(Path(path).absolute()) if path else ""  # the kernel runs in the folder of the copy
-
-    chosen = replace(
-        given,
-        kubeconfig=absolute(given.kubeconfig),
-        credentials=absolute(given.credentials),
-        push_credentials=absolute(given.push_credentials),
-    )
     content = read(notebook)
     for cell in content.cells:
         if "parameters" in cell.metadata.get("tags", []):
-            cell.source = parameters_cell(chosen)
+            cell.source = parameters_cell(given)
     copy = folder / notebook.name
-    nbformat.write(content, copy)  # type: ignore[no-untyped-call]
+    nbformat.write(content, copy)
     return copy
 
 

@@ -94,7 +94,7 @@ class Leftovers:
                     clusters[where] = self.connect(*where)
                     found += self.pending_cluster_scoped(clusters[where])
                 found += self.pending_namespace(clusters[where], name)
-            except Exception as error:  # every kind of failure may pass: the API server, the network, a login program
+            except Exception as error:  # noqa: BLE001  # any failure may pass: API server, network, login program
                 found.append(f"namespace {name}: {' '.join(str(error).split())}")
         return found
 

@@ -34,6 +34,7 @@ from git_to_pod.settings import (
 EVALUATION = ROOT / "notebooks" / "evaluation.ipynb"
 ALTERNATIVES = ROOT / "notebooks" / "alternatives.ipynb"
 OF_A_REPOSITORY = ("push_url", "credentials", "push_credentials", "username", "push_username")
+PATHS = ("kubeconfig", "credentials", "push_credentials", "output")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -74,9 +75,18 @@ def parser(prog: str, description: str | None) -> Parser:
 
 
 def parameters(options: argparse.Namespace) -> Parameters:
+    """The parameters on the command line. What the notebook's kernel needs of the environment is set here, too."""
     if options.replace:
-        os.environ[REPLACE] = "1"  # also for the notebook's kernel
-    return Parameters(**{f.name: getattr(options, f.name) for f in fields(Parameters)})
+        os.environ[REPLACE] = "1"
+    if kubeconfig := os.environ.get("KUBECONFIG"):
+        os.environ["KUBECONFIG"] = os.pathsep.join(map(absolute, kubeconfig.split(os.pathsep)))
+    given = {f.name: getattr(options, f.name) for f in fields(Parameters)}
+    return Parameters(**given | {name: absolute(given[name]) for name in PATHS})
+
+
+def absolute(path: str) -> str:
+    """The path for a process that runs in another folder, as the notebook's kernel does. An empty one stays empty."""
+    return str(Path(path).absolute()) if path else ""
 
 
 def exit_status(work: Callable[[Terminal], int]) -> int:

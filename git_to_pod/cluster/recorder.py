@@ -71,7 +71,7 @@ class Recorder:
     def run(self, kind: str) -> None:
         try:
             self.reflectors[kind].run()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whoever waits for an object is shown it
             with self.heard:
                 self.ended = f"the watch of {kind} objects ended: {type(error).__name__}: {error}"
                 self.heard.notify_all()

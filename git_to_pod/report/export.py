@@ -26,12 +26,12 @@ def export(executed: Path) -> Path:
 
 
 def read(path: Path) -> NotebookNode:
-    notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    notebook: NotebookNode = nbformat.read(path, as_version=4)
     return notebook
 
 
 def display(html: str) -> NotebookNode:
-    output: NotebookNode = nbformat.v4.new_output("display_data", {"text/html": html})  # type: ignore[no-untyped-call]
+    output: NotebookNode = nbformat.v4.new_output("display_data", {"text/html": html})
     return output
 
 
@@ -52,7 +52,7 @@ def replace_answer(executed: Path, html: str) -> None:
     for cell in notebook.cells:
         if "answer" in cell.metadata.get("tags", []):
             cell.outputs = [display(f'<div class="answer">{html}</div>')]
-    nbformat.write(notebook, executed)  # type: ignore[no-untyped-call]
+    nbformat.write(notebook, executed)
 
 
 def last_error(executed: Path) -> str:

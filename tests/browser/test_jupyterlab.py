@@ -17,7 +17,8 @@ from nbformat import NotebookNode
 from playwright.sync_api import Browser, Page
 
 from git_to_pod.cluster.api import Cluster
-from tests.one_run import ROOT, started_with
+from tests.one_run import ROOT
+from tests.processes import started_with
 
 NAMESPACE = "git-to-pod-jupyterlab"
 RUN_S = 240
@@ -55,7 +56,7 @@ class JupyterLab:
         for _ in range(RUN_S // 2):
             self.page.keyboard.press("Control+s")
             self.page.wait_for_timeout(2000)
-            saved = nbformat.read(self.notebook, as_version=4)
+            saved: NotebookNode = nbformat.read(self.notebook, as_version=4)
             if condition(saved):
                 return saved
         raise AssertionError(f"not within {RUN_S} s; errors so far: {errors(saved)}; last cell: {saved.cells[-1]}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -14,20 +15,22 @@ from tests.made_up import second_page
 from tests.one_run import Run
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
+Colours = Literal["light", "dark"]
 
 
 @pytest.fixture(scope="session", params=["evaluation", "alternatives"])
 def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first page of a short run; the second from made-up rows, because its run takes half an hour."""
     if request.param == "evaluation":
-        return request.getfixturevalue("short_run").page
+        run: Run = request.getfixturevalue("short_run")
+        return run.page
     return second_page(tmp_path_factory.mktemp("made-up"))
 
 
 class Opened:
     """An opened page, with the requests and console messages of its loading."""
 
-    def __init__(self, browser: Browser, path: Path, size: tuple[int, int], colours: str) -> None:
+    def __init__(self, browser: Browser, path: Path, size: tuple[int, int], colours: Colours) -> None:
         self.page: Page = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=colours)
         self.requests: list[str] = []
         self.errors: list[str] = []

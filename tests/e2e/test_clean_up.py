@@ -16,7 +16,8 @@ import pytest
 from git_to_pod.cluster.api import Cluster
 from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.watchdog import LOG
-from tests.one_run import ROOT, started_with
+from tests.one_run import ROOT
+from tests.processes import started_with
 
 NAMESPACE = "git-to-pod-clean-up"
 OWN = (NAMESPACE, f"{NAMESPACE}-git")
@@ -89,7 +90,7 @@ class OwnCluster:
     def left(self) -> str:
         """What of the run is left, or nothing."""
         files = [str(path) for path in self.temporary.glob("git-to-pod-*")]
-        processes = [line.replace("\0", " ")[:100] for line in started_with(self.mark).values()]
+        processes = [line[:100] for line in started_with(self.mark).values()]
         return "; ".join([*self.namespaces(), *files, *processes])
 
     def wait_until_clean(self) -> None:

@@ -22,6 +22,7 @@ from git_to_pod.cluster.permissions import GIT_HOST, RIGHTS, RUN
 from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.experiments.alternatives.footprint import all_objects
 from git_to_pod.watchdog import LOG
+from tests import processes
 
 ROOT = Path(__file__).parent.parent.parent
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -184,8 +185,7 @@ def test_an_interrupted_run_removes_the_git_host_too(user: User, number: signal.
     )  # fmt: skip
     try:
         wait_for("both namespaces", lambda: set(OWN) <= user.namespaces(), 120, pause_s=0.2)
-        evaluation = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()[0]
-        os.kill(int(evaluation), number)
+        os.kill(processes.children(running.pid)[0], number)
         status = running.wait(90)
         assert status == 128 + number if number == signal.SIGTERM else status != 0  # unshare cannot pass SIGKILL on
         if number == signal.SIGKILL:  # then the watchdog removes everything, with this user's rights
@@ -196,7 +196,7 @@ def test_an_interrupted_run_removes_the_git_host_too(user: User, number: signal.
         running.communicate()
     assert not user.namespaces() & set(OWN)
     assert not list(user.temporary.iterdir())
-    assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"port-forward" in path.read_bytes()]
+    assert not [line for line in processes.started_with(f"HOME={user.home}").values() if "port-forward" in line]
 
 
 MISSING = {

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab import LabError, build, network, paths
+from tests import processes
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -51,7 +52,7 @@ def test_an_interrupted_build_ends_at_once() -> None:
     code = "from lab.tools import Runner; Runner(print).run('a long build', ['sh', '-c', 'echo begun; sleep 60'])"
     building = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 10
-    while not Path(f"/proc/{building.pid}/task/{building.pid}/children").read_text():
+    while not processes.children(building.pid):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     building.send_signal(signal.SIGINT)

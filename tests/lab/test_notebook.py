@@ -12,7 +12,8 @@ import pytest
 
 from lab import paths
 from tests.lab.traces import traces, until
-from tests.one_run import ROOT, started_with
+from tests.one_run import ROOT
+from tests.processes import started_with
 
 pytestmark = pytest.mark.usefixtures("no_lab")
 
@@ -46,7 +47,7 @@ class Command:
         self.process.kill()
 
     def kill_jupyterlab(self) -> None:
-        found = [pid for pid, words in started_with(self.mark).items() if "-m\0jupyterlab" in words]
+        found = [pid for pid, words in started_with(self.mark).items() if "-m jupyterlab" in words]
         os.kill(found[0], signal.SIGKILL)
 
     def kill_the_lab(self) -> None:

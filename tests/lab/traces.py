@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab import cgroups, network, paths
+from tests.processes import command_line, running
 
 
 def traces() -> list[str]:
@@ -16,14 +17,20 @@ def traces() -> list[str]:
     lab_network = bytes([198, 18])[::-1].hex().upper()  # /proc/net/route writes addresses backwards
     routes = Path("/proc/net/route").read_text().splitlines()
     found += [f"route {line}" for line in routes if f"0000{lab_network}" in line]
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            program, words = str((process / "exe").readlink()), (process / "cmdline").read_bytes()
-        except OSError:  # it has ended, or is a kernel thread
-            continue
-        if program.startswith((str(paths.CACHE / "go"), "/opt/parts")) or b"lab.supervisor" in words:
-            found.append(f"process {process.name}: {words.replace(bytes(1), b' ').decode(errors='replace')[:100]}")
+    found += [f"process {pid}: {' '.join(command_line(pid))[:100]}" for pid in running() if is_of_the_lab(pid)]
     return found
+
+
+def is_of_the_lab(pid: int) -> bool:
+    """Whether it is the supervisor, one of the programs that the lab built, or one of those in the node's own root."""
+    process = Path(f"/proc/{pid}")
+    try:
+        program, mounts = str((process / "exe").readlink()), (process / "ns" / "mnt").readlink()
+    except OSError:  # it has ended, or is a kernel thread
+        return False
+    if program.startswith("/opt/parts/"):  # another program of this machine may be there, too
+        return mounts != Path("/proc/self/ns/mnt").readlink()
+    return program.startswith(str(paths.CACHE / "go")) or "lab.supervisor" in command_line(pid)
 
 
 def until(what: str, condition: Callable[[], object], timeout_s: float = 30) -> None:

@@ -18,7 +18,8 @@ import pytest
 from git_to_pod.cluster.api import Cluster
 from git_to_pod.evaluation.checks import CONSTRAINTS, REQUIREMENTS
 from git_to_pod.timing.trials import PUSH, plan
-from tests.one_run import NAMESPACE, ROOT, Run, evaluate, started_with
+from tests.one_run import NAMESPACE, ROOT, Run, evaluate
+from tests.processes import started_with
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ def path(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 def notebook(path: Path) -> NotebookNode:
-    return nbformat.read(path, as_version=4)
+    content: NotebookNode = nbformat.read(path, as_version=4)
+    return content
 
 
 def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:

@@ -22,6 +22,7 @@ from git_to_pod.cluster.api import ApiError, Unreachable
 from git_to_pod.cluster.waiting import TimedOut, wait_for
 from git_to_pod.settings import InputError
 from git_to_pod.watchdog import LOG, RUN, RUN_LABEL, run_id
+from tests.processes import children, command_line, environment, has_ended
 
 ROOT = Path(__file__).parent.parent.parent
 OTHER = "0000abcd"
@@ -54,13 +55,6 @@ def guarding(folder: Path, then: str = "time.sleep(60)") -> Iterator[tuple[subpr
         process.communicate()
 
 
-def has_ended(pid: int) -> bool:
-    try:
-        return not Path(f"/proc/{pid}/cmdline").read_bytes()  # empty for a process that nobody has waited for
-    except OSError:
-        return True
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_the_folder_of_a_killed_process_is_removed(tmp_path: Path, number: signal.Signals) -> None:
     with guarding(tmp_path) as (process, pid):
@@ -72,7 +66,7 @@ def test_the_folder_of_a_killed_process_is_removed(tmp_path: Path, number: signa
 def test_a_signal_to_its_process_group_does_not_end_it(tmp_path: Path) -> None:
     with guarding(tmp_path) as (process, pid):
         assert os.getsid(pid) == pid
-        wait_for("the watchdog", lambda: b"remove_leftovers" in Path(f"/proc/{pid}/cmdline").read_bytes(), 10)
+        wait_for("the watchdog", lambda: "git_to_pod.cli.remove_leftovers" in command_line(pid), 10)
         wanted = sum(1 << (number - 1) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         wait_for("its signals ignored", lambda: ignored_by(pid) & wanted == wanted, 10)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -88,10 +82,11 @@ def ignored_by(pid: int) -> int:
 
 def test_no_secret_is_in_its_arguments_or_its_environment(tmp_path: Path) -> None:
     with guarding(tmp_path) as (_, pid):
-        wait_for("the watchdog", lambda: b"remove_leftovers" in Path(f"/proc/{pid}/cmdline").read_bytes(), 10)
-        seen = Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
-        assert b"the-password" not in seen
-        assert b"GIT_TO_POD_" not in seen
+        wait_for("the watchdog", lambda: "git_to_pod.cli.remove_leftovers" in command_line(pid), 10)
+        assert environment(pid)
+        seen = " ".join([*environment(pid), *command_line(pid)])
+        assert "the-password" not in seen
+        assert "GIT_TO_POD_" not in seen
 
 
 def test_after_an_orderly_end_it_removes_nothing(tmp_path: Path) -> None:
@@ -104,14 +99,15 @@ def test_after_an_orderly_end_it_removes_nothing(tmp_path: Path) -> None:
 
 def test_a_killed_watchdog_is_replaced_by_one_that_knows_everything(tmp_path: Path) -> None:
     (tmp_path / "later").mkdir()
-    then = "sys.stdin.readline(); watchdog.guard_path(Path(sys.argv[1], 'later')); time.sleep(60)"
+    then = "sys.stdin.readline(); watchdog.guard_path(Path(sys.argv[1], 'later')); print(flush=True); time.sleep(60)"
     with guarding(tmp_path, then) as (process, pid):
         os.kill(pid, signal.SIGKILL)
         wait_for("its end", lambda: has_ended(pid), 10)
         assert process.stdin
+        assert process.stdout
         print(file=process.stdin, flush=True)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        wait_for("the new watchdog", lambda: any(not has_ended(int(one)) for one in children.read_text().split()), 10)
+        assert process.stdout.readline() == "\n"
+        assert any(not has_ended(child) for child in children(process.pid))
     wait_for("the removal of both", lambda: not any(path.is_dir() for path in tmp_path.iterdir()), 10)
 
 
@@ -166,7 +162,7 @@ def of_run(name: str = "mine", run: str = "", **notes: str) -> dict[str, Any]:
 
 
 def left_by(api: Api, tmp_path: Path, *names: str, limit_s: float = 5) -> Leftovers:
-    left = Leftovers(run_id(), lambda *_: api)  # type: ignore[arg-type, return-value]
+    left = Leftovers(run_id(), lambda *_: api)  # type: ignore[arg-type]
     left.take({"log": str(tmp_path / "report" / LOG)})
     for name in names:
         left.take({"namespace": name, "context": "mine", "kubeconfig": "", "limit_s": limit_s})

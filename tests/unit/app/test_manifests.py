@@ -81,7 +81,7 @@ def test_the_baseline_is_the_app_without_git_sync(tmp_path: Path) -> None:
     assert "annotations" not in plain["metadata"]  # else Reloader would restart it too
 
 
-def test_the_sample_app_is_the_app_without_git_sync(tmp_path: Path) -> None:
+def test_the_sample_app_is_the_app_without_git_sync() -> None:
     """sample-app/ is what the application's team has before; the difference is git-sync alone."""
     before = yaml.safe_load((ROOT / "sample-app" / "app-deployment.yaml").read_text())
     after = yaml.safe_load((ROOT / "manifests" / "app-deployment.yaml").read_text())

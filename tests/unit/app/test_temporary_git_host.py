@@ -124,7 +124,7 @@ def test_the_port_forward_is_restarted_until_it_is_stopped(tmp_path: Path) -> No
     assert forward.port == 4321
 
 
-def test_a_port_forward_that_is_stopped_at_once_leaves_no_process(tmp_path: Path) -> None:
+def test_a_port_forward_that_is_stopped_at_once_leaves_no_process() -> None:
     for _ in range(20):
         forward = Forward(["sh", "-c", "exec sleep 60", "kubectl"])
         forward.stop()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 
 from git_to_pod.cli.jupyterlab import main, write_copy
 from git_to_pod.cli.session import ALTERNATIVES, EVALUATION
-from git_to_pod.settings import Parameters, parameters_cell
+from git_to_pod.settings import Parameters
 
 
 @pytest.mark.parametrize("notebook", [EVALUATION, ALTERNATIVES], ids=lambda path: path.stem)
@@ -28,19 +28,9 @@ def test_the_parameters_are_in_the_copy_and_not_in_git(notebook: Path, tmp_path:
 
 def values_of(cell: str) -> Parameters:
     """The values that the kernel gets from the cell."""
-    names: dict[str, object] = {"__annotations__": {}}
+    names: dict[str, Any] = {"__annotations__": {}}
     exec(cell, names)
-    return Parameters(**{name: names[name] for name in names["__annotations__"]})  # type: ignore[attr-defined]
-
-
-def test_paths_are_relative_to_the_folder_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    given = Parameters(kubeconfig="config", credentials="read/", push_credentials="push", output=str(tmp_path))
-    copy = write_copy(EVALUATION, given, tmp_path)
-    absolute = {name: str(tmp_path / path) for name, path in
-                {"kubeconfig": "config", "credentials": "read", "push_credentials": "push"}.items()}  # fmt: skip
-    sources = [cell.source for cell in nbformat.read(copy, as_version=4).cells]
-    assert parameters_cell(replace(given, **absolute)) in sources  # type: ignore[arg-type]
+    return Parameters(**{name: names[name] for name in names["__annotations__"]})
 
 
 @pytest.mark.parametrize(

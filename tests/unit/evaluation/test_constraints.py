@@ -184,7 +184,7 @@ def test_a_branch_that_cannot_be_deleted_is_named(host: Host, settings: Settings
     assert f"The branch refs/heads/{branch} of this check may still be there; delete it." in check.evidence
 
 
-def test_no_password_is_in_the_evidence(host: Host, opened: Repository) -> None:
+def test_no_password_is_in_the_evidence(opened: Repository) -> None:
     """Of a host that repeats what it was sent."""
     with serving(answering(403, "Permission to x denied to {auth}", authenticate=True)) as server:
         settings = at(settings_for(opened.url, READER, WRITER), server.url + PATH)

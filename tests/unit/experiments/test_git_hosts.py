@@ -139,7 +139,7 @@ def test_the_finding_names_a_few_failed_checks_and_counts_the_others() -> None:
 def test_no_rows_are_no_error() -> None:
     assert git_hosts_finding([]) == "No git host was checked."
     assert "embedded lab only" in git_hosts_tables([])
-    assert conclusions([]) == matrix([]) == special_table([]) == details([]) == []
+    assert [conclusions([]), matrix([]), special_table([]), details([])] == [[], [], [], []]
 
 
 def test_the_conclusion_says_only_what_was_found() -> None:

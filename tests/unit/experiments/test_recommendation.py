@@ -188,7 +188,12 @@ def test_no_rows_recommend_nothing(tmp_path: Path) -> None:
 
 
 def test_figures_that_were_not_measured_score_nothing(tmp_path: Path) -> None:
-    nothing = {"cpu_cores": None, "memory_bytes": 0, "polled_to_restarted_s": {"median": None}, "samples_s": []}
+    nothing: dict[str, Any] = {
+        "cpu_cores": None,
+        "memory_bytes": 0,
+        "polled_to_restarted_s": {"median": None},
+        "samples_s": [],
+    }
     rows = [candidate("deployed", **nothing), candidate("flux", **nothing)]
     assert score(rows[0], rows) == TOTAL - 4
     text = " ".join(recommendation(results(tmp_path, *rows), FAN_OUT))

@@ -259,7 +259,7 @@ def test_git_ends_after_a_run_that_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("timeout_s", "limit_s"), [(10.0, 60.0), (60.0, 60.0), (300.0, 300.0)])
-def test_gits_limit_follows_the_runs_timeout(timeout_s: float, limit_s: float, tmp_path: Path) -> None:
+def test_gits_limit_follows_the_runs_timeout(timeout_s: float, limit_s: float) -> None:
     settings = replace(SETTINGS, timeout_s=timeout_s)
     assert git_limit_s(settings) == limit_s
     repository = Repository(settings)
@@ -494,7 +494,7 @@ def test_the_error_is_gits_own_line(tmp_path: Path) -> None:
 @pytest.fixture(params=["blank here", "single'quote", 'double"quote', "$HOME", "per%cent", "${HOME}; `x` \\"])
 def odd(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for temporary files whose name means something to a shell or to ssh."""
-    folder = tmp_path / request.param
+    folder = tmp_path / str(request.param)
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder

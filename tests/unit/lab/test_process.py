@@ -13,6 +13,7 @@ import pytest
 from lab import process
 from lab.errors import LabError
 from lab.process import Component, Process
+from tests.processes import children
 
 PAUSE_S = 0.1
 
@@ -36,8 +37,8 @@ class FakeNamespace:
     def program(self) -> int:
         """The process id of the program that was started last."""
         child = self.started[-1].pid
-        until(lambda: bool(Path(f"/proc/{child}/task/{child}/children").read_text()))
-        return int(Path(f"/proc/{child}/task/{child}/children").read_text())
+        until(lambda: len(children(child)) == 1)
+        return children(child)[0]
 
 
 def until(condition: Callable[[], bool], timeout_s: float = 5) -> None:

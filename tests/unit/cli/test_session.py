@@ -1,0 +1,38 @@
+"""What scripts/evaluate and scripts/notebook share: the parameters on the command line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from git_to_pod.cli.session import parameters, parser
+from git_to_pod.settings import Parameters
+
+
+def given(*arguments: str) -> Parameters:
+    return parameters(parser("scripts/evaluate", None).parse_args(arguments))
+
+
+def test_paths_are_relative_to_the_folder_in_which_the_user_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = ("--kubeconfig", "config", "--credentials", "./read", "--push-credentials", "push/", "--output", "out")
+    assert given(*paths) == Parameters(
+        kubeconfig=f"{tmp_path}/config",
+        credentials=f"{tmp_path}/read",
+        push_credentials=f"{tmp_path}/push",
+        output=f"{tmp_path}/out",
+    )
+    assert given() == Parameters()
+
+
+def test_the_kernel_finds_the_files_of_a_relative_kubeconfig_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", f"one{os.pathsep}{os.pathsep}/two")
+    given()
+    assert os.environ["KUBECONFIG"].split(os.pathsep) == [f"{tmp_path}/one", "", "/two"]
