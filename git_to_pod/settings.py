@@ -7,11 +7,14 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import Field, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+import durationpy
 
 if TYPE_CHECKING:
     from lab import Lab
@@ -203,11 +206,10 @@ def check_type(f: Field[Any], value: object) -> None:
 
 def duration_s(text: str) -> float:
     """Seconds of a duration in Go's notation, which is git-sync's."""
-    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise InputError(f"--period {text!r}: expected a duration such as 500ms, 10s or 1m30s")
-    return sum(float(number) * units[unit] for number, unit in parts)
+    if not re.search("[-dwy]|mo", text):  # durationpy also has days and more, which Go does not
+        with suppress(durationpy.DurationError):
+            return float(durationpy.from_str(text).total_seconds())
+    raise InputError(f"--period {text!r}: expected a duration such as 500ms, 10s or 1m30s")
 
 
 def url(text: str, option: str) -> str:

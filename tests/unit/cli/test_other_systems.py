@@ -76,7 +76,7 @@ def test_nothing_is_imported_that_only_linux_has(imports: str, tmp_path: Path) -
 def test_child_processes_start_without_prctl(tmp_path: Path) -> None:
     start = """
 import subprocess
-from git_to_pod.child_process import end_with_parent
+from git_to_pod.programs import end_with_parent
 subprocess.run(["true"], preexec_fn=end_with_parent(), check=True)
 """
     assert run("import sys" + ON_MACOS + start, tmp_path) == ""
