@@ -9,6 +9,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from git_to_pod.cluster.api import Cluster, Object
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import is_complete
@@ -22,7 +24,7 @@ LABEL = {"git-to-pod/fan-out": "true"}
 NODE = "simulated"
 SIMULATED, NO_PODS = "one pod, simulated by KWOK", "no pods"
 CONFIG_MAP = "fan-out"  # not git-commit, so that Reloader does not patch the app
-WRITES = re.compile(r'^apiserver_request_total\{.*verb="(?:POST|PUT|PATCH|APPLY|DELETE)".*\} (\d+)', re.MULTILINE)
+WRITES = {"POST", "PUT", "PATCH", "APPLY", "DELETE"}  # verbs
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,9 @@ def publish(cluster: Cluster, recorder: Recorder, settings: Settings, lab: Lab, 
 def writes(cluster: Cluster) -> int:
     """The number of write requests that the API server has answered so far."""
     text = cluster.request("GET", "/metrics").data.decode()
-    return sum(map(int, WRITES.findall(text)))
+    requests = "\n".join(line for line in text.splitlines() if line.startswith("apiserver_request_total{"))
+    samples = [sample for family in text_string_to_metric_families(requests) for sample in family.samples]
+    return int(sum(sample.value for sample in samples if sample.labels["verb"] in WRITES))
 
 
 def reloader(lab: Lab) -> tuple[float, int]:
