@@ -86,29 +86,33 @@ def start(
     except sh.CommandNotFound:
         raise FileNotFoundError(f"{program} is not on PATH") from None
     with Path(os.devnull).open() as nothing:
-        process: sh.RunningCommand = command(
-            *arguments,
-            _bg=True,
-            _bg_exc=False,  # statuses are for the caller: an exception of sh would show the arguments
-            _cwd=str(folder) if folder else None,
-            _env=dict(without_credentials() if environment is None else environment),
-            _err_to_out=on_line is not None,
-            _in=nothing,
-            _new_group=True,
-            _new_session=False,
-            _ok_code=ANY_STATUS,
-            _out=on_line,
-            _preexec_fn=end_with_parent(),
-            _return_cmd=True,
-            _tty_out=False,
-        )
+        try:
+            process: sh.RunningCommand = command(
+                *arguments,
+                _bg=True,
+                _bg_exc=False,  # statuses are for the caller: an exception of sh would show the arguments
+                _cwd=str(folder) if folder else None,
+                _env=dict(without_credentials() if environment is None else environment),
+                _err_to_out=on_line is not None,
+                _in=nothing,
+                _new_group=True,
+                _new_session=False,
+                _ok_code=ANY_STATUS,
+                _out=on_line,
+                _preexec_fn=end_with_parent(),
+                _return_cmd=True,
+                _tty_out=False,
+            )
+        except sh.ForkException:  # its text is a traceback
+            reason = f"check that it is executable and that {folder or '.'} exists"
+            raise OSError(f"{program} cannot be started; {reason}") from None
     return process
 
 
 def kill_group(process: sh.RunningCommand) -> None:
     """Kill a program and its children at once."""
     with suppress(ProcessLookupError):
-        process.signal_group(signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGKILL)  # also if the program has ended and only its children hold the output
 
 
 def end_with_parent() -> Callable[[], None]:

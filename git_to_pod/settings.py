@@ -7,7 +7,6 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import Field, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -206,9 +205,9 @@ def check_type(f: Field[Any], value: object) -> None:
 
 def duration_s(text: str) -> float:
     """Seconds of a duration in Go's notation, which is git-sync's."""
-    if not re.search("[-dwy]|mo", text):  # durationpy also has days and more, which Go does not
-        with suppress(durationpy.DurationError):
-            return float(durationpy.from_str(text).total_seconds())
+    # durationpy also has days and more, which Go does not.
+    if re.fullmatch(r"(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))+", text):
+        return float(durationpy.from_str(text).total_seconds())
     raise InputError(f"--period {text!r}: expected a duration such as 500ms, 10s or 1m30s")
 
 

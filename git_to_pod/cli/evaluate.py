@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -20,9 +19,9 @@ from git_to_pod import watchdog
 from git_to_pod.app.namespace import remove_all
 from git_to_pod.cli import clean_up
 from git_to_pod.cli.session import ALTERNATIVES, EVALUATION, exit_status, parameters, parser, ready
+from git_to_pod.cli.terminal import Terminal
 from git_to_pod.evaluation.summary import Evaluation, write_json
 from git_to_pod.programs import end, end_with_parent
-from git_to_pod.progress import PIPE, Terminal
 from git_to_pod.report import export
 from git_to_pod.settings import ROOT, Parameters, Settings
 
@@ -106,29 +105,30 @@ def run_notebook(given: Parameters, notebook: Path, executed: Path, terminal: Te
     own = tempfile.TemporaryDirectory(prefix="git-to-pod-", ignore_cleanup_errors=True)
     with own as folder, (Path(folder) / "log").open("w+") as log:
         watchdog.guard_path(Path(folder))
-        pipe = Path(folder) / "progress"
-        os.mkfifo(pipe)
-        command = [sys.executable, "-m", "papermill", str(notebook), str(executed), "--no-progress-bar"]
-        command += ["--no-log-output", "--parameters_yaml", json.dumps(asdict(given))]
-        with os.fdopen(os.open(pipe, os.O_RDWR)) as told:  # read and write: opening it does not block
-            reader = threading.Thread(target=terminal.read, args=(told,), daemon=True)
-            reader.start()
-            process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                # its credentials go with the folder, and this process's watchdog removes what it creates
-                env=os.environ | {PIPE: str(pipe), "TMPDIR": folder, watchdog.RUN: watchdog.run_id()},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C reaches this process, which ends the child
-                preexec_fn=end_with_parent(),
-            )
-            try:
-                failed = process.wait() != 0
-            finally:
-                end(process)
-                pipe.write_text("\n")  # an empty line ends the reader
-                reader.join(5)
+        shown = os.dup(terminal.out.fileno())  # not its standard error, which the kernel inherits
+        options = {
+            "notebook": str(notebook),
+            "executed": str(executed),
+            "parameters": asdict(given),
+            "terminal": shown,
+            "started": terminal.started,
+        }
+        process = subprocess.Popen(  # not through sh: a signal must interrupt the wait, and JupyterLab's is the same
+            [sys.executable, "-m", "git_to_pod.cli.run_notebook", json.dumps(options)],
+            cwd=ROOT,
+            # its credentials go with the folder, and this process's watchdog removes what it creates
+            env=os.environ | {"TMPDIR": folder, watchdog.RUN: watchdog.run_id()},
+            stdout=log,
+            stderr=log,
+            pass_fds=[shown],
+            start_new_session=True,  # Ctrl-C reaches this process, which ends the child
+            preexec_fn=end_with_parent(),
+        )
+        os.close(shown)
+        try:
+            failed = process.wait() != 0
+        finally:
+            end(process)
         log.seek(0)
         return (log.read().strip()[-2000:] or f"papermill exited with status {process.returncode}") if failed else ""
 

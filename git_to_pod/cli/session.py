@@ -16,10 +16,10 @@ from typing import NoReturn
 from git_to_pod import watchdog
 from git_to_pod.app.deployment import check_cluster
 from git_to_pod.app.namespace import BESIDE, REPLACE
+from git_to_pod.cli.terminal import Terminal
 from git_to_pod.cluster.api import ApiError, Cluster, Unreachable, connect
 from git_to_pod.cluster.waiting import TimedOut
 from git_to_pod.git.repository import GitError, open_repository
-from git_to_pod.progress import Terminal
 from git_to_pod.settings import (
     ROOT,
     InputError,

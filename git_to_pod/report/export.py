@@ -9,13 +9,15 @@ import nbformat
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
+from git_to_pod.progress import MIME
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def export(executed: Path) -> Path:
     """Write the HTML page beside the executed notebook, and return its path."""
     notebook = read(executed)
-    notebook.cells = [cell for cell in notebook.cells if not inserted_by_papermill(cell)]
+    notebook.cells = [without_progress(cell) for cell in notebook.cells if not inserted_by_papermill(cell)]
     exporter = HTMLExporter(  # type: ignore[no-untyped-call]
         template_name="report", extra_template_basedirs=[str(TEMPLATES)], exclude_input=True
     )
@@ -38,6 +40,12 @@ def display(html: str) -> NotebookNode:
 def inserted_by_papermill(cell: NotebookNode) -> bool:
     """Whether papermill inserted the cell to mark a failed one: it points at code that the page does not show."""
     return "papermill-error-cell-tag" in cell.metadata.get("tags", [])
+
+
+def without_progress(cell: NotebookNode) -> NotebookNode:
+    if cell.cell_type == "code":
+        cell.outputs = [output for output in cell.outputs if MIME not in output.get("data", {})]
+    return cell
 
 
 def contents(notebook: NotebookNode) -> list[str]:

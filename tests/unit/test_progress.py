@@ -1,86 +1,74 @@
-"""Progress: the notebook sends it, and the command's terminal shows it."""
+"""Progress in the notebook: the updates that a cell displays."""
 
 from __future__ import annotations
 
-import io
-import json
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from git_to_pod.progress import ERASE, PIPE, Progress, Terminal
-
-
-class Tty(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+from git_to_pod import progress as module
+from git_to_pod.progress import MIME, Progress, in_words
 
 
 @pytest.fixture
-def pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The command's named pipe; here an ordinary file."""
-    monkeypatch.setenv(PIPE, str(tmp_path / "pipe"))
-    return tmp_path / "pipe"
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the displays show, one after another."""
+    bundles: list[dict[str, Any]] = []
+
+    class Handle:
+        def display(self, bundle: dict[str, Any], raw: bool) -> None:
+            assert raw
+            bundles.append(bundle)
+
+        update = display
+
+    monkeypatch.setattr(module, "DisplayHandle", Handle)
+    return bundles
 
 
-def update(pipe: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in pipe.read_text().splitlines()]
+def updates(shown: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [bundle[MIME] for bundle in shown]
 
 
-def test_a_wait_is_sent_with_its_bar(pipe: Path) -> None:
+def test_a_wait_is_shown_with_its_bar(shown: list[dict[str, Any]]) -> None:
     progress = Progress()
     progress.bar(3, 60, "push; last 3.35 s")
     progress.awaits("the new pods to be Ready")
     progress.bar(4, 60, "push; last 3.10 s")
-    assert [each.get("awaits", "") for each in update(pipe)] == ["", "the new pods to be Ready", ""]
-    assert update(pipe)[1] | {"awaits": ""} == update(pipe)[0] | {"awaits": ""}
+    assert [update.get("awaits", "") for update in updates(shown)] == ["", "the new pods to be Ready", ""]
+    assert updates(shown)[1] == updates(shown)[0] | {"awaits": "the new pods to be Ready"}
+    assert "3/60 · push; last 3.35 s · waiting for the new pods to be Ready" in shown[1]["text/html"]
 
 
-def test_the_same_wait_is_sent_once(pipe: Path) -> None:
+def test_the_same_wait_is_shown_once(shown: list[dict[str, Any]]) -> None:
     progress = Progress()
     for _ in range(3):
-        progress.awaits("the old pods to be let go")
-    assert len(update(pipe)) == 1
+        progress.awaits("the old pods to terminate")
+    assert len(shown) == 1
 
 
-def test_a_stage_is_timed() -> None:
+def test_a_stage_is_timed_and_its_text_goes_when_it_ends(shown: list[dict[str, Any]]) -> None:
     progress = Progress()
-    with progress.stage("deploy", "deploying"):
-        pass
+    with progress.stage("deploy", "deploying <manifests>"):
+        assert "deploying &lt;manifests&gt;" in shown[-1]["text/html"]
+        assert shown[-1]["text/plain"] == "deploying <manifests>"
+    assert shown[-1]["text/html"] == ""
     assert 0 <= progress.timings_s["deploy"] < 1
 
 
-def test_a_terminal_redraws_bar_last_latency_and_wait_in_one_line() -> None:
-    terminal = Terminal(out := Tty())
-    terminal.draw({"done": 30, "of": 60, "text": "push; last 3.35 s", "awaits": "nginx"})
-    assert out.getvalue().startswith(ERASE)
-    line = out.getvalue().removeprefix(ERASE)
-    assert "\n" not in line
-    assert "█" * 6 + "░" * 6 + " 30/60  push; last 3.35 s  waiting for nginx" in line
+def test_a_finished_bar_stays_below_its_cell(shown: list[dict[str, Any]]) -> None:
+    progress = Progress()
+    with progress.stage("trials", "60 trials"):
+        progress.bar(60, 60, "all done")
+    assert "all done (60/60)" in shown[-1]["text/html"]
 
 
-def test_a_bar_stays_and_a_wait_without_a_bar_is_erased() -> None:
-    terminal = Terminal(out := Tty())
-    terminal.draw({"done": 60, "of": 60, "text": "all done"})
-    terminal.stage("cleaning up")
-    assert "all done\n" in out.getvalue()
-    terminal.draw({"awaits": "the commit"})
-    terminal.stage("writing the report")
-    assert out.getvalue().count(f"waiting for the commit{ERASE}") == 1
+def test_what_is_said_is_for_the_terminal_alone(shown: list[dict[str, Any]]) -> None:
+    Progress().say("checking the constraints")
+    assert shown[-1]["text/html"] == ""
+    assert updates(shown) == [{"text": "checking the constraints"}]
 
 
-def test_without_a_terminal_a_line_is_printed_every_ten_seconds() -> None:
-    terminal = Terminal(out := io.StringIO())
-    terminal.line_at = terminal.started
-    for done in range(61):
-        terminal.draw({"done": done, "of": 60, "text": "under way", "awaits": "nginx"})
-    assert len(out.getvalue().splitlines()) == 1
-    assert "60/60" in out.getvalue()
-
-
-def test_updates_are_shown_until_an_empty_line() -> None:
-    terminal = Terminal(out := io.StringIO())
-    terminal.read(io.StringIO('{"text": "deploying"}\n{"done": 1, "of": 1, "text": "all done"}\n\n{"text": "never"}\n'))
-    assert "deploying" in out.getvalue()
-    assert "1/1  all done" in out.getvalue()
-    assert "never" not in out.getvalue()
+def test_a_progress_line_has_bar_text_and_wait() -> None:
+    line = in_words({"done": 30, "of": 60, "text": "push", "awaits": "nginx"})
+    assert line == ["█" * 6 + "░" * 6 + " 30/60", "push", "waiting for nginx"]
