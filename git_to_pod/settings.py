@@ -128,11 +128,11 @@ def resolve(given: Parameters) -> Settings:
     lab = None if given.context else running_lab()
     if not given.context and not lab:
         raise InputError("no cluster: start the lab (scripts/lab up), or name a kubeconfig context (--context NAME)")
-    repository = url(given.repository or (lab.repository if lab else ""), "--repository")
-    own = bool(given.repository)
-    push_url = url(given.push_url or (repository if own or not lab else lab.push_url), "--push-url")
-    folder = given.credentials or (lab.git_credentials if lab and not own else "")
-    push_folder = given.push_credentials or (lab.push_credentials if lab and not own else folder)
+    lab_git_host = None if given.repository else lab  # the lab's push URL and credentials fit its repository only
+    repository = url(given.repository or (lab_git_host.repository if lab_git_host else ""), "--repository")
+    push_url = url(given.push_url or (lab_git_host.push_url if lab_git_host else repository), "--push-url")
+    folder = given.credentials or (lab_git_host.git_credentials if lab_git_host else "")
+    push_folder = given.push_credentials or (lab_git_host.push_credentials if lab_git_host else folder)
     kubeconfig = given.kubeconfig or (lab.kubeconfig if lab else "")
     return Settings(
         context=given.context or (lab.context if lab else ""),
@@ -222,8 +222,10 @@ def url(text: str, option: str) -> str:
     if parts.scheme not in ("https", "ssh") or not parts.hostname or len(parts.path) < 2:
         raise InputError(f"{option} {text}: expected https://HOST/PATH or ssh://git@HOST/PATH")
     if parts.password or (parts.username and parts.scheme == "https"):
-        shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        raise InputError(f"{option} {shown}: expected no credentials in the URL; put them in a folder (--credentials)")
+        redacted = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        raise InputError(
+            f"{option} {redacted}: expected no credentials in the URL; put them in a folder (--credentials)"
+        )
     return text
 
 
@@ -242,7 +244,7 @@ def credentials_in_environment() -> list[str]:
 def credential_text(raw: bytes, where: str) -> str:
     """The text of a file or a variable, which may be in UTF-16, begin with a BOM or end its lines with CRLF.
 
-    Raises InputError, and no error of the decoder: that one holds the secret.
+    Raises InputError, and no error of the decoder: its text holds the secret.
     """
     encodings = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
     encoding = next((name for mark, name in encodings.items() if raw.startswith(mark)), "utf-8")
@@ -283,21 +285,21 @@ def load_credentials(folder: str, username: str, prefix: str, target: str, optio
         # ssh refuses a key whose last line has no newline, and a variable often lacks it.
         return text and f"{text}\n"
 
-    found = Credentials(
+    account = Credentials(
         username=username or read("username").strip(),
         password=read("password").rstrip("\n"),
         ca_crt=read("ca.crt"),
         ssh_privatekey=read("ssh-privatekey"),
         known_hosts=read("known_hosts"),
     )
-    if urlsplit(target).scheme == "https" and not (found.username and found.password):
+    if urlsplit(target).scheme == "https" and not (account.username and account.password):
         raise InputError(
             f"no user name and password for {target}: put them in the files `username` and "
             f"`password` of a folder ({option} DIR), or set GIT_TO_POD_{prefix}PASSWORD and "
             f"{option.replace('credentials', 'username')}"
         )
-    if urlsplit(target).scheme == "ssh" and not (found.ssh_privatekey and found.known_hosts):
+    if urlsplit(target).scheme == "ssh" and not (account.ssh_privatekey and account.known_hosts):
         raise InputError(
             f"no key for {target}: put `ssh-privatekey` and `known_hosts` in a folder and pass it ({option} DIR)"
         )
-    return found
+    return account

@@ -1,4 +1,16 @@
-"""A client of the Kubernetes API: objects as plain dictionaries, streams, kubectl, and errors of one line."""
+"""A client of the Kubernetes API: objects as plain dictionaries, streams, kubectl, and errors of one line.
+
+The kubernetes package connects: its `config` loads the kubeconfig (see kubeconfig.py), and its ApiClient authenticates
+and sends every request. This module reads the responses itself, from that client's transport (urllib3):
+
+- The trials measure when an event or a log line is received. `Lines` takes this instant as the bytes arrive, before
+  anything is parsed. `kubernetes.watch.Watch` yields an event only after it has parsed it, and gives no instant.
+- After 410 Gone, `Watch` reconnects with the expired resourceVersion, and does not tell its caller. The reflector
+  must list again then, and show an error that lasts.
+- The served commit is a header of the app's response, whose status may be an error. The raw response has both.
+- Manifests and custom resources pass through unchanged. The client's typed models drop fields that they do not know,
+  and its dynamic client sends discovery requests and keeps a cache file outside the run's folders.
+"""
 
 from __future__ import annotations
 

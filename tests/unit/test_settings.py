@@ -208,13 +208,14 @@ def test_secrets_are_not_in_a_representation(given: Parameters) -> None:
     assert "hunter2" not in repr(Credentials(password="hunter2"))
 
 
-def test_empty_parameters_are_taken_from_the_running_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def running_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     folder = tmp_path / "git"
     folder.mkdir()
     for name in ("username", "password"):
         (folder / name).write_text(name)
     (tmp_path / "config").touch()
-    up = Lab(
+    lab = Lab(
         context="git-to-pod-lab",
         kubeconfig=str(tmp_path / "config"),
         repository="https://git.example.test/content.git",
@@ -234,12 +235,26 @@ def test_empty_parameters_are_taken_from_the_running_lab(tmp_path: Path, monkeyp
         node_pid=0,
         git_pid=0,
     )
-    monkeypatch.setattr("git_to_pod.settings.running_lab", lambda: up)
+    monkeypatch.setattr("git_to_pod.settings.running_lab", lambda: lab)
+    return lab
+
+
+def test_empty_parameters_are_taken_from_the_running_lab(running_lab: Lab) -> None:
     settings = resolve(Parameters())
-    assert settings.lab is up
-    assert settings.repository == up.repository
+    assert settings.lab is running_lab
+    assert settings.repository == running_lab.repository
     assert settings.reader_url == settings.push_url == "https://198.18.0.6/content.git"
-    assert settings.kubeconfig == tmp_path / "config"
+    assert settings.kubeconfig == Path(running_lab.kubeconfig)
+    assert settings.reader.password == settings.writer.password == "password"
+
+
+def test_the_labs_credentials_are_not_sent_to_another_git_host(running_lab: Lab) -> None:
+    repository = "https://git.example.org/r.git"
+    with pytest.raises(InputError, match=f"no user name and password for {repository}"):
+        resolve(Parameters(repository=repository))
+    settings = resolve(Parameters(repository=repository, credentials=running_lab.git_credentials))
+    assert settings.lab is running_lab
+    assert settings.push_url == repository
 
 
 LEGAL = [
