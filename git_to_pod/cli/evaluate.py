@@ -57,10 +57,17 @@ def run(given: Parameters, images: Path | None, terminal: Terminal, full: bool =
             if not settings.keep:
                 remove_all(cluster, settings, beside=full)
     terminal.stage("\n".join(["done", "", summary["answer"], "", *image_lines(summary["images"]), ""]))
-    for path in map(settings.output.joinpath, ("evaluation.html", "alternatives.html", "summary.json", "trials.csv")):
-        if path.exists():
-            print(path)
+    names = ("evaluation.html", "alternatives.html", "summary.json", "trials.csv")
+    print_lines([str(path) for path in map(settings.output.joinpath, names) if path.exists()])
     return 0 if summary["holds"] and not summary.get("full_error") else 1
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Print to standard output, whose reader may have gone away (`scripts/evaluate | head`)."""
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end of the process
 
 
 def image_lines(images: Sequence[dict[str, str]]) -> list[str]:

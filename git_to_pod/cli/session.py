@@ -18,6 +18,7 @@ from git_to_pod.app.deployment import check_cluster
 from git_to_pod.app.namespace import BESIDE, REPLACE
 from git_to_pod.cli.terminal import Terminal
 from git_to_pod.cluster.api import ApiError, Cluster, Unreachable, connect
+from git_to_pod.cluster.recorder import WatchEnded
 from git_to_pod.cluster.waiting import TimedOut
 from git_to_pod.git.repository import GitError, open_repository
 from git_to_pod.settings import (
@@ -99,7 +100,7 @@ def exit_status(work: Callable[[Terminal], int]) -> int:
         return work(terminal)
     except InputError as error:
         return terminal.error(error, 2)
-    except (Failed, ApiError, Unreachable, TimedOut, GitError) as error:
+    except (Failed, ApiError, Unreachable, TimedOut, GitError, WatchEnded) as error:
         return terminal.error(error, 1)
     except Interrupted as interrupted:
         rest = f"the clean-up goes on in the background: {', '.join(left)}" if (left := watchdog.guarded()) else ""

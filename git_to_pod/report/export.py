@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from html import escape
 from pathlib import Path
 
 import nbformat
@@ -11,6 +13,7 @@ from nbformat import NotebookNode
 
 from git_to_pod.progress import MIME
 
+UNFINISHED = "No answer: the run was ended before its last cell. The sections below show what it measured until then."
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -71,11 +74,40 @@ def last_error(executed: Path) -> str:
     return f"{errors[-1].ename}: {errors[-1].evalue}" if errors else ""
 
 
-def main(argv: list[str] | None = None) -> None:
+def is_finished(executed: Path) -> bool:
+    """Whether papermill has run every cell up to the last one or up to one that failed."""
+    return bool(read(executed).metadata.get("papermill", {}).get("end_time"))
+
+
+def export_folder(folder: Path) -> list[Path]:
+    """Write the page of each executed notebook in a run's folder, also if the run was killed before its end."""
+    pages = []
+    for executed in sorted(folder.glob("*.ipynb")):
+        if not is_finished(executed):
+            replace_answer(executed, f'<p class="headline">{escape(UNFINISHED)}</p>')
+        pages.append(export(executed))
+    return pages
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the path of each page. Returns 2 for a path that holds no executed notebook."""
     parser = argparse.ArgumentParser(prog="python -m git_to_pod.report.export", description=__doc__)
-    parser.add_argument("notebook", type=Path, help="the executed notebook")
-    print(export(parser.parse_args(argv).notebook))
+    parser.add_argument("path", type=Path, help="the executed notebook, or the folder of a run, finished or killed")
+    path = parser.parse_args(argv).path
+    try:
+        pages = export_folder(path) if path.is_dir() else [export(path)]
+    except (OSError, nbformat.reader.NotJSONError) as error:
+        print(f"error: {path}: cannot be read as a notebook ({error}); give an executed notebook", file=sys.stderr)
+        return 2
+    if not pages:
+        print(
+            f"error: {path}: holds no executed notebook; give the folder of a run, such as reports/latest",
+            file=sys.stderr,
+        )
+    for page in pages:
+        print(page)
+    return 0 if pages else 2
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
