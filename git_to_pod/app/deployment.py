@@ -24,6 +24,7 @@ from git_to_pod.app.namespace import (
 )
 from git_to_pod.app.overlay import MANIFESTS, write_overlay
 from git_to_pod.cluster.api import ApiError, Cluster
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.permissions import check_rights
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import described, is_complete, serving, settled
@@ -114,7 +115,7 @@ def other_reloaders(cluster: Cluster, namespace: str) -> list[str]:
     One with KUBERNETES_NAMESPACE watches its own namespace only.
     """
     try:
-        deployments = cluster.items("/apis/apps/v1/deployments")
+        deployments = cluster.items(api_path("Deployment"))
     except ApiError:
         return []
     return [

@@ -9,17 +9,12 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
 from git_to_pod.cluster.api import Cluster, Object
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.reflector import Reflector
 from git_to_pod.cluster.waiting import TimedOut
 
 Found = TypeVar("Found")
-WATCHED = {
-    "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
-    "ReplicaSet": "/apis/apps/v1/namespaces/{}/replicasets",
-    "Pod": "/api/v1/namespaces/{}/pods",
-    "ConfigMap": "/api/v1/namespaces/{}/configmaps",
-    "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices",
-}
+WATCHED = ("Deployment", "ReplicaSet", "Pod", "ConfigMap", "EndpointSlice")
 
 
 @dataclass(frozen=True)
@@ -60,12 +55,12 @@ class Recorder:
             if Recorder.following:
                 Recorder.following.stop()
             Recorder.following = self
-        for kind, path in WATCHED.items():
+        for kind in WATCHED:
 
             def see(instant: float, change: str, item: Object, kind: str = kind) -> None:
                 self.see(Event(instant, kind, change, item))
 
-            self.reflectors[kind] = Reflector(cluster, path.format(namespace), see)
+            self.reflectors[kind] = Reflector(cluster, api_path(kind, namespace), see)
             threading.Thread(target=self.run, args=(kind,), name=f"watch {kind}", daemon=True).start()
 
     def run(self, kind: str) -> None:

@@ -18,6 +18,7 @@ import pandas as pd
 from git_to_pod.app import baseline
 from git_to_pod.app.load import Response, mixed_commits
 from git_to_pod.cluster.api import ApiError, Cluster, Unreachable
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import described, is_complete, pods_of, settled
 from git_to_pod.cluster.waiting import TimedOut, pause, wait_for
@@ -182,7 +183,7 @@ class Trials:
         pause(offset_s)
         rollout, position = self.begin(app, "")
         annotations = {"kubectl.kubernetes.io/restartedAt": datetime.now(UTC).isoformat()}
-        path = f"/apis/apps/v1/namespaces/{self.settings.namespace}/deployments/{app}"
+        path = api_path("Deployment", self.settings.namespace, app)
         try:
             self.cluster.patch(path, {"spec": {"template": {"metadata": {"annotations": annotations}}}})
         except (ApiError, Unreachable) as error:
@@ -284,7 +285,7 @@ def awaited(trial: Trial, rollout: Rollout) -> str:
 
 def served_commit(cluster: Cluster, namespace: str, pod: str) -> tuple[str, bytes]:
     """The commit and the file that one pod serves, through the API server's proxy."""
-    response = cluster.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}:8080/proxy/{FILE}")
+    response = cluster.request("GET", f"{api_path('Pod', namespace, pod)}:8080/proxy/{FILE}")
     return response.headers.get("X-Git-Commit", f"HTTP {response.status}"), bytes(response.data)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from git_to_pod.app.deployment import other_reloaders
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.status import containers, pods_of
 from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.evaluation.requirements import synchronised
@@ -185,17 +186,17 @@ def test_a_reloader_that_watches_the_whole_cluster_is_named(deployed: Deployed, 
     body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "reloader"}, "spec": spec}
     deployed.cluster.kubectl("create", "namespace", namespace)
     try:
-        deployed.cluster.call("POST", f"/apis/apps/v1/namespaces/{namespace}/deployments", body)
+        deployed.cluster.call("POST", api_path("Deployment", namespace), body)
         named = f"{namespace}/reloader" in other_reloaders(deployed.cluster, NAMESPACE)
         assert named is not own_namespace_only
     finally:
-        deployed.cluster.delete(f"/api/v1/namespaces/{namespace}")
+        deployed.cluster.delete(api_path("Namespace", name=namespace))
 
 
 def test_a_pod_that_waits_for_its_content_can_be_deleted(deployed: Deployed, lab: dict[str, Any]) -> None:
     """The kubelet stops no container before its postStart hook has ended, so the hook has a bound; here 5 s of it."""
     missing = f"missing-{secrets.token_hex(4)}.git"
-    template = deployed.cluster.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/app")["spec"]["template"]
+    template = deployed.cluster.get(api_path("Deployment", NAMESPACE, "app"))["spec"]["template"]
     spec = deepcopy(template["spec"])
     (sidecar,) = (container for container in containers(spec) if container["name"] == "git-sync")
     hook = sidecar["lifecycle"]["postStart"]["exec"]["command"]

@@ -14,6 +14,7 @@ import yaml
 from git_to_pod.app.deployment import apply, deploy
 from git_to_pod.app.namespace import remove
 from git_to_pod.cluster.api import ApiError, Cluster, connect
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import container_statuses, containers, pods_of, settled
 from git_to_pod.cluster.waiting import wait_for
@@ -36,7 +37,7 @@ class Deployed:
     @property
     def objects(self) -> str:
         """The path of the namespace's core objects in the API."""
-        return f"/api/v1/namespaces/{self.settings.namespace}"
+        return api_path("Namespace", name=self.settings.namespace)
 
     def push(self, text: str) -> str:
         commit = self.repository.commit(f"{text}\n")
@@ -74,7 +75,7 @@ class Deployed:
         wait_for("git-commit is gone", lambda: self.published() == "nothing", 10)
 
     def scale(self, name: str, replicas: int) -> None:
-        path = f"/apis/apps/v1/namespaces/{self.settings.namespace}/deployments/{name}"
+        path = api_path("Deployment", self.settings.namespace, name)
         self.cluster.patch(path, {"spec": {"replicas": replicas}})
         wait_for(
             f"{name} has {replicas} pods",
@@ -147,7 +148,7 @@ def test_a_repeated_apply_restarts_nothing_and_resets_nothing(deployed: Deployed
 
 
 def test_publishing_goes_on_once_it_is_no_longer_denied(deployed: Deployed) -> None:
-    binding = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/rolebindings/git-poller"
+    binding = api_path("RoleBinding", NAMESPACE, "git-poller")
     original = deployed.cluster.get(binding)
     before = deployed.published()
     deployed.cluster.delete(binding)
@@ -266,7 +267,7 @@ def test_a_pod_that_is_not_restricted_is_refused(deployed: Deployed) -> None:
     container = {"name": "root", "image": "example.test/any"}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root"}, "spec": {"containers": [container]}}
     with pytest.raises(ApiError, match=r"403 .*violates PodSecurity .restricted"):
-        deployed.cluster.call("POST", f"/api/v1/namespaces/{NAMESPACE}/pods", pod)
+        deployed.cluster.call("POST", api_path("Pod", NAMESPACE), pod)
 
 
 def test_no_container_ever_crashed(deployed: Deployed) -> None:
@@ -330,6 +331,6 @@ def test_the_manifests_name_no_latest_image_and_ask_for_limits() -> None:
 def test_removal_leaves_nothing(deployed: Deployed) -> None:
     """Last, because it ends the deployment."""
     assert remove(deployed.cluster, NAMESPACE, 60)
-    assert deployed.cluster.find(f"/api/v1/namespaces/{NAMESPACE}") is None
-    everywhere = deployed.cluster.items("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings")
+    assert deployed.cluster.find(api_path("Namespace", name=NAMESPACE)) is None
+    everywhere = deployed.cluster.items(api_path("ClusterRoleBinding"))
     assert not [item for item in everywhere if NAMESPACE in json.dumps(item.get("subjects") or [])]

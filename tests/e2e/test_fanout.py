@@ -10,6 +10,7 @@ import pytest
 from git_to_pod.app.deployment import deploy
 from git_to_pod.app.namespace import remove
 from git_to_pod.cluster.api import connect
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.experiments.effort import SMALLEST, VARIABLE
 from git_to_pod.experiments.scale import fan_out
 from git_to_pod.git.repository import open_repository
@@ -36,8 +37,8 @@ def test_each_is_told_then_restarted_and_nothing_is_left(
             assert 0 < fan.last_patched_s < fan.last_restarted_s
             assert fan.api_writes > 5 * fan.deployments  # the template, two ReplicaSets, the pods, and each status
             assert fan.reloader_memory_bytes > 0
-        assert cluster.find(f"/api/v1/nodes/{fan_out.NODE}") is None
-        left = cluster.items(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments", labelSelector="git-to-pod/fan-out")
+        assert cluster.find(api_path("Node", name=fan_out.NODE)) is None
+        left = cluster.items(api_path("Deployment", NAMESPACE), labelSelector="git-to-pod/fan-out")
         assert left == []
     finally:
         remove(cluster, NAMESPACE, 60)

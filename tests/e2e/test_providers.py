@@ -8,6 +8,7 @@ import pytest
 from git_to_pod.app.deployment import deploy
 from git_to_pod.app.namespace import remove
 from git_to_pod.cluster.api import connect
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.experiments.git_hosts.matrix import SERVED, GitHostResult, run_providers, servers
 from git_to_pod.git.repository import open_repository
 from git_to_pod.settings import Parameters, Settings, resolve
@@ -29,7 +30,7 @@ def rows(settings: Settings) -> Iterator[list[GitHostResult]]:
         app = recorder.get("Deployment", "app")
         assert app
         yield run_providers(cluster, app["spec"]["template"], repository, settings)
-        left = [secret["metadata"]["name"] for secret in cluster.items(f"/api/v1/namespaces/{NAMESPACE}/secrets")]
+        left = [secret["metadata"]["name"] for secret in cluster.items(api_path("Secret", NAMESPACE))]
         assert left == ["git-credentials"]  # the Secrets of the checks are deleted
     finally:
         recorder.stop()

@@ -13,6 +13,7 @@ from git_to_pod.app.baseline import WORKTREE, baseline_deployment
 from git_to_pod.app.namespace import MARK
 from git_to_pod.app.overlay import ALTERNATIVES, MANIFESTS
 from git_to_pod.cluster.api import ApiError, Cluster, Object
+from git_to_pod.cluster.paths import api_path, custom_path
 from git_to_pod.cluster.recorder import Event
 from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.git.repository import FILE
@@ -31,7 +32,7 @@ KINDS = {
     "OCIRepository": ("ocirepositories", SOURCE),
     "Kustomization": ("kustomizations", KUSTOMIZE),
 }
-DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+DEFINITIONS = api_path("CustomResourceDefinition")
 
 
 def unavailable(cluster: Cluster, settings: Settings) -> str:
@@ -63,10 +64,10 @@ def definitions(cluster: Cluster) -> Iterator[None]:
 
 def release(cluster: Cluster, plural: str, group: str) -> None:
     """Delete the objects of a kind. Their controller is gone, so nothing else would remove their finalizers."""
-    if cluster.find(f"/apis/{group}/v1/{plural}") is None:
+    if cluster.find(custom_path(group, plural)) is None:
         return
-    for item in cluster.items(f"/apis/{group}/v1/{plural}"):
-        path = f"/apis/{group}/v1/namespaces/{item['metadata']['namespace']}/{plural}/{item['metadata']['name']}"
+    for item in cluster.items(custom_path(group, plural)):
+        path = custom_path(group, plural, item["metadata"]["namespace"], item["metadata"]["name"])
         cluster.delete(path)  # first: a terminating object gets no new finalizers
         with suppress(ApiError):  # it had none
             cluster.patch(path, {"metadata": {"finalizers": None}})
@@ -74,7 +75,7 @@ def release(cluster: Cluster, plural: str, group: str) -> None:
 
 def served(cluster: Cluster, kind: str) -> bool:
     plural, group = KINDS[kind]
-    return cluster.request("GET", f"/apis/{group}/v1/{plural}").status == 200  # 404, then 429, until it is ready
+    return cluster.request("GET", custom_path(group, plural)).status == 200  # 404, then 429, until it is ready
 
 
 def definition(kind: str) -> Object:
@@ -147,7 +148,7 @@ def put(candidate: Candidate) -> None:
     name = settings.namespace
     labels = {MARK: "true", "pod-security.kubernetes.io/enforce": "restricted"}
     meta = {"name": name, "labels": labels}
-    cluster.apply("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    cluster.apply(api_path("Namespace"), {"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
     reader = settings.reader
     access = {"username": reader.username, "password": reader.password, "ca.crt": reader.ca_crt}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "git-credentials"}, "stringData": access}
@@ -172,7 +173,7 @@ def put(candidate: Candidate) -> None:
     for kind, spec in (("GitRepository", source), ("Kustomization", kustomization)):
         plural, group = KINDS[kind]
         item = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": "content"}, "spec": spec}
-        cluster.apply(f"/apis/{group}/v1/namespaces/{name}/{plural}", item)
+        cluster.apply(custom_path(group, plural, name), item)
     path = candidate.path("deployments", "app")
     wait_for("Flux has applied the app", lambda: cluster.find(path), settings.timeout_s, lambda: message(cluster, name))
     cluster.patch(path, {"spec": {"replicas": settings.replicas}})
@@ -183,7 +184,7 @@ def message(cluster: Cluster, namespace: str) -> str:
     words = []
     for kind in ("GitRepository", "Kustomization"):
         plural, group = KINDS[kind]
-        item = cluster.find(f"/apis/{group}/v1/namespaces/{namespace}/{plural}/content") or {}
+        item = cluster.find(custom_path(group, plural, namespace, "content")) or {}
         words += [f"{kind}: {c.get('message', '')}" for c in item.get("status", {}).get("conditions", [])]
     return "; ".join(words) or "no conditions yet"
 

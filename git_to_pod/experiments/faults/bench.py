@@ -16,6 +16,7 @@ from git_to_pod.app.deployment import STAMP, apply, check_cluster, deploy, stamp
 from git_to_pod.app.load import Load, Response
 from git_to_pod.app.namespace import remove
 from git_to_pod.cluster.api import ApiError, Cluster, Object, Unreachable
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import container_statuses, described, is_complete, pods_of, settled
 from git_to_pod.cluster.waiting import pause, wait_for
@@ -212,11 +213,11 @@ class Bench:
     def tell_password(self) -> None:
         """Write the new password into the Secret."""
         data = {"password": base64.b64encode(self.password.encode()).decode()}
-        self.cluster.patch(f"/api/v1/namespaces/{self.settings.namespace}/secrets/git-credentials", {"data": data})
+        self.cluster.patch(api_path("Secret", self.settings.namespace, "git-credentials"), {"data": data})
         self.settings = replace(self.settings, reader=replace(self.settings.reader, password=self.password))
 
     def scale(self, name: str, replicas: int) -> None:
-        path = f"/apis/apps/v1/namespaces/{self.settings.namespace}/deployments/{name}"
+        path = api_path("Deployment", self.settings.namespace, name)
         self.cluster.patch(path, {"spec": {"replicas": replicas}})
         self.recorder.wait_for(
             f"{name} has {replicas} pods",
@@ -227,7 +228,7 @@ class Bench:
 
     def stamp(self, commit: str) -> None:
         """Write Reloader's stamp for this commit into the app's pod template, and wait for the rollout."""
-        path = f"/apis/apps/v1/namespaces/{self.settings.namespace}/deployments/app"
+        path = api_path("Deployment", self.settings.namespace, "app")
         containers = self.cluster.get(path)["spec"]["template"]["spec"]["containers"]
         for container in containers:
             for variable in container.get("env", []):
@@ -247,7 +248,7 @@ class Bench:
 
     def delete_pod(self, app: str) -> None:
         name = self.pod(app)["metadata"]["name"]
-        self.cluster.delete(f"/api/v1/namespaces/{self.settings.namespace}/pods/{name}")
+        self.cluster.delete(api_path("Pod", self.settings.namespace, name))
 
     def signal(self, app: str, container: str, signal: str) -> None:
         """Send a signal to every process of a container."""

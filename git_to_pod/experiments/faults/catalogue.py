@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.waiting import pause
 from git_to_pod.experiments.faults.bench import Bench
 from git_to_pod.experiments.faults.experiment import Fault, Step, nothing, push_one
@@ -98,7 +99,7 @@ def push_after_pods_start(bench: Bench) -> None:
 
 
 def delete_git_commit(bench: Bench) -> None:
-    bench.cluster.delete(f"/api/v1/namespaces/{bench.settings.namespace}/configmaps/git-commit")
+    bench.cluster.delete(api_path("ConfigMap", bench.settings.namespace, "git-commit"))
     bench.recorder.wait_for("git-commit is gone", lambda: bench.published == "nothing", 10, lambda: bench.published)
 
 
