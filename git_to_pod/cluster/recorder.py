@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from git_to_pod.cluster.api import Cluster, Object
 from git_to_pod.cluster.paths import api_path
@@ -38,8 +38,6 @@ class WatchEnded(RuntimeError):
 class Recorder:
     """All events so far, in order of receipt, and the latest state of each object."""
 
-    following: ClassVar[Recorder | None] = None
-
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.events: list[Event] = []
@@ -49,12 +47,8 @@ class Recorder:
         self.reflectors: dict[str, Reflector] = {}  # by kind
         self.ended = ""  # why a watch ended for good
 
-    def follow(self, cluster: Cluster, namespace: str, beside: bool = False) -> None:
-        """Watch each kind in a thread until stop(), or until another Recorder follows without `beside`."""
-        if not beside:
-            if Recorder.following:
-                Recorder.following.stop()
-            Recorder.following = self
+    def follow(self, cluster: Cluster, namespace: str) -> None:
+        """Watch each kind in a thread until stop(), which is for the recorder's owner to call."""
         for kind in WATCHED:
 
             def see(instant: float, change: str, item: Object, kind: str = kind) -> None:

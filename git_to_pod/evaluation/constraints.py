@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from git_to_pod.app.app import served_commit
 from git_to_pod.app.pod_with_access import Access, pod_reading
 from git_to_pod.cluster.api import Cluster
 from git_to_pod.cluster.paths import api_path
@@ -19,7 +20,6 @@ from git_to_pod.evaluation.checks import Check
 from git_to_pod.git.refusals import Refusal
 from git_to_pod.git.repository import PROBE, Account, GitError, Repository, account, git_limit_s
 from git_to_pod.settings import Credentials, Settings
-from git_to_pod.timing.trials import served_commit
 from git_to_pod.wording import all_of
 
 UNROUTED = "198.19.255.1"  # reserved for benchmarks (RFC 2544); the lab's node has no route to it

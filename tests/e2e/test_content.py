@@ -45,7 +45,7 @@ def annotation(deployed: Deployed) -> str:
 @contextmanager
 def git_source(deployed: Deployed, **changes: str | None) -> Iterator[None]:
     """Change entries of git-source, None removes one, and restart the poller; then restore them."""
-    path = f"{deployed.objects}/configmaps/git-source"
+    path = deployed.path("ConfigMap", "git-source")
     before = deployed.cluster.get(path)["data"]
 
     def change(data: dict[str, str | None]) -> None:
@@ -100,7 +100,7 @@ def content(deployed: Deployed) -> dict[str, bytes]:
 
 def read(deployed: Deployed, path: str) -> tuple[int, bytes]:
     pod = pods_of(deployed.recorder, "app")[0]["metadata"]["name"]
-    response = deployed.cluster.request("GET", f"{deployed.objects}/pods/{pod}:8080/proxy/{path}")
+    response = deployed.cluster.request("GET", f"{deployed.path('Pod', pod)}:8080/proxy/{path}")
     return response.status, bytes(response.data)
 
 
@@ -204,8 +204,8 @@ def test_a_pod_that_waits_for_its_content_can_be_deleted(deployed: Deployed, lab
     hook[1] = "5"
     sidecar["env"].append({"name": "GITSYNC_REPO", "value": f"https://git.example.test/{missing}"})
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "waiting"}, "spec": spec}
-    path = f"{deployed.objects}/pods/waiting"
-    deployed.cluster.call("POST", f"{deployed.objects}/pods", pod)
+    path = deployed.path("Pod", "waiting")
+    deployed.cluster.call("POST", deployed.path("Pod"), pod)
     try:
         wait_for("git-sync polls the host", lambda: missing in Path(lab["access_log"]).read_text(), 60)
         deployed.cluster.delete(path)

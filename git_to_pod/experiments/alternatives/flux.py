@@ -152,7 +152,7 @@ def put(candidate: Candidate) -> None:
     reader = settings.reader
     access = {"username": reader.username, "password": reader.password, "ca.crt": reader.ca_crt}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "git-credentials"}, "stringData": access}
-    cluster.apply(candidate.path("secrets"), secret)
+    cluster.apply(candidate.path("Secret"), secret)
     cluster.kubectl("apply", f"--namespace={name}", f"--kustomize={ALTERNATIVES / 'flux'}")
     source = {
         "interval": settings.period,
@@ -174,7 +174,7 @@ def put(candidate: Candidate) -> None:
         plural, group = KINDS[kind]
         item = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": "content"}, "spec": spec}
         cluster.apply(custom_path(group, plural, name), item)
-    path = candidate.path("deployments", "app")
+    path = candidate.path("Deployment", "app")
     wait_for("Flux has applied the app", lambda: cluster.find(path), settings.timeout_s, lambda: message(cluster, name))
     cluster.patch(path, {"spec": {"replicas": settings.replicas}})
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from git_to_pod.app.app import served_commit
 from git_to_pod.app.pod_with_access import Access, pod_reading
 from git_to_pod.cluster.api import Cluster, Object
 from git_to_pod.cluster.paths import api_path
@@ -30,7 +31,6 @@ from git_to_pod.git.refusals import Refusal, excerpt, kinds
 from git_to_pod.git.repository import Repository, account
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Credentials, Settings
-from git_to_pod.timing.trials import served_commit
 from lab.client import Lab
 from lab.pki import new_ssh_key, new_tls_ca
 

@@ -234,7 +234,7 @@ def measure_restarts(cluster: Cluster, recorder: Recorder, settings: Settings, p
         cluster.patch(f"{path}/{name}", {"spec": {"replicas": replicas}})
         for _ in range(effort().restarts_of_many):
             wait_settled(recorder, name, replicas, patient.timeout_s)
-            found.append(Restart("restart", replicas, startup_orders.restart(cluster, recorder, patient, name)))
+            found.append(Restart("restart", replicas, startup_orders.timed_restart(cluster, recorder, patient, name)))
     cluster.delete(f"{path}/{name}")
     progress.bar(len(effort().replicas), len(effort().replicas), "rollouts with many replicas measured")
     return found
