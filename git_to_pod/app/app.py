@@ -43,7 +43,6 @@ class App:
         check_cluster(self.cluster, self.settings)
         make_room(self.cluster, self.namespace, self.settings.timeout_s)
         watchdog.log_to(self.settings.output)
-        watchdog.guard_path(self.repository.account.folder)
         self.push("First commit of the evaluation")
         if not self.settings.keep:
             # When a kernel exits that scripts/notebook started. If a process is killed, its watchdog does this.

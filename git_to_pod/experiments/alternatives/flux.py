@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from git_to_pod.app.baseline import WORKTREE, baseline_deployment
-from git_to_pod.app.namespace import MARK
+from git_to_pod.app.namespace import MARK, create_namespace, labels
 from git_to_pod.app.overlay import ALTERNATIVES, MANIFESTS
 from git_to_pod.cluster.api import ApiError, Cluster, Object
 from git_to_pod.cluster.paths import api_path, custom_path
@@ -36,14 +36,14 @@ DEFINITIONS = api_path("CustomResourceDefinition")
 
 
 def unavailable(cluster: Cluster, settings: Settings) -> str:
-    """Why Flux cannot be measured here; empty if it can."""
+    """Why Flux cannot be measured here; empty if it can. Definitions that an earlier run left are no reason."""
     images = {image["ref"] for image in settings.lab.images} if settings.lab else set()
     wanted = {f"ghcr.io/fluxcd/{name}:v1.9.5" for name in ("source-controller", "kustomize-controller")}
     if not settings.lab:
         return "it needs CustomResourceDefinitions, so it is measured in the embedded lab only"
     if not wanted <= images:
         return "its images are not in --images DIR"
-    if cluster.find(f"{DEFINITIONS}/{'.'.join(KINDS['Kustomization'])}"):
+    if any(MARK not in found["metadata"].get("labels", {}) for found in existing_definitions(cluster)):
         return "this cluster already has Flux"
     return ""
 
@@ -52,14 +52,29 @@ def unavailable(cluster: Cluster, settings: Settings) -> str:
 def definitions(cluster: Cluster) -> Iterator[None]:
     """Create Flux's CustomResourceDefinitions, without schemas, and delete them at the end of the block."""
     try:
+        remove_definitions(cluster)  # of a run that was interrupted
+        wait_for("no definitions of an earlier run", lambda: not existing_definitions(cluster), 30)
         for kind in KINDS:
             cluster.apply(DEFINITIONS, definition(kind))
         wait_for("Flux's kinds", lambda: all(served(cluster, kind) for kind in KINDS), 30)
         yield
     finally:
-        for plural, group in KINDS.values():
-            release(cluster, plural, group)
-            cluster.delete(f"{DEFINITIONS}/{plural}.{group}")
+        remove_definitions(cluster)
+
+
+def existing_definitions(cluster: Cluster) -> list[Object]:
+    """Flux's definitions in this cluster, whoever created them."""
+    paths = [f"{DEFINITIONS}/{plural}.{group}" for plural, group in KINDS.values()]
+    return [found for path in paths if (found := cluster.find(path))]
+
+
+def remove_definitions(cluster: Cluster) -> None:
+    """Delete Flux's definitions that an evaluation created, with their objects."""
+    for found in existing_definitions(cluster):
+        spec, name = found["spec"], found["metadata"]["name"]
+        if MARK in found["metadata"].get("labels", {}):
+            release(cluster, spec["names"]["plural"], spec["group"])
+            cluster.delete(f"{DEFINITIONS}/{name}")
 
 
 def release(cluster: Cluster, plural: str, group: str) -> None:
@@ -90,7 +105,7 @@ def definition(kind: str) -> Object:
     }
     names = {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"}
     spec = {"group": group, "names": names, "scope": "Namespaced", "versions": [version]}
-    metadata = {"name": f"{plural}.{group}", "labels": {MARK: "true"}}
+    metadata = {"name": f"{plural}.{group}", "labels": labels()}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -146,9 +161,10 @@ def put(candidate: Candidate) -> None:
     """Apply the controllers, the credentials, the GitRepository and the Kustomization."""
     cluster, settings = candidate.cluster, candidate.settings
     name = settings.namespace
-    labels = {MARK: "true", "pod-security.kubernetes.io/enforce": "restricted"}
-    meta = {"name": name, "labels": labels}
-    cluster.apply(api_path("Namespace"), {"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    lab = settings.lab is not None
+    create_namespace(cluster, name, settings.commits, settings.keep, settings.timeout_s, lab)
+    restricted = {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
+    cluster.patch(api_path("Namespace", name=name), {"metadata": restricted})
     reader = settings.reader
     access = {"username": reader.username, "password": reader.password, "ca.crt": reader.ca_crt}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "git-credentials"}, "stringData": access}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from git_to_pod.app.namespace import labels
 from git_to_pod.cluster.api import Cluster, Object
 from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Recorder
@@ -49,12 +50,12 @@ def run_fan_out(cluster: Cluster, recorder: Recorder, settings: Settings, lab: L
     cluster.apply(config_maps, body)
     if lab.simulated_nodes:
         cluster.apply(api_path("Node"), node(lab))
-    found, there = [], 0
+    found, existing = [], 0
     try:
         for number, size in enumerate(effort().fan_out):
             progress.bar(number, len(effort().fan_out), f"one commit, {size} Deployment{'' if size == 1 else 's'}")
-            create(cluster, recorder, settings, lab, range(there, size))
-            there = size
+            create(cluster, recorder, settings, lab, range(existing, size))
+            existing = size
             quiet(cluster, settings)
             found.append(publish(cluster, recorder, settings, lab, size))
         progress.bar(len(effort().fan_out), len(effort().fan_out), "fan-out measured")
@@ -78,7 +79,7 @@ def node(lab: Lab) -> Object:
     """A node that KWOK simulates. Its taint keeps other pods away."""
     taint = {"key": NODE, "effect": "NoSchedule"}
     room = {"cpu": "1000", "memory": "1000Gi", "pods": "10000"}
-    metadata = {"name": NODE, "labels": lab.simulated_nodes}
+    metadata = {"name": NODE, "labels": lab.simulated_nodes | labels()}
     status = {"allocatable": room, "capacity": room}
     return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"taints": [taint]}, "status": status}
 

@@ -10,6 +10,7 @@ import pytest
 
 from git_to_pod.app import app as app_module
 from git_to_pod.app.app import NOT_PUBLISHED, App, deployments
+from git_to_pod.app.deployment import stamp
 from git_to_pod.cluster.api import Unreachable
 from git_to_pod.cluster.recorder import Event
 from git_to_pod.cluster.waiting import TimedOut
@@ -186,7 +187,7 @@ def test_a_deployment_is_complete_only_with_the_stamp_of_its_commit() -> None:
     settle(app, commit)
     with pytest.raises(TimedOut, match="in the Service: app-1"):
         app.wait_deployed()
-    event = deployment(2.0, app_module.stamp(commit), replicas=1, updated=1, total=1, ready=1)
+    event = deployment(2.0, stamp(commit), replicas=1, updated=1, total=1, ready=1)
     app.recorder.see(event)
     app.wait_deployed()
 
