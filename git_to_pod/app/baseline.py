@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from git_to_pod.cluster.api import Cluster, Object
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import described, is_complete
 from git_to_pod.settings import Settings
@@ -50,10 +51,10 @@ def deploy_baseline(cluster: Cluster, recorder: Recorder, settings: Settings) ->
     volumes = app["spec"]["template"]["spec"]["volumes"]
     conf = next(v["configMap"]["name"] for v in volumes if v["name"] == "nginx-conf")
     text = recorder.get("ConfigMap", conf)["data"]["nginx.conf"]  # type: ignore[index]  # the app runs with it
-    path = f"/api/v1/namespaces/{settings.namespace}/configmaps"
+    path = api_path("ConfigMap", settings.namespace)
     cluster.apply(path, config_map(f"{APP}-content", {"index.html": "plain nginx\n"}))
     cluster.apply(path, config_map(f"{APP}-nginx-conf", {"nginx.conf": text.replace("/git/current", WORKTREE)}))
-    cluster.apply(f"/apis/apps/v1/namespaces/{settings.namespace}/deployments", deployment)
+    cluster.apply(api_path("Deployment", settings.namespace), deployment)
     recorder.wait_for(
         f"baseline deployment/{APP}",
         lambda: is_complete(recorder.get("Deployment", APP)),

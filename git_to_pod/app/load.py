@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from git_to_pod.cluster.api import ApiError, Cluster, Object, Unreachable
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import described_pod
 from git_to_pod.cluster.waiting import TimedOut, wait_for
@@ -54,7 +55,7 @@ class Load:
         self.recorder = recorder
         self.timeout_s = settings.timeout_s
         self.rate = rate
-        self.path = f"/api/v1/namespaces/{settings.namespace}/pods"
+        self.path = api_path("Pod", settings.namespace)
         self.responses: list[Response] = []
         self.error = ""
         self.stopped = threading.Event()

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from git_to_pod import watchdog
 from git_to_pod.cluster.api import ApiError, Cluster, Object, Unreachable
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.waiting import TimedOut, wait_for
 from git_to_pod.settings import InputError, Settings
 from git_to_pod.watchdog import RUN_LABEL, run_id
@@ -30,7 +31,7 @@ BESIDE = ("faults", "deployed", "polling", "patching", "flux")  # suffixes of th
 
 def check_namespace(cluster: Cluster, namespace: str) -> None:
     """Refuse a namespace that holds someone else's objects. Raises InputError."""
-    if found := cluster.find(f"/api/v1/namespaces/{namespace}"):
+    if found := cluster.find(api_path("Namespace", name=namespace)):
         check_owner(found)
 
 
@@ -92,7 +93,7 @@ def user_and_host() -> str:
 
 def create_namespace(cluster: Cluster, namespace: str, commits: int, keep: bool, timeout_s: float, lab: bool) -> None:
     """Create the namespace for this run, unless it is this run's already. Raises InputError."""
-    path = f"/api/v1/namespaces/{namespace}"
+    path = api_path("Namespace", name=namespace)
     found = cluster.find(path)
     if found and is_own(found) and "deletionTimestamp" not in found["metadata"]:
         return
@@ -101,7 +102,7 @@ def create_namespace(cluster: Cluster, namespace: str, commits: int, keep: bool,
         watchdog.guard_namespace(cluster, namespace, lab=lab)
     metadata = {"name": namespace, "labels": labels(), "annotations": run_annotations(commits, keep)}
     try:
-        cluster.call("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        cluster.call("POST", api_path("Namespace"), {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     except ApiError as error:
         if error.status != 409:
             raise
@@ -113,7 +114,7 @@ def create_namespace(cluster: Cluster, namespace: str, commits: int, keep: bool,
 
 def make_room(cluster: Cluster, namespace: str, timeout_s: float) -> None:
     """Delete a namespace that an earlier run left, and wait until it is gone. Raises InputError and TimedOut."""
-    if found := cluster.find(f"/api/v1/namespaces/{namespace}"):
+    if found := cluster.find(api_path("Namespace", name=namespace)):
         check_owner(found)
         request_deletion(cluster, namespace)
         wait_until_gone(cluster, namespace, timeout_s)
@@ -128,7 +129,7 @@ def ask_to_remove(cluster: Cluster, namespace: str) -> bool:
 
 def remove_own(cluster: Cluster, namespace: str) -> bool:
     """The same, for a caller that handles Unreachable."""
-    found = cluster.find(f"/api/v1/namespaces/{namespace}")
+    found = cluster.find(api_path("Namespace", name=namespace))
     if not found or not is_own(found):
         return False
     request_deletion(cluster, namespace)
@@ -137,7 +138,7 @@ def remove_own(cluster: Cluster, namespace: str) -> bool:
 
 def request_deletion(cluster: Cluster, namespace: str) -> None:
     """Delete the namespace without waiting."""
-    path = f"/api/v1/namespaces/{namespace}"
+    path = api_path("Namespace", name=namespace)
     cluster.delete(path)
     # The pods need no grace period any more, and a terminating namespace gets no new ones.
     cluster.delete(f"{path}/pods", gracePeriodSeconds="1")
@@ -183,7 +184,7 @@ def wait_until_gone(cluster: Cluster, namespace: str, timeout_s: float) -> None:
     def gone() -> bool:
         nonlocal found
         with suppress(Unreachable):
-            found = cluster.find(f"/api/v1/namespaces/{namespace}")
+            found = cluster.find(api_path("Namespace", name=namespace))
             return found is None
         return False
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from git_to_pod.app.overlay import common_settings, git_access, secret_files
 from git_to_pod.cluster.api import Cluster, Object
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.settings import Credentials
 
 
@@ -26,7 +27,7 @@ class Access:
 @contextmanager
 def pod_reading(cluster: Cluster, namespace: str, template: Object, name: str, access: Access) -> Iterator[None]:
     """Run a pod of the app's template with this access, without the Service's label; delete it at the end."""
-    secrets, pods = (f"/api/v1/namespaces/{namespace}/{kind}" for kind in ("secrets", "pods"))
+    secrets, pods = (api_path(kind, namespace) for kind in ("Secret", "Pod"))
     files = secret_files(access.repository, access.reader)
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": files}
     try:

@@ -22,6 +22,7 @@ from git_to_pod.app.deployment import apply_folder
 from git_to_pod.app.namespace import check_namespace, create_namespace, labels, make_room, remove_or_report
 from git_to_pod.app.overlay import MANIFESTS
 from git_to_pod.cluster.api import Cluster, reach
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.permissions import GIT_HOST, RUN, check_rights
 from git_to_pod.cluster.status import containers, is_complete
 from git_to_pod.cluster.waiting import wait_for
@@ -91,7 +92,7 @@ def deploy(cluster: Cluster, namespace: str, given: Parameters, folder: Path) ->
     """Apply the overlay with one `kubectl apply --kustomize`, and wait until the git host is ready. Raises TimedOut."""
     write_overlay(folder, namespace, given.ref, images_of_manifests(cluster))
     apply_folder(cluster, folder, given.timeout)
-    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{NAME}"
+    path = api_path("Deployment", namespace, NAME)
     waiting = "unknown"
 
     def up() -> bool:
@@ -133,7 +134,7 @@ def images_of_manifests(cluster: Cluster) -> dict[str, str]:
 
 def why_waiting(cluster: Cluster, namespace: str) -> Iterator[str]:
     """Each container with the reason for which it waits, or `not Ready`."""
-    for pod in cluster.items(f"/api/v1/namespaces/{namespace}/pods"):
+    for pod in cluster.items(api_path("Pod", namespace)):
         for status in pod["status"].get("containerStatuses", []):
             state = status["state"].get("waiting", {})
             yield f"{status['name']} {state.get('reason', 'not Ready')} {state.get('message', '')}".strip()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from git_to_pod.cluster.api import ApiError, Cluster, Unreachable
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.settings import Settings
 
 CONTAINERS = (("git-poller", "git-sync"), ("reloader", "reloader"), ("app", "git-sync"), ("app", "nginx"))
@@ -27,8 +28,8 @@ def sample(cluster: Cluster, settings: Settings) -> Sample | str:
     """The usage of every container in the namespace, or the reason why it cannot be read."""
     found: Sample = {}
     try:
-        for node in cluster.items("/api/v1/nodes"):
-            summary = cluster.get(f"/api/v1/nodes/{node['metadata']['name']}/proxy/stats/summary")
+        for node in cluster.items(api_path("Node")):
+            summary = cluster.get(f"{api_path('Node', name=node['metadata']['name'])}/proxy/stats/summary")
             for pod in summary["pods"]:
                 if pod["podRef"]["namespace"] == settings.namespace:
                     for container in pod.get("containers", []):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from git_to_pod.app.namespace import BESIDE, MARK, STARTED, STARTED_BY, request_deletion, wait_until_gone
 from git_to_pod.cluster.api import ApiError, Cluster, Object, reach
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.waiting import TimedOut
 from git_to_pod.experiments.alternatives.flux import DEFINITIONS, release
 from git_to_pod.settings import InputError, Parameters, check_values, existing, running_lab
@@ -62,7 +63,7 @@ def clean_up(cluster: Cluster, namespace: str | None, timeout_s: float) -> Itera
 def all_namespaces(cluster: Cluster) -> list[Object]:
     """Every namespace that a run created. Raises InputError if this user may not list namespaces."""
     try:
-        return cluster.items("/api/v1/namespaces", labelSelector=MARK)
+        return cluster.items(api_path("Namespace"), labelSelector=MARK)
     except ApiError as error:
         if error.status != 403:
             raise
@@ -73,13 +74,13 @@ def all_namespaces(cluster: Cluster) -> list[Object]:
 
 def named(cluster: Cluster, namespace: str) -> list[Object]:
     """The namespace and those that belong to the same run, as far as they exist. Raises InputError."""
-    first = cluster.find(f"/api/v1/namespaces/{namespace}")
+    first = cluster.find(api_path("Namespace", name=namespace))
     if first and not is_of_a_run(first):
         raise InputError(f"--namespace {namespace}: no evaluation created it; name another one")
     found = [first] if first else []
     for end in BELONG:
         try:
-            other = cluster.find(f"/api/v1/namespaces/{namespace}-{end}")
+            other = cluster.find(api_path("Namespace", name=f"{namespace}-{end}"))
         except ApiError as error:
             if error.status != 403:
                 raise
@@ -108,9 +109,9 @@ def remove_cluster_scoped(cluster: Cluster) -> Iterator[str]:
             release(cluster, item["spec"]["names"]["plural"], item["spec"]["group"])
             cluster.delete(f"{DEFINITIONS}/{name}")
             yield f"removed customresourcedefinition {name}"
-        node = cluster.find(f"/api/v1/nodes/{NODE}")
+        node = cluster.find(api_path("Node", name=NODE))
         if node and SIMULATED in node["metadata"].get("labels", {}):
-            cluster.delete(f"/api/v1/nodes/{NODE}")
+            cluster.delete(api_path("Node", name=NODE))
             yield f"removed node {NODE}"
     except ApiError as error:
         if error.status != 403:

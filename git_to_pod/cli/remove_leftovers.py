@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.watchdog import PREFIX, RUN_LABEL
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 SETTLE_S = 10.0  # a kubectl that the run started may outlive it and create the namespace again
 PAUSE_S = 1.0
-CLUSTER_SCOPED = ("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", "/api/v1/nodes")
+CLUSTER_SCOPED = (api_path("CustomResourceDefinition"), api_path("Node"))
 
 
 def open_cluster(context: str, kubeconfig: str) -> Cluster:
@@ -102,7 +103,7 @@ class Leftovers:
         return bool(item["metadata"].get("labels", {}).get(RUN_LABEL) == self.run)
 
     def pending_namespace(self, cluster: Cluster, name: str) -> list[str]:
-        path = f"/api/v1/namespaces/{name}"
+        path = api_path("Namespace", name=name)
         found = cluster.find(path)
         if found is None or not self.is_of_this_run(found):
             return []

@@ -6,20 +6,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from git_to_pod.cluster.api import Cluster, Object
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.reflector import Reflector
 from git_to_pod.cluster.waiting import TimedOut
 
 Found = TypeVar("Found")
-WATCHED = {
-    "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
-    "ReplicaSet": "/apis/apps/v1/namespaces/{}/replicasets",
-    "Pod": "/api/v1/namespaces/{}/pods",
-    "ConfigMap": "/api/v1/namespaces/{}/configmaps",
-    "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices",
-}
+WATCHED = ("Deployment", "ReplicaSet", "Pod", "ConfigMap", "EndpointSlice")
 
 
 @dataclass(frozen=True)
@@ -43,8 +38,6 @@ class WatchEnded(RuntimeError):
 class Recorder:
     """All events so far, in order of receipt, and the latest state of each object."""
 
-    following: ClassVar[Recorder | None] = None
-
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.events: list[Event] = []
@@ -54,18 +47,14 @@ class Recorder:
         self.reflectors: dict[str, Reflector] = {}  # by kind
         self.ended = ""  # why a watch ended for good
 
-    def follow(self, cluster: Cluster, namespace: str, beside: bool = False) -> None:
-        """Watch each kind in a thread until stop(), or until another Recorder follows without `beside`."""
-        if not beside:
-            if Recorder.following:
-                Recorder.following.stop()
-            Recorder.following = self
-        for kind, path in WATCHED.items():
+    def follow(self, cluster: Cluster, namespace: str) -> None:
+        """Watch each kind in a thread until stop(), which is for the recorder's owner to call."""
+        for kind in WATCHED:
 
             def see(instant: float, change: str, item: Object, kind: str = kind) -> None:
                 self.see(Event(instant, kind, change, item))
 
-            self.reflectors[kind] = Reflector(cluster, path.format(namespace), see)
+            self.reflectors[kind] = Reflector(cluster, api_path(kind, namespace), see)
             threading.Thread(target=self.run, args=(kind,), name=f"watch {kind}", daemon=True).start()
 
     def run(self, kind: str) -> None:

@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from git_to_pod.app.app import served_commit
 from git_to_pod.app.pod_with_access import Access, pod_reading
 from git_to_pod.cluster.api import Cluster
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import containers, pods_of
 from git_to_pod.cluster.waiting import TimedOut, wait_for
@@ -18,7 +20,6 @@ from git_to_pod.evaluation.checks import Check
 from git_to_pod.git.refusals import Refusal
 from git_to_pod.git.repository import PROBE, Account, GitError, Repository, account, git_limit_s
 from git_to_pod.settings import Credentials, Settings
-from git_to_pod.timing.trials import served_commit
 from git_to_pod.wording import all_of
 
 UNROUTED = "198.19.255.1"  # reserved for benchmarks (RFC 2544); the lab's node has no route to it
@@ -67,13 +68,13 @@ def nothing_reaches_in(cluster: Cluster, settings: Settings) -> Check:
 
 def exposed_objects(cluster: Cluster, namespace: str) -> list[str]:
     """Objects through which something outside the cluster could connect to a pod."""
-    services = cluster.items(f"/api/v1/namespaces/{namespace}/services")
+    services = cluster.items(api_path("Service", namespace))
     exposed = [
         f"service/{s['metadata']['name']}" for s in services if s["spec"]["type"] in ("NodePort", "LoadBalancer")
     ]
-    ingresses = cluster.items(f"/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses")
+    ingresses = cluster.items(api_path("Ingress", namespace))
     exposed += [f"ingress/{i['metadata']['name']}" for i in ingresses]
-    for pod in cluster.items(f"/api/v1/namespaces/{namespace}/pods"):
+    for pod in cluster.items(api_path("Pod", namespace)):
         ports = [port for container in containers(pod["spec"]) for port in container.get("ports", [])]
         if pod["spec"].get("hostNetwork") or any("hostPort" in port for port in ports):
             exposed.append(f"pod/{pod['metadata']['name']}")

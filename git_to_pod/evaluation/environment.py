@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from git_to_pod.cluster.api import ApiError, Cluster
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.status import container_statuses, containers, is_ready
 from git_to_pod.programs import run
 from git_to_pod.settings import ROOT, Settings
@@ -27,7 +28,7 @@ def environment(cluster: Cluster) -> dict[str, str]:
     """The cluster, as far as this user may see it."""
     found = {"context": cluster.context, "version": str(cluster.get("/version")["gitVersion"])}
     try:
-        nodes = cluster.items("/api/v1/nodes")
+        nodes = cluster.items(api_path("Node"))
     except ApiError:  # a user of a shared cluster may not list the nodes
         return found
     if nodes:
@@ -47,7 +48,7 @@ def images(cluster: Cluster, settings: Settings) -> list[dict[str, str]]:
 
     `ran` is the version that nginx itself names in the header Server.
     """
-    pods = cluster.items(f"/api/v1/namespaces/{settings.namespace}/pods")
+    pods = cluster.items(api_path("Pod", settings.namespace))
     statuses = [status for pod in pods for status in container_statuses(pod)]
     used = {container["image"] for pod in pods for container in containers(pod["spec"])}
     digests = {status["image"]: status["imageID"].rpartition("@")[2] for status in statuses}
@@ -65,6 +66,6 @@ def nginx_version(cluster: Cluster, settings: Settings, pods: Sequence[dict[str,
     """The version that a pod of the app names in its responses; "unknown" if no pod answers."""
     for pod in pods:
         if pod["metadata"].get("labels", {}).get("app") == "app" and is_ready(pod):
-            path = f"/api/v1/namespaces/{settings.namespace}/pods/{pod['metadata']['name']}:8080/proxy/"
+            path = f"{api_path('Pod', settings.namespace, pod['metadata']['name'])}:8080/proxy/"
             return str(cluster.request("GET", path).headers.get("Server", "unknown"))
     return "unknown"

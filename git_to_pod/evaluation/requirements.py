@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
+from git_to_pod.app.app import served_commit
 from git_to_pod.cluster.api import Cluster
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import pods_of
 from git_to_pod.evaluation.checks import Check
 from git_to_pod.git.repository import Repository, remote_commit
 from git_to_pod.settings import Settings
-from git_to_pod.timing.trials import Trial, served_commit
+from git_to_pod.timing.trials import Trial
 from git_to_pod.wording import all_of, counted
 
 

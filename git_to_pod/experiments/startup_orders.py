@@ -8,13 +8,14 @@ import copy
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from git_to_pod.app import baseline
+from git_to_pod.app.app import restart
 from git_to_pod.app.deployment import STAMP
 from git_to_pod.cluster.api import Cluster, Object
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import containers, described, is_complete, pods_of
 from git_to_pod.cluster.waiting import TimedOut
@@ -111,10 +112,10 @@ def run_restarts(cluster: Cluster, recorder: Recorder, settings: Settings, progr
     for number, name in enumerate(order):
         progress.bar(number, len(order), f"restarting: {name}")
         recorder.stopped.wait(chance.uniform(0, 1))  # else all would start at the same phase of the kubelet's 1 s tick
-        samples[name].append(restart(cluster, recorder, settings, apps[name]))
+        samples[name].append(timed_restart(cluster, recorder, settings, apps[name]))
     progress.bar(len(order), len(order), "restarts done")
     for app in apps.values():
-        cluster.delete(f"/apis/apps/v1/namespaces/{settings.namespace}/deployments/{app}")
+        cluster.delete(api_path("Deployment", settings.namespace, app))
     return rows_of(samples)
 
 
@@ -129,7 +130,7 @@ def put(cluster: Cluster, recorder: Recorder, settings: Settings, name: str, cha
         container["env"] = [variable for variable in container.get("env", []) if variable["name"] != STAMP]
     change(spec["template"]["spec"])
     deployment: Object = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
-    cluster.apply(f"/apis/apps/v1/namespaces/{settings.namespace}/deployments", deployment)
+    cluster.apply(api_path("Deployment", settings.namespace), deployment)
 
 
 def wait_complete(recorder: Recorder, app: str, settings: Settings) -> None:
@@ -141,16 +142,14 @@ def wait_complete(recorder: Recorder, app: str, settings: Settings) -> None:
     )
 
 
-def restart(cluster: Cluster, recorder: Recorder, settings: Settings, app: str) -> float:
+def timed_restart(cluster: Cluster, recorder: Recorder, settings: Settings, app: str) -> float:
     """Restart as `kubectl rollout restart` does. Returns the seconds of the rollout, infinite on timeout."""
     with recorder.heard:
         deployment = recorder.get("Deployment", app)
         assert deployment, f"deployment/{app} is there"
         old = {str(pod["metadata"]["name"]) for pod in pods_of(recorder, app)}
         rollout, position = Rollout(app, deployment["spec"]["template"], old), len(recorder.events)
-    annotations = {"kubectl.kubernetes.io/restartedAt": datetime.now(UTC).isoformat()}
-    path = f"/apis/apps/v1/namespaces/{settings.namespace}/deployments/{app}"
-    cluster.patch(path, {"spec": {"template": {"metadata": {"annotations": annotations}}}})
+    restart(cluster, settings.namespace, app)
 
     def restarted() -> bool:
         nonlocal position

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from git_to_pod import watchdog
 from git_to_pod.git.refusals import Refusal, classify, reason
 from git_to_pod.programs import ProgramTimedOut, run
 from git_to_pod.settings import Credentials, InputError, Settings
@@ -43,6 +44,7 @@ class Account:
     def __init__(self, credentials: Credentials, timeout_s: float = GIT_S) -> None:
         self.timeout_s = timeout_s  # of each command
         self.folder = Path(tempfile.mkdtemp(prefix="git-to-pod-"))  # 0700
+        watchdog.guard_path(self.folder)  # if the process is killed
         # Also removes the folder if the run is interrupted before it can close it, or the process ends.
         self.close = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.secrets = secrets_of(credentials)

@@ -75,6 +75,15 @@ class Rollout:
                     self.reach(phase, max(instants))
 
 
+def count_rollouts(events: Iterable[Event], app: str, template: Object) -> int:
+    """How often the Deployment's template changes. Its first template, after an empty one, is no change."""
+    changes = 0
+    for event in events:
+        if event.kind == "Deployment" and event.name == app and event.object["spec"]["template"] != template:
+            changes, template = changes + bool(template), event.object["spec"]["template"]
+    return changes
+
+
 def pod_phases(pod: Object) -> Iterable[str]:
     """The phases that a pod has reached, by its status."""
     if pod["spec"].get("nodeName"):

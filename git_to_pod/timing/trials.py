@@ -16,13 +16,15 @@ from pathlib import Path
 import pandas as pd
 
 from git_to_pod.app import baseline
+from git_to_pod.app.app import served_commit
 from git_to_pod.app.load import Response, mixed_commits
 from git_to_pod.cluster.api import ApiError, Cluster, Unreachable
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import described, is_complete, pods_of, settled
 from git_to_pod.cluster.waiting import TimedOut, pause, wait_for
 from git_to_pod.git.access_log import AccessLog
-from git_to_pod.git.repository import FILE, GitError, Repository
+from git_to_pod.git.repository import GitError, Repository
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Figure, figure
@@ -182,7 +184,7 @@ class Trials:
         pause(offset_s)
         rollout, position = self.begin(app, "")
         annotations = {"kubectl.kubernetes.io/restartedAt": datetime.now(UTC).isoformat()}
-        path = f"/apis/apps/v1/namespaces/{self.settings.namespace}/deployments/{app}"
+        path = api_path("Deployment", self.settings.namespace, app)
         try:
             self.cluster.patch(path, {"spec": {"template": {"metadata": {"annotations": annotations}}}})
         except (ApiError, Unreachable) as error:
@@ -252,16 +254,20 @@ class Trials:
 
     def served(self, commit: str, pods: Sequence[str]) -> float:
         """The instant at which all of these pods had answered with the commit, through the API server's proxy."""
-        last: dict[str, str] = {}
+        last: dict[str, tuple[str, bytes]] = {}
 
         def all_answer() -> bool:
             with suppress(Unreachable):  # one lost connection is not an answer: ask again
-                last.update({pod: served_commit(self.cluster, self.settings.namespace, pod)[0] for pod in pods})
-            return all(last.get(pod) == commit for pod in pods)
+                last.update({pod: served_commit(self.cluster, self.settings.namespace, pod) for pod in pods})
+            return all(pod in last and self.is_of_commit(*last[pod], commit) for pod in pods)
 
         limit_s = self.settings.timeout_s
         wait_for(f"all pods serving {commit[:8]}", all_answer, limit_s, lambda: str(last), pause_s=0.02)
         return self.recorder.clock()
+
+    def is_of_commit(self, named: str, _body: bytes, commit: str) -> bool:
+        """Whether a pod's answer, which names a commit and has a body, is of this commit."""
+        return named == commit
 
     def wait_until_settled(self, app: str) -> None:
         """Wait until the Service has no old pods. To wait until they terminate would double the time of a trial."""
@@ -280,12 +286,6 @@ def awaited(trial: Trial, rollout: Rollout) -> str:
     """The first phase that the rollout has not reached yet, as the progress line names it."""
     to_come = [phase for phase in trial.phases if phase in AWAITED and phase not in rollout.instants]
     return AWAITED[to_come[0]] if to_come else ""
-
-
-def served_commit(cluster: Cluster, namespace: str, pod: str) -> tuple[str, bytes]:
-    """The commit and the file that one pod serves, through the API server's proxy."""
-    response = cluster.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}:8080/proxy/{FILE}")
-    return response.headers.get("X-Git-Commit", f"HTTP {response.status}"), bytes(response.data)
 
 
 def order_of_phases(instants: dict[str, float]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from git_to_pod.cluster.api import Cluster
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.watchdog import LOG
 from tests.one_run import ROOT
@@ -67,7 +68,7 @@ class OwnCluster:
                 command, cwd=self.folder, env=self.environment, stdout=out, stderr=out, start_new_session=True
             )
         try:
-            pod = f"/api/v1/namespaces/{NAMESPACE}/pods/load"
+            pod = api_path("Pod", NAMESPACE, "load")
 
             def begun() -> bool:
                 assert process.poll() is None, (self.folder / "output").read_text()[-2000:]
@@ -85,7 +86,7 @@ class OwnCluster:
         return pid
 
     def namespaces(self) -> set[str]:
-        return {name for name in OWN if self.cluster.find(f"/api/v1/namespaces/{name}")}
+        return {name for name in OWN if self.cluster.find(api_path("Namespace", name=name))}
 
     def left(self) -> str:
         """What of the run is left, or nothing."""
@@ -159,7 +160,7 @@ def test_clean_up_removes_what_a_run_left_whose_watchdog_was_killed(own: OwnClus
         os.kill(own.process("git_to_pod.cli.remove_leftovers"), signal.SIGKILL)
         process.kill()
         process.wait()
-        found = own.cluster.get(f"/api/v1/namespaces/{NAMESPACE}")["metadata"]
+        found = own.cluster.get(api_path("Namespace", name=NAMESPACE))["metadata"]
         assert found["labels"]["git-to-pod/run"]
         assert {"purpose", "started-by", "started", "until"} <= {
             name.removeprefix("git-to-pod/") for name in found["annotations"]
@@ -177,7 +178,7 @@ def test_a_namespace_that_does_not_terminate_is_reported_beside_the_answer(own: 
     accounts = ("--credentials", own.lab["git_credentials"], "--push-credentials", own.lab["push_credentials"])
     where = ("--repository", own.lab["repository"], "--push-url", own.lab["push_url"])
     command = own.evaluate(*where, *accounts, "--commits", "1", "--output", str(own.report))
-    path = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
+    path = api_path("ConfigMap", NAMESPACE)
     with own.in_trials(command) as process:
         held = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "finalizers": ["test.test/held"]}}
         own.cluster.call("POST", path, held)
@@ -194,7 +195,7 @@ def test_a_namespace_that_does_not_terminate_is_reported_beside_the_answer(own: 
 
 def test_the_secret_has_no_copy_in_an_annotation(own: OwnCluster) -> None:
     with own.in_trials(own.papermill()) as process:
-        secret = own.cluster.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/git-credentials")
+        secret = own.cluster.get(api_path("Secret", NAMESPACE, "git-credentials"))
         assert "annotations" not in secret["metadata"]
         assert {entry["manager"] for entry in secret["metadata"]["managedFields"]} == {"git-to-pod-evaluation"}
         process.terminate()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from git_to_pod.app.deployment import other_reloaders
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.status import containers, pods_of
 from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.evaluation.requirements import synchronised
@@ -44,7 +45,7 @@ def annotation(deployed: Deployed) -> str:
 @contextmanager
 def git_source(deployed: Deployed, **changes: str | None) -> Iterator[None]:
     """Change entries of git-source, None removes one, and restart the poller; then restore them."""
-    path = f"{deployed.objects}/configmaps/git-source"
+    path = deployed.path("ConfigMap", "git-source")
     before = deployed.cluster.get(path)["data"]
 
     def change(data: dict[str, str | None]) -> None:
@@ -99,7 +100,7 @@ def content(deployed: Deployed) -> dict[str, bytes]:
 
 def read(deployed: Deployed, path: str) -> tuple[int, bytes]:
     pod = pods_of(deployed.recorder, "app")[0]["metadata"]["name"]
-    response = deployed.cluster.request("GET", f"{deployed.objects}/pods/{pod}:8080/proxy/{path}")
+    response = deployed.cluster.request("GET", f"{deployed.path('Pod', pod)}:8080/proxy/{path}")
     return response.status, bytes(response.data)
 
 
@@ -185,17 +186,17 @@ def test_a_reloader_that_watches_the_whole_cluster_is_named(deployed: Deployed, 
     body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "reloader"}, "spec": spec}
     deployed.cluster.kubectl("create", "namespace", namespace)
     try:
-        deployed.cluster.call("POST", f"/apis/apps/v1/namespaces/{namespace}/deployments", body)
+        deployed.cluster.call("POST", api_path("Deployment", namespace), body)
         named = f"{namespace}/reloader" in other_reloaders(deployed.cluster, NAMESPACE)
         assert named is not own_namespace_only
     finally:
-        deployed.cluster.delete(f"/api/v1/namespaces/{namespace}")
+        deployed.cluster.delete(api_path("Namespace", name=namespace))
 
 
 def test_a_pod_that_waits_for_its_content_can_be_deleted(deployed: Deployed, lab: dict[str, Any]) -> None:
     """The kubelet stops no container before its postStart hook has ended, so the hook has a bound; here 5 s of it."""
     missing = f"missing-{secrets.token_hex(4)}.git"
-    template = deployed.cluster.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/app")["spec"]["template"]
+    template = deployed.cluster.get(api_path("Deployment", NAMESPACE, "app"))["spec"]["template"]
     spec = deepcopy(template["spec"])
     (sidecar,) = (container for container in containers(spec) if container["name"] == "git-sync")
     hook = sidecar["lifecycle"]["postStart"]["exec"]["command"]
@@ -203,8 +204,8 @@ def test_a_pod_that_waits_for_its_content_can_be_deleted(deployed: Deployed, lab
     hook[1] = "5"
     sidecar["env"].append({"name": "GITSYNC_REPO", "value": f"https://git.example.test/{missing}"})
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "waiting"}, "spec": spec}
-    path = f"{deployed.objects}/pods/waiting"
-    deployed.cluster.call("POST", f"{deployed.objects}/pods", pod)
+    path = deployed.path("Pod", "waiting")
+    deployed.cluster.call("POST", deployed.path("Pod"), pod)
     try:
         wait_for("git-sync polls the host", lambda: missing in Path(lab["access_log"]).read_text(), 60)
         deployed.cluster.delete(path)

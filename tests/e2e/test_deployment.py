@@ -4,91 +4,35 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from git_to_pod.app.deployment import apply, deploy
+from git_to_pod.app.app import NOT_PUBLISHED, App
 from git_to_pod.app.namespace import remove
-from git_to_pod.cluster.api import ApiError, Cluster, connect
-from git_to_pod.cluster.recorder import Recorder
-from git_to_pod.cluster.status import container_statuses, containers, pods_of, settled
+from git_to_pod.cluster.api import ApiError, connect
+from git_to_pod.cluster.paths import api_path
+from git_to_pod.cluster.status import container_statuses, containers, pods_of
 from git_to_pod.cluster.waiting import wait_for
-from git_to_pod.git.repository import Repository, account, open_repository
+from git_to_pod.git.repository import account, open_repository
 from git_to_pod.settings import Parameters, Settings, resolve
 from tests import processes
 
 NAMESPACE = "git-to-pod-e2e"
 
 
-@dataclass
-class Deployed:
+class Deployed(App):
     """A deployment of manifests/ in a namespace of its own, which follows a branch of its own."""
-
-    settings: Settings
-    cluster: Cluster
-    repository: Repository
-    recorder: Recorder
-
-    @property
-    def objects(self) -> str:
-        """The path of the namespace's core objects in the API."""
-        return f"/api/v1/namespaces/{self.settings.namespace}"
-
-    def push(self, text: str) -> str:
-        commit = self.repository.commit(f"{text}\n")
-        self.repository.push(commit)
-        return commit
-
-    def published(self) -> str:
-        return str((self.recorder.get("ConfigMap", "git-commit") or {}).get("data", {}).get("commit", "nothing"))
-
-    def served(self) -> set[str]:
-        """The commits that the app's pods name in their responses."""
-        path = f"{self.objects}/pods/{{}}:8080/proxy/"
-        answers = [
-            self.cluster.request("GET", path.format(pod["metadata"]["name"])) for pod in pods_of(self.recorder, "app")
-        ]
-        return {answer.headers.get("X-Git-Commit", f"HTTP {answer.status}") for answer in answers}
-
-    def wait_served(self, commit: str, timeout_s: float = 60) -> None:
-        wait_for(
-            f"{commit} served by every pod",
-            lambda: settled(self.recorder, "app", self.settings.replicas) and self.served() == {commit},
-            timeout_s,
-            lambda: f"published {self.published()}, served {self.served()}",
-        )
-
-    def uids(self, app: str) -> set[str]:
-        return {pod["metadata"]["uid"] for pod in pods_of(self.recorder, app)}
 
     def generations(self) -> dict[str, int]:
         found = self.recorder.all("Deployment")
         return {item["metadata"]["name"]: item["metadata"]["generation"] for item in found}
 
     def delete_git_commit(self) -> None:
-        self.cluster.delete(f"{self.objects}/configmaps/git-commit")
-        wait_for("git-commit is gone", lambda: self.published() == "nothing", 10)
-
-    def scale(self, name: str, replicas: int) -> None:
-        path = f"/apis/apps/v1/namespaces/{self.settings.namespace}/deployments/{name}"
-        self.cluster.patch(path, {"spec": {"replicas": replicas}})
-        wait_for(
-            f"{name} has {replicas} pods",
-            lambda: (
-                len(self.recorder.all("Pod", app=name)) == replicas
-                and self.cluster.get(path)["status"].get("readyReplicas", 0) == replicas
-            ),
-            60,
-        )
-
-    def restart(self, *names: str) -> None:
-        """`kubectl rollout restart` of these Deployments."""
-        deployments = [f"deployment/{name}" for name in names]
-        self.cluster.kubectl("rollout", "restart", f"--namespace={self.settings.namespace}", *deployments)
+        self.cluster.delete(self.path("ConfigMap", "git-commit"))
+        wait_for("git-commit is gone", lambda: self.published() == NOT_PUBLISHED, 10)
 
     def execute(self, target: str, container: str, script: str) -> str:
         """The output of a shell script in a container of a pod, or of a Deployment's first pod."""
@@ -116,12 +60,13 @@ def deployment(namespace: str, ref: str, output: Path) -> Iterator[Deployed]:
     settings = resolve(Parameters(namespace=namespace, commits=1, ref=ref, output=str(output)))
     cluster = connect(settings)
     with branch(settings):
-        repository = open_repository(settings)
+        deployed = Deployed(cluster, settings, open_repository(settings))
         try:
-            yield Deployed(settings, cluster, repository, deploy(cluster, repository, settings))
+            deployed.deploy()
+            yield deployed
         finally:
-            remove(cluster, namespace, 60)
-            repository.close()
+            deployed.remove()
+            deployed.close()
 
 
 @pytest.fixture(scope="module")
@@ -139,15 +84,15 @@ def test_a_push_reaches_every_pod(deployed: Deployed) -> None:
 def test_a_repeated_apply_restarts_nothing_and_resets_nothing(deployed: Deployed) -> None:
     generations, published = deployed.generations(), deployed.published()
     unmoved = deployed.uids("git-poller") | deployed.uids("reloader")
-    apply(deployed.cluster, deployed.settings)
-    assert deployed.published() == published != "nothing"
+    deployed.apply()
+    assert deployed.published() == published != NOT_PUBLISHED
     deployed.wait_served(deployed.push("after a repeated apply"))  # had anything been reset, it would show by now
     assert deployed.generations() == generations | {"app": generations["app"] + 1}  # for the push, and nothing else
     assert deployed.uids("git-poller") | deployed.uids("reloader") == unmoved
 
 
 def test_publishing_goes_on_once_it_is_no_longer_denied(deployed: Deployed) -> None:
-    binding = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/rolebindings/git-poller"
+    binding = api_path("RoleBinding", NAMESPACE, "git-poller")
     original = deployed.cluster.get(binding)
     before = deployed.published()
     deployed.cluster.delete(binding)
@@ -266,7 +211,7 @@ def test_a_pod_that_is_not_restricted_is_refused(deployed: Deployed) -> None:
     container = {"name": "root", "image": "example.test/any"}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root"}, "spec": {"containers": [container]}}
     with pytest.raises(ApiError, match=r"403 .*violates PodSecurity .restricted"):
-        deployed.cluster.call("POST", f"/api/v1/namespaces/{NAMESPACE}/pods", pod)
+        deployed.cluster.call("POST", api_path("Pod", NAMESPACE), pod)
 
 
 def test_no_container_ever_crashed(deployed: Deployed) -> None:
@@ -330,6 +275,6 @@ def test_the_manifests_name_no_latest_image_and_ask_for_limits() -> None:
 def test_removal_leaves_nothing(deployed: Deployed) -> None:
     """Last, because it ends the deployment."""
     assert remove(deployed.cluster, NAMESPACE, 60)
-    assert deployed.cluster.find(f"/api/v1/namespaces/{NAMESPACE}") is None
-    everywhere = deployed.cluster.items("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings")
+    assert deployed.cluster.find(api_path("Namespace", name=NAMESPACE)) is None
+    everywhere = deployed.cluster.items(api_path("ClusterRoleBinding"))
     assert not [item for item in everywhere if NAMESPACE in json.dumps(item.get("subjects") or [])]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from git_to_pod.app.deployment import deploy
-from git_to_pod.app.namespace import remove
+from git_to_pod.app.app import App
 from git_to_pod.cluster.api import connect
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.experiments.effort import SMALLEST, VARIABLE
 from git_to_pod.experiments.scale import fan_out
 from git_to_pod.git.repository import open_repository
@@ -27,18 +27,19 @@ def test_each_is_told_then_restarted_and_nothing_is_left(
     monkeypatch.setenv(VARIABLE, "smallest")
     settings = resolve(Parameters(namespace=NAMESPACE, commits=1, output=str(tmp_path)))
     assert settings.lab
-    cluster, repository = connect(settings), open_repository(settings)
+    cluster = connect(settings)
+    app = App(cluster, settings, open_repository(settings))
     try:
-        recorder = deploy(cluster, repository, settings)
-        fans = fan_out.run_fan_out(cluster, recorder, settings, settings.lab, Progress())
+        app.deploy()
+        fans = fan_out.run_fan_out(cluster, app.recorder, settings, settings.lab, Progress())
         assert [fan.deployments for fan in fans] == list(SMALLEST.fan_out)
         for fan in fans:
             assert 0 < fan.last_patched_s < fan.last_restarted_s
             assert fan.api_writes > 5 * fan.deployments  # the template, two ReplicaSets, the pods, and each status
             assert fan.reloader_memory_bytes > 0
-        assert cluster.find(f"/api/v1/nodes/{fan_out.NODE}") is None
-        left = cluster.items(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments", labelSelector="git-to-pod/fan-out")
+        assert cluster.find(api_path("Node", name=fan_out.NODE)) is None
+        left = cluster.items(api_path("Deployment", NAMESPACE), labelSelector="git-to-pod/fan-out")
         assert left == []
     finally:
-        remove(cluster, NAMESPACE, 60)
-        repository.close()
+        app.remove()
+        app.close()

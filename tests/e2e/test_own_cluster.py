@@ -18,6 +18,7 @@ import yaml
 
 from git_to_pod.cli.clean_up import clean_up
 from git_to_pod.cluster.api import Cluster
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.permissions import GIT_HOST, RIGHTS, RUN
 from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.experiments.alternatives.footprint import all_objects
@@ -68,7 +69,7 @@ class User:
         return dict(json.loads((self.home / "report" / "summary.json").read_text()))
 
     def namespaces(self) -> set[str]:
-        return {str(item["metadata"]["name"]) for item in self.admin.items("/api/v1/namespaces")}
+        return {str(item["metadata"]["name"]) for item in self.admin.items(api_path("Namespace"))}
 
     def elsewhere(self) -> dict[str, dict[str, Any]]:
         """Every object outside the run's own namespaces, without the fields that the cluster writes."""
@@ -103,7 +104,7 @@ def user(lab: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Itera
     for role in (RUN, GIT_HOST):
         admin.delete(f"{RBAC}/clusterrolebindings/{role}")
         admin.delete(f"{RBAC}/clusterroles/{role}")
-    admin.delete("/api/v1/namespaces/users")
+    admin.delete(api_path("Namespace", name="users"))
 
 
 @pytest.fixture
@@ -160,7 +161,7 @@ def test_over_ssh_with_the_pushing_key_in_the_environment_and_kept(user: User, l
     try:
         assert holds(user, user.evaluate(*options, "--credentials", str(reader), **key))
         assert user.namespaces() & set(OWN) == {"git-to-pod"}
-        pods = user.admin.items("/api/v1/namespaces/git-to-pod/pods", labelSelector="app=app")
+        pods = user.admin.items(api_path("Pod", "git-to-pod"), labelSelector="app=app")
         assert len(pods) == 2
     finally:
         list(clean_up(user.admin, "git-to-pod", 60))
@@ -240,7 +241,7 @@ def test_a_namespace_of_someone_else_is_left_alone(user: User, namespace: str) -
         assert f"--namespace {namespace}: it exists and no evaluation created it" in done.stderr
         assert user.namespaces() & set(OWN) == {namespace}
     finally:
-        user.admin.delete(f"/api/v1/namespaces/{namespace}")
+        user.admin.delete(api_path("Namespace", name=namespace))
         wait_for("its removal", lambda: namespace not in user.namespaces(), 60)
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from git_to_pod.app.deployment import deploy
-from git_to_pod.app.namespace import remove
+from git_to_pod.app.app import App
 from git_to_pod.cluster.api import connect
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.experiments.git_hosts.matrix import SERVED, GitHostResult, run_providers, servers
 from git_to_pod.git.repository import open_repository
 from git_to_pod.settings import Parameters, Settings, resolve
@@ -24,17 +24,15 @@ def settings(lab: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> S
 @pytest.fixture(scope="module")
 def rows(settings: Settings) -> Iterator[list[GitHostResult]]:
     cluster, repository = connect(settings), open_repository(settings)
-    recorder = deploy(cluster, repository, settings)
+    app = App(cluster, settings, repository)
     try:
-        app = recorder.get("Deployment", "app")
-        assert app
-        yield run_providers(cluster, app["spec"]["template"], repository, settings)
-        left = [secret["metadata"]["name"] for secret in cluster.items(f"/api/v1/namespaces/{NAMESPACE}/secrets")]
+        app.deploy()
+        yield run_providers(cluster, app.template, repository, settings)
+        left = [secret["metadata"]["name"] for secret in cluster.items(api_path("Secret", NAMESPACE))]
         assert left == ["git-credentials"]  # the Secrets of the checks are deleted
     finally:
-        recorder.stop()
-        remove(cluster, NAMESPACE, settings.timeout_s)
-        repository.close()
+        app.remove()
+        app.close()
 
 
 def test_every_try_ends_as_it_must(rows: list[GitHostResult]) -> None:

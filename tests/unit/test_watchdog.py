@@ -63,6 +63,22 @@ def test_the_folder_of_a_killed_process_is_removed(tmp_path: Path, number: signa
         wait_for("the watchdog's end", lambda: has_ended(pid), 10)
 
 
+def test_the_credentials_of_an_account_are_removed_when_its_process_is_killed(tmp_path: Path) -> None:
+    script = (
+        "import time; from git_to_pod.git.repository import Account; from git_to_pod.settings import Credentials;"
+        "reader = Account(Credentials('reader', 'secret')); print(reader.folder, flush=True); time.sleep(60)"
+    )
+    kept = {name: value for name, value in os.environ.items() if name != RUN}
+    environment = kept | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        folder = Path(process.stdout.readline().strip())
+        assert (folder / "password").read_text() == "secret"
+        process.kill()
+    wait_for("its removal", lambda: not folder.exists(), 10)
+
+
 def test_a_signal_to_its_process_group_does_not_end_it(tmp_path: Path) -> None:
     with guarding(tmp_path) as (process, pid):
         assert os.getsid(pid) == pid

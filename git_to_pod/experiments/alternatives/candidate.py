@@ -6,19 +6,18 @@ import itertools
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
-from git_to_pod.app.deployment import apply
+from git_to_pod.app.app import App
 from git_to_pod.app.load import Load, Response
-from git_to_pod.app.namespace import ask_to_remove, remove
+from git_to_pod.app.namespace import ask_to_remove
 from git_to_pod.cluster.api import Cluster, Object
-from git_to_pod.cluster.recorder import Event, Recorder
-from git_to_pod.cluster.status import described, pods_of, settled
+from git_to_pod.cluster.recorder import Event
 from git_to_pod.cluster.waiting import TimedOut, pause, wait_for
-from git_to_pod.git.repository import GitError, Repository, open_repository
+from git_to_pod.git.repository import GitError, open_repository
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
-from git_to_pod.timing.trials import Trial, Trials, served_commit
+from git_to_pod.timing.rollout import count_rollouts
+from git_to_pod.timing.trials import Trial, Trials
 
 BIG = "big.bin"
 BIG_BYTES = 2 * 2**20
@@ -26,7 +25,7 @@ RATE = 20  # requests a second, as in the first notebook
 
 
 def put_manifests(candidate: Candidate) -> None:
-    apply(candidate.cluster, candidate.settings, candidate.approach.base)
+    candidate.apply(candidate.approach.base)
 
 
 def prepare_nothing(candidate: Candidate) -> None:
@@ -50,51 +49,38 @@ class Approach:
 class ContentTrials(Trials):
     """Trials that compare the served file: not every candidate names the commit in its responses."""
 
-    def served(self, commit: str, pods: list[str]) -> float:  # type: ignore[override]
-        wanted, last = self.repository.contents[commit], dict[str, bytes]()
-
-        def all_answer() -> bool:
-            last.update({pod: served_commit(self.cluster, self.settings.namespace, pod)[1] for pod in pods})
-            return all(answered == wanted for answered in last.values())
-
-        what = f"all pods of {self.settings.namespace} serving {commit[:8]}"
-        wait_for(what, all_answer, self.settings.timeout_s, lambda: str(last), pause_s=0.02)
-        return self.recorder.clock()
+    def is_of_commit(self, _named: str, body: bytes, commit: str) -> bool:
+        return body == self.repository.contents[commit]
 
 
-class Candidate:
-    """A deployed candidate: its settings, its clone, the events of its namespace, and the operations on it."""
+class Candidate(App):
+    """The app as one approach deploys it, in its own namespace and with its own branch."""
 
     def __init__(self, approach: Approach, cluster: Cluster, settings: Settings, progress: Progress) -> None:
         self.approach = approach
-        self.cluster = cluster
         names = {"namespace": f"{settings.namespace}-{approach.key}", "ref": f"git-to-pod-{approach.key}"}
-        self.settings = replace(settings, **names, replicas=2)  # type: ignore[arg-type]
-        self.repository: Repository = open_repository(settings)
+        repository = open_repository(settings)
+        super().__init__(cluster, replace(settings, **names, replicas=2), repository)  # type: ignore[arg-type]
         self.repository.ref = self.settings.ref
-        self.recorder = Recorder()
-        self.trials = ContentTrials(cluster, self.recorder, self.repository, self.settings, progress)
-        self.trials.csv = None  # trials.csv is the first notebook's
+        self.progress = progress
         self.load: Load | None = None
         self.done: list[Trial] = []
         self.repeated: list[Trial] = []  # a second set of the same, which shows the noise
         self.responses: list[Response] = []
         self.resting: dict[str, int] = {}  # replicas of each Deployment while it is scaled to zero
 
-    def path(self, kind: str, name: str = "") -> str:
-        group = "apis/apps/v1" if kind == "deployments" else "api/v1"
-        return f"/{group}/namespaces/{self.settings.namespace}/{kind}/{name}".rstrip("/")
-
     def deploy(self) -> None:
         """Deploy to an empty namespace; return when the app serves the first commit."""
-        remove(self.cluster, self.settings.namespace, self.settings.timeout_s)
+        self.remove()
         commit = self.commit("begins")
         self.repository.account.git(
             "push", "--quiet", "--force", self.repository.url, f"{commit}:refs/heads/{self.settings.ref}",
             folder=self.repository.clone,
         )  # fmt: skip
         self.repository.pushed.append(commit)
-        self.recorder.follow(self.cluster, self.settings.namespace, beside=True)
+        self.record()
+        self.trials = ContentTrials(self.cluster, self.recorder, self.repository, self.settings, self.progress)
+        self.trials.csv = None  # trials.csv is the first notebook's
         self.approach.put(self)
         self.wait_served(commit)
 
@@ -119,49 +105,30 @@ class Candidate:
         self.resting = {}
         self.wait_served(self.repository.pushed[-1])
 
-    def set_replicas(self, name: str, replicas: int) -> None:
-        self.cluster.patch(self.path("deployments", name), {"spec": {"replicas": replicas}})
-
     def commit(self, text: str) -> str:
         self.approach.prepare(self)
         return self.repository.commit(f"{self.approach.key} {text} {secrets.token_hex(4)}\n")
 
     def push(self, text: str) -> str:
         self.repository.push(self.commit(text))
-        return self.repository.pushed[-1]
+        return self.head
 
-    def wait_served(self, commit: str, timeout_s: float | None = None) -> None:
-        """Wait until no rollout is under way and every pod serves this commit's file."""
-        limit_s = timeout_s or self.settings.timeout_s
-        words = partial(described, self.recorder, "app")
-        replicas = self.settings.replicas
-
-        def up() -> bool:
-            return settled(self.recorder, "app", replicas) and self.served() == {self.repository.contents[commit]}
-
-        wait_for(f"{self.settings.namespace} serving {commit[:8]}", up, limit_s, words, pause_s=0.1)
-
-    def served(self) -> set[bytes]:
-        names = [str(pod["metadata"]["name"]) for pod in pods_of(self.recorder, "app")]
-        return {served_commit(self.cluster, self.settings.namespace, name)[1] for name in names}
+    def serves(self, commit: str) -> bool:
+        """Whether every app pod serves this commit's file."""
+        return {body for _, body in self.answers().values()} == {self.repository.contents[commit]}
 
     def scale(self, name: str, replicas: int) -> None:
-        """Set a Deployment's replicas and wait until it has as many Ready pods."""
-        self.set_replicas(name, replicas)
         if name == "app":
-            self.settings = replace(self.settings, replicas=replicas)
-            self.trials.settings = self.settings
+            self.settings = self.trials.settings = replace(self.settings, replicas=replicas)
+        super().scale(name, replicas)
 
-        def scaled() -> bool:
-            status = self.cluster.get(self.path("deployments", name))["status"]
-            existing = len(pods_of(self.recorder, name))
-            return bool(existing == replicas == status.get("readyReplicas", 0))
-
-        wait_for(f"{name} has {replicas} pods", scaled, self.settings.timeout_s, lambda: described(self.recorder, name))
+    def is_scaled(self, name: str, replicas: int) -> bool:
+        """Whether as many pods exist, and all are Ready. Pods that terminate do not count."""
+        return len(self.pods(name)) == replicas == self.ready_replicas(name)
 
     def burst(self, pushes: int, gap_s: float) -> tuple[int, int]:
         """Push in quick succession. Returns the number of rollouts, and of regressions to an older published commit."""
-        position = len(self.recorder.events)
+        position, template = len(self.recorder.events), self.template
         commits = []
         for number in range(pushes):
             commits.append(self.push(f"burst {number}"))
@@ -170,12 +137,12 @@ class Candidate:
         pause(2)  # long enough for another rollout to begin
         self.wait_served(commits[-1])
         events = self.recorder.events[position:]
-        sets = [e for e in events if e.kind == "ReplicaSet" and e.type == "ADDED" and e.name.startswith("app-")]
         seen = [commit for event in events if (commit := self.approach.published(event))]
         pushed = self.repository.pushed
         order = {commit: number for number, commit in enumerate(pushed)}
         order |= {self.repository.contents[commit].decode(): number for number, commit in enumerate(pushed)}
-        return len(sets), regressions([order[commit] for commit in seen if commit in order])
+        rollouts = count_rollouts(events, "app", template)
+        return rollouts, regressions([order[commit] for commit in seen if commit in order])
 
     def misses_a_change(self) -> bool:
         """Whether the candidate catches up on a push made while its controller was down."""
@@ -217,7 +184,7 @@ class Candidate:
     def close(self) -> None:
         """Delete the namespace, the branch and the clone."""
         self.stop_load()
-        self.recorder.stop()
+        self.stop_recorder()
         ask_to_remove(self.cluster, self.settings.namespace)
         try:
             branch = f":refs/heads/{self.settings.ref}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from git_to_pod.app import usage
+from git_to_pod.app.app import served_commit
 from git_to_pod.app.load import mixed_commits
 from git_to_pod.cluster.api import Cluster
 from git_to_pod.cluster.recorder import Event
@@ -22,7 +23,7 @@ from git_to_pod.experiments.effort import effort
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Figure, figure
-from git_to_pod.timing.trials import Trial, overtaken, served_commit
+from git_to_pod.timing.trials import Trial, overtaken
 from git_to_pod.wording import counted
 
 GAP_S = 0.7  # between the pushes of a burst

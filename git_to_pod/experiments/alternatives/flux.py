@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import yaml
 
 from git_to_pod.app.baseline import WORKTREE, baseline_deployment
-from git_to_pod.app.namespace import MARK
+from git_to_pod.app.namespace import MARK, create_namespace, labels
 from git_to_pod.app.overlay import ALTERNATIVES, MANIFESTS
 from git_to_pod.cluster.api import ApiError, Cluster, Object
+from git_to_pod.cluster.paths import api_path, custom_path
 from git_to_pod.cluster.recorder import Event
 from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.git.repository import FILE
@@ -31,18 +32,18 @@ KINDS = {
     "OCIRepository": ("ocirepositories", SOURCE),
     "Kustomization": ("kustomizations", KUSTOMIZE),
 }
-DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+DEFINITIONS = api_path("CustomResourceDefinition")
 
 
 def unavailable(cluster: Cluster, settings: Settings) -> str:
-    """Why Flux cannot be measured here; empty if it can."""
+    """Why Flux cannot be measured here; empty if it can. Definitions that an earlier run left are no reason."""
     images = {image["ref"] for image in settings.lab.images} if settings.lab else set()
     wanted = {f"ghcr.io/fluxcd/{name}:v1.9.5" for name in ("source-controller", "kustomize-controller")}
     if not settings.lab:
         return "it needs CustomResourceDefinitions, so it is measured in the embedded lab only"
     if not wanted <= images:
         return "its images are not in --images DIR"
-    if cluster.find(f"{DEFINITIONS}/{'.'.join(KINDS['Kustomization'])}"):
+    if any(MARK not in found["metadata"].get("labels", {}) for found in existing_definitions(cluster)):
         return "this cluster already has Flux"
     return ""
 
@@ -51,22 +52,37 @@ def unavailable(cluster: Cluster, settings: Settings) -> str:
 def definitions(cluster: Cluster) -> Iterator[None]:
     """Create Flux's CustomResourceDefinitions, without schemas, and delete them at the end of the block."""
     try:
+        remove_definitions(cluster)  # of a run that was interrupted
+        wait_for("no definitions of an earlier run", lambda: not existing_definitions(cluster), 30)
         for kind in KINDS:
             cluster.apply(DEFINITIONS, definition(kind))
         wait_for("Flux's kinds", lambda: all(served(cluster, kind) for kind in KINDS), 30)
         yield
     finally:
-        for plural, group in KINDS.values():
-            release(cluster, plural, group)
-            cluster.delete(f"{DEFINITIONS}/{plural}.{group}")
+        remove_definitions(cluster)
+
+
+def existing_definitions(cluster: Cluster) -> list[Object]:
+    """Flux's definitions in this cluster, whoever created them."""
+    paths = [f"{DEFINITIONS}/{plural}.{group}" for plural, group in KINDS.values()]
+    return [found for path in paths if (found := cluster.find(path))]
+
+
+def remove_definitions(cluster: Cluster) -> None:
+    """Delete Flux's definitions that an evaluation created, with their objects."""
+    for found in existing_definitions(cluster):
+        spec, name = found["spec"], found["metadata"]["name"]
+        if MARK in found["metadata"].get("labels", {}):
+            release(cluster, spec["names"]["plural"], spec["group"])
+            cluster.delete(f"{DEFINITIONS}/{name}")
 
 
 def release(cluster: Cluster, plural: str, group: str) -> None:
     """Delete the objects of a kind. Their controller is gone, so nothing else would remove their finalizers."""
-    if cluster.find(f"/apis/{group}/v1/{plural}") is None:
+    if cluster.find(custom_path(group, plural)) is None:
         return
-    for item in cluster.items(f"/apis/{group}/v1/{plural}"):
-        path = f"/apis/{group}/v1/namespaces/{item['metadata']['namespace']}/{plural}/{item['metadata']['name']}"
+    for item in cluster.items(custom_path(group, plural)):
+        path = custom_path(group, plural, item["metadata"]["namespace"], item["metadata"]["name"])
         cluster.delete(path)  # first: a terminating object gets no new finalizers
         with suppress(ApiError):  # it had none
             cluster.patch(path, {"metadata": {"finalizers": None}})
@@ -74,7 +90,7 @@ def release(cluster: Cluster, plural: str, group: str) -> None:
 
 def served(cluster: Cluster, kind: str) -> bool:
     plural, group = KINDS[kind]
-    return cluster.request("GET", f"/apis/{group}/v1/{plural}").status == 200  # 404, then 429, until it is ready
+    return cluster.request("GET", custom_path(group, plural)).status == 200  # 404, then 429, until it is ready
 
 
 def definition(kind: str) -> Object:
@@ -89,7 +105,7 @@ def definition(kind: str) -> Object:
     }
     names = {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"}
     spec = {"group": group, "names": names, "scope": "Namespaced", "versions": [version]}
-    metadata = {"name": f"{plural}.{group}", "labels": {MARK: "true"}}
+    metadata = {"name": f"{plural}.{group}", "labels": labels()}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -145,13 +161,14 @@ def put(candidate: Candidate) -> None:
     """Apply the controllers, the credentials, the GitRepository and the Kustomization."""
     cluster, settings = candidate.cluster, candidate.settings
     name = settings.namespace
-    labels = {MARK: "true", "pod-security.kubernetes.io/enforce": "restricted"}
-    meta = {"name": name, "labels": labels}
-    cluster.apply("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    lab = settings.lab is not None
+    create_namespace(cluster, name, settings.commits, settings.keep, settings.timeout_s, lab)
+    restricted = {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
+    cluster.patch(api_path("Namespace", name=name), {"metadata": restricted})
     reader = settings.reader
     access = {"username": reader.username, "password": reader.password, "ca.crt": reader.ca_crt}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "git-credentials"}, "stringData": access}
-    cluster.apply(candidate.path("secrets"), secret)
+    cluster.apply(candidate.path("Secret"), secret)
     cluster.kubectl("apply", f"--namespace={name}", f"--kustomize={ALTERNATIVES / 'flux'}")
     source = {
         "interval": settings.period,
@@ -172,8 +189,8 @@ def put(candidate: Candidate) -> None:
     for kind, spec in (("GitRepository", source), ("Kustomization", kustomization)):
         plural, group = KINDS[kind]
         item = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": "content"}, "spec": spec}
-        cluster.apply(f"/apis/{group}/v1/namespaces/{name}/{plural}", item)
-    path = candidate.path("deployments", "app")
+        cluster.apply(custom_path(group, plural, name), item)
+    path = candidate.path("Deployment", "app")
     wait_for("Flux has applied the app", lambda: cluster.find(path), settings.timeout_s, lambda: message(cluster, name))
     cluster.patch(path, {"spec": {"replicas": settings.replicas}})
 
@@ -183,7 +200,7 @@ def message(cluster: Cluster, namespace: str) -> str:
     words = []
     for kind in ("GitRepository", "Kustomization"):
         plural, group = KINDS[kind]
-        item = cluster.find(f"/apis/{group}/v1/namespaces/{namespace}/{plural}/content") or {}
+        item = cluster.find(custom_path(group, plural, namespace, "content")) or {}
         words += [f"{kind}: {c.get('message', '')}" for c in item.get("status", {}).get("conditions", [])]
     return "; ".join(words) or "no conditions yet"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 
+from git_to_pod.app.app import NOT_PUBLISHED
 from git_to_pod.cluster.waiting import pause
 from git_to_pod.experiments.faults.bench import Bench
 from git_to_pod.experiments.faults.experiment import Fault, Step, nothing, push_one
@@ -30,11 +31,11 @@ def wrong_password(bench: Bench) -> None:
 
 
 def disconnect(bench: Bench) -> None:
-    bench.proxy("POST", "proxies/git", {"enabled": False})
+    bench.lab.disconnect()
 
 
 def reconnect(bench: Bench) -> None:
-    bench.proxy("POST", "reset")
+    bench.lab.reset_proxy()
 
 
 def push_older(bench: Bench) -> None:
@@ -43,7 +44,9 @@ def push_older(bench: Bench) -> None:
 
 def delete_branch(bench: Bench) -> None:
     # a bare repository refuses to delete the branch that HEAD names
-    bench.in_git_host("git", "-c", "safe.directory=*", "-C", CONTENT, "config", "receive.denyDeleteCurrent", "ignore")
+    bench.lab.in_git_host(
+        "git", "-c", "safe.directory=*", "-C", CONTENT, "config", "receive.denyDeleteCurrent", "ignore"
+    )
     bench.delete_branch()
 
 
@@ -77,16 +80,16 @@ def kill_git_sync(bench: Bench) -> None:
 def damage_clones(bench: Bench) -> None:
     for app in ("git-poller", "app"):
         objects = f"{bench.volume(app)}/.git/objects"
-        bench.in_node("find", objects, "-type", "f", "-exec", "truncate", "--size=10", "{}", "+")
+        bench.lab.in_node("find", objects, "-type", "f", "-exec", "truncate", "--size=10", "{}", "+")
 
 
 def shrink_volume(bench: Bench) -> None:
-    bench.in_node("mount", "-t", "tmpfs", "-o", "size=4m,mode=2777,gid=65533", "tmpfs", bench.volume("git-poller"))
-    bench.restart("git-poller", "git-sync")
+    bench.lab.in_node("mount", "-t", "tmpfs", "-o", "size=4m,mode=2777,gid=65533", "tmpfs", bench.volume("git-poller"))
+    bench.kill_container("git-poller", "git-sync")
 
 
 def grow_volume(bench: Bench) -> None:
-    bench.in_node("mount", "-o", "remount,size=1g", bench.volume("git-poller"))
+    bench.lab.in_node("mount", "-o", "remount,size=1g", bench.volume("git-poller"))
 
 
 def push_after_pods_start(bench: Bench) -> None:
@@ -98,8 +101,8 @@ def push_after_pods_start(bench: Bench) -> None:
 
 
 def delete_git_commit(bench: Bench) -> None:
-    bench.cluster.delete(f"/api/v1/namespaces/{bench.settings.namespace}/configmaps/git-commit")
-    bench.recorder.wait_for("git-commit is gone", lambda: bench.published == "nothing", 10, lambda: bench.published)
+    bench.cluster.delete(bench.path("ConfigMap", "git-commit"))
+    bench.recorder.wait_for("git-commit is gone", lambda: bench.published() == NOT_PUBLISHED, 10, bench.published)
 
 
 FAULTS = (
@@ -110,21 +113,22 @@ FAULTS = (
         "git host down when a pod must start", then(disconnect, lambda b: b.delete_pod("app")),
         undo=reconnect, lasts_s=8, blocks=True,
     ),
-    Fault("git host hangs", lambda b: b.toxic("timeout", timeout=0), undo=reconnect, lasts_s=8, blocks=True),
-    Fault("git host slow: 200 ms", lambda b: b.toxic("latency", latency=200), undo=reconnect),
-    Fault("git host resets connections", lambda b: b.toxic("reset_peer", timeout=0),
+    Fault("git host hangs", lambda b: b.lab.add_toxic("timeout", timeout=0), undo=reconnect, lasts_s=8, blocks=True),
+    Fault("git host slow: 200 ms", lambda b: b.lab.add_toxic("latency", latency=200), undo=reconnect),
+    Fault("git host resets connections", lambda b: b.lab.add_toxic("reset_peer", timeout=0),
           undo=reconnect, lasts_s=6, blocks=True),
-    Fault("password rotated", lambda b: b.change_password(), undo=lambda b: b.tell_password(), lasts_s=4, blocks=True),
-    Fault("password revoked", lambda b: b.let_in(b.without_reader()),
-          undo=lambda b: b.let_in(b.with_reader()), lasts_s=6, blocks=True),
+    Fault("password rotated", lambda b: b.lab.rotate_password(), undo=lambda b: b.update_secret(),
+          lasts_s=4, blocks=True),
+    Fault("password revoked", lambda b: b.lab.revoke_reader(),
+          undo=lambda b: b.lab.restore_reader(), lasts_s=6, blocks=True),
     Fault("force-push to an older commit", push=push_older),
     Fault("branch deleted and re-created", delete_branch, push=nothing, undo=push_one, lasts_s=5),
     Fault("10 pushes in 2 s", push=push_burst),
     Fault("empty commit", push=push_nothing_new),
     Fault("commit deletes the served file", push=lambda b: b.push("without the file", served=False), undo=push_one),
     Fault(LARGE_FILE, push=lambda b: b.push("one large file", big_mb=LARGE_MB), undo=push_one, limit_s=180),
-    Fault("API server down for 20 s", lambda b: b.component("stop", "kube-apiserver"),
-          undo=lambda b: b.component("start", "kube-apiserver"), lasts_s=20, limit_s=180,
+    Fault("API server down for 20 s", lambda b: b.lab.component("stop", "kube-apiserver"),
+          undo=lambda b: b.lab.component("start", "kube-apiserver"), lasts_s=20, limit_s=180,
           note="kube-proxy and Reloader reconnect with client-go's backoff of up to a minute"),
     Fault("Reloader down", lambda b: b.scale("reloader", 0),
           push=then(push_one, lambda b: b.wait_published()), undo=lambda b: b.scale("reloader", 1),
@@ -134,10 +138,10 @@ FAULTS = (
           note="provoked: the run writes the new commit's stamp into the Deployment before it publishes that commit"),
     Fault("Reloader killed between publish and rollout", freeze_reloader, undo=kill_reloader, lasts_s=2, blocks=True),
     Fault("git-sync killed, in the poller and in one pod", kill_git_sync),
-    Fault("kubelet down for 4 s", lambda b: b.component("stop", "kubelet"),
-          undo=lambda b: b.component("start", "kubelet"), lasts_s=4, blocks=True),
-    Fault("containerd down for 4 s", lambda b: b.component("stop", "containerd"),
-          undo=lambda b: b.component("start", "containerd"), lasts_s=4, blocks=True),
+    Fault("kubelet down for 4 s", lambda b: b.lab.component("stop", "kubelet"),
+          undo=lambda b: b.lab.component("start", "kubelet"), lasts_s=4, blocks=True),
+    Fault("containerd down for 4 s", lambda b: b.lab.component("stop", "containerd"),
+          undo=lambda b: b.lab.component("start", "containerd"), lasts_s=4, blocks=True),
     Fault("clone corrupted on disk, in the poller and in one pod", damage_clones),
     Fault("content volume full", shrink_volume, push=lambda b: b.push("8 MB", big_mb=8),
           undo=grow_volume, lasts_s=6, blocks=True),

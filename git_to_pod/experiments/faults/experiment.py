@@ -13,9 +13,10 @@ from git_to_pod.experiments.effort import effort
 from git_to_pod.experiments.faults.bench import Bench
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
+from git_to_pod.timing.rollout import count_rollouts
 from git_to_pod.wording import counted
 
-Step = Callable[[Bench], None]
+Step = Callable[[Bench], object]
 NEXT_PUSH_S = 20.0  # for the next push to bring back a deployment that did not recover by itself
 
 
@@ -92,7 +93,9 @@ def try_fault(bench: Bench, fault: Fault) -> FaultResult:
             since = time.monotonic()
             if fault.lasts_s is not None:
                 pause(fault.lasts_s)
-                served_early = fault.blocks and bench.published == bench.head and bench.head in bench.served().values()
+                served_early = (
+                    fault.blocks and bench.published() == bench.head and bench.head in bench.served().values()
+                )
         finally:
             if fault.lasts_s is not None:
                 fault.undo(bench)
@@ -156,15 +159,11 @@ class Marks:
     def lost(self) -> int:
         """The number of commits, pushed since the fault began, that the pods have not reached."""
         pushed = self.bench.repository.pushed[self.pushed :]
-        served = set(self.bench.served_if_asked().values())
+        served = set(self.bench.served_if_reachable().values())
         reached = [number for number, commit in enumerate(pushed, 1) if served == {commit}]
         return len(pushed) - max(reached, default=0)
 
     def rollouts(self) -> int:
         """How often the app's template changed."""
-        template, changes = self.template, 0
         events = self.bench.recorder.events[self.events if self.bench.recorder is self.recorder else 0 :]
-        for event in events:
-            if event.kind == "Deployment" and event.name == "app" and event.object["spec"]["template"] != template:
-                changes, template = changes + bool(template), event.object["spec"]["template"]
-        return changes
+        return count_rollouts(events, "app", self.template)

@@ -18,8 +18,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from git_to_pod.app.app import served_commit
 from git_to_pod.app.pod_with_access import Access, pod_reading
 from git_to_pod.cluster.api import Cluster, Object
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.status import containers
 from git_to_pod.cluster.waiting import TimedOut, wait_for
 from git_to_pod.evaluation.constraints import attempt
@@ -29,7 +31,6 @@ from git_to_pod.git.refusals import Refusal, excerpt, kinds
 from git_to_pod.git.repository import Repository, account
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Credentials, Settings
-from git_to_pod.timing.trials import served_commit
 from lab.client import Lab
 from lab.pki import new_ssh_key, new_tls_ca
 
@@ -312,7 +313,7 @@ def kind_of(message: str, expected: str, url: str = "") -> str:
 
 def words_of_git(cluster: Cluster, namespace: str, pod: str) -> str:
     """git-sync's log so far; empty if it cannot be read yet."""
-    path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+    path = f"{api_path('Pod', namespace, pod)}/log"
     answer = cluster.request("GET", path, query={"container": "git-sync"})
     return answer.data.decode(errors="replace").replace("\\n", "\n") if answer.status == 200 else ""
 
@@ -326,7 +327,7 @@ def told_of(cluster: Cluster, namespace: str, pod: str, file: str) -> tuple[File
     """How a pod serves one more file, and the first line of its response."""
     if not file:
         return File.NOT_CHECKED, ""
-    answer = cluster.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}:8080/proxy/{file}")
+    answer = cluster.request("GET", f"{api_path('Pod', namespace, pod)}:8080/proxy/{file}")
     first = (answer.data.decode(errors="replace").splitlines() or [""])[0]
     return file_of(answer.status, first), f"{file}: HTTP {answer.status}, {first}"
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from git_to_pod.app.namespace import labels
 from git_to_pod.cluster.api import Cluster, Object
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import is_complete
 from git_to_pod.cluster.waiting import wait_for
@@ -43,25 +45,25 @@ class Fan:
 
 def run_fan_out(cluster: Cluster, recorder: Recorder, settings: Settings, lab: Lab, progress: Progress) -> list[Fan]:
     """Change a ConfigMap that more and more Deployments follow."""
-    config_maps = f"/api/v1/namespaces/{settings.namespace}/configmaps"
+    config_maps = api_path("ConfigMap", settings.namespace)
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CONFIG_MAP}, "data": {"commit": "none"}}
     cluster.apply(config_maps, body)
     if lab.simulated_nodes:
-        cluster.apply("/api/v1/nodes", node(lab))
-    found, there = [], 0
+        cluster.apply(api_path("Node"), node(lab))
+    found, existing = [], 0
     try:
         for number, size in enumerate(effort().fan_out):
             progress.bar(number, len(effort().fan_out), f"one commit, {size} Deployment{'' if size == 1 else 's'}")
-            create(cluster, recorder, settings, lab, range(there, size))
-            there = size
+            create(cluster, recorder, settings, lab, range(existing, size))
+            existing = size
             quiet(cluster, settings)
             found.append(publish(cluster, recorder, settings, lab, size))
         progress.bar(len(effort().fan_out), len(effort().fan_out), "fan-out measured")
     finally:
         # Delete all three kinds, owners first: Kubernetes' garbage collector makes only 20 requests per second.
         all_of_them = {"labelSelector": "git-to-pod/fan-out", "gracePeriodSeconds": "0"}
-        for group, kind in (("apis/apps/v1", "deployments"), ("apis/apps/v1", "replicasets"), ("api/v1", "pods")):
-            cluster.delete(f"/{group}/namespaces/{settings.namespace}/{kind}", **all_of_them)
+        for kind in ("Deployment", "ReplicaSet", "Pod"):
+            cluster.delete(api_path(kind, settings.namespace), **all_of_them)
         cluster.delete(f"{config_maps}/{CONFIG_MAP}")
         wait_for(
             "the pods of the fan-out deleted",
@@ -69,7 +71,7 @@ def run_fan_out(cluster: Cluster, recorder: Recorder, settings: Settings, lab: L
             10 * settings.timeout_s,
             pause_s=1,
         )
-        cluster.delete(f"/api/v1/nodes/{NODE}")
+        cluster.delete(api_path("Node", name=NODE))
     return found
 
 
@@ -77,7 +79,7 @@ def node(lab: Lab) -> Object:
     """A node that KWOK simulates. Its taint keeps other pods away."""
     taint = {"key": NODE, "effect": "NoSchedule"}
     room = {"cpu": "1000", "memory": "1000Gi", "pods": "10000"}
-    metadata = {"name": NODE, "labels": lab.simulated_nodes}
+    metadata = {"name": NODE, "labels": lab.simulated_nodes | labels()}
     status = {"allocatable": room, "capacity": room}
     return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"taints": [taint]}, "status": status}
 
@@ -86,7 +88,7 @@ def create(cluster: Cluster, recorder: Recorder, settings: Settings, lab: Lab, n
     """Create the Deployments with these numbers."""
     app = recorder.get("Deployment", "app")
     assert app, "the app is deployed first"
-    path = f"/apis/apps/v1/namespaces/{settings.namespace}/deployments"
+    path = api_path("Deployment", settings.namespace)
 
     def one(number: int) -> Object:
         return cluster.call("POST", path, deployment(app, f"fan-{number}", lab))
@@ -126,7 +128,7 @@ def publish(cluster: Cluster, recorder: Recorder, settings: Settings, lab: Lab, 
     before = {item["metadata"]["name"]: item["spec"]["template"] for item in recorder.all("Deployment", **LABEL)}
     written, cpu_s = writes(cluster), reloader(lab)[0]
     position, started = len(recorder.events), time.monotonic()
-    path = f"/api/v1/namespaces/{settings.namespace}/configmaps/{CONFIG_MAP}"
+    path = api_path("ConfigMap", settings.namespace, CONFIG_MAP)
     cluster.patch(path, {"data": {"commit": secrets.token_hex(20)}})
     patched: dict[str, float] = {}
     restarted: dict[str, float] = {}

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from git_to_pod.cluster.api import Cluster, Object
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import containers, described, is_complete
 from git_to_pod.cluster.waiting import pause, wait_for
@@ -117,7 +118,7 @@ def measure_polls(
     cluster: Cluster, recorder: Recorder, repository: Repository, settings: Settings, lab: Lab, progress: Progress
 ) -> list[Poll]:
     """Measure pods that run only git-sync and poll like the poller, while nobody pushes."""
-    path = f"/apis/apps/v1/namespaces/{settings.namespace}/deployments"
+    path = api_path("Deployment", settings.namespace)
     found, files = [], 0
     for number, (pods, period_s, wanted, seconds) in enumerate(effort().polls):
         text = f"{pods} pods polling every {period_s} s, {wanted:,} file{'' if wanted == 1 else 's'}"
@@ -225,7 +226,7 @@ def cpu_seconds(lab: Lab, place: str, only: str | None = None) -> dict[str, floa
 
 def measure_restarts(cluster: Cluster, recorder: Recorder, settings: Settings, progress: Progress) -> list[Restart]:
     """Restart the app with an increasing number of replicas."""
-    name, path = "scale-app", f"/apis/apps/v1/namespaces/{settings.namespace}/deployments"
+    name, path = "scale-app", api_path("Deployment", settings.namespace)
     patient, found = replace(settings, timeout_s=3 * settings.timeout_s), []
     startup_orders.put(cluster, recorder, settings, name, request_little)
     for number, replicas in enumerate(effort().replicas):
@@ -233,7 +234,7 @@ def measure_restarts(cluster: Cluster, recorder: Recorder, settings: Settings, p
         cluster.patch(f"{path}/{name}", {"spec": {"replicas": replicas}})
         for _ in range(effort().restarts_of_many):
             wait_settled(recorder, name, replicas, patient.timeout_s)
-            found.append(Restart("restart", replicas, startup_orders.restart(cluster, recorder, patient, name)))
+            found.append(Restart("restart", replicas, startup_orders.timed_restart(cluster, recorder, patient, name)))
     cluster.delete(f"{path}/{name}")
     progress.bar(len(effort().replicas), len(effort().replicas), "rollouts with many replicas measured")
     return found
