@@ -97,7 +97,7 @@ class Evaluation:
 
     @property
     def failing(self) -> list[str]:
-        """The requirements and constraints that are not met or were never checked, without those in `not_tried`."""
+        """The requirements and constraints that are not met or were never checked."""
         missing = [name for name in REQUIREMENTS if name not in self.requirements]
         missing += [name for name in CONSTRAINTS if name not in self.constraints]
         checks = self.requirements | self.constraints
@@ -106,7 +106,12 @@ class Evaluation:
     @property
     def not_tried(self) -> list[str]:
         """The constraints that this cluster does not let the run try."""
-        return [name for name, check in self.constraints.items() if check.holds is None]
+        return [name for name, check in self.constraints.items() if check.holds is None and not check.tried]
+
+    @property
+    def not_shown(self) -> list[str]:
+        """The constraints that the run tried and could not decide."""
+        return [name for name, check in self.constraints.items() if check.holds is None and check.tried]
 
     @property
     def holds(self) -> bool:
@@ -178,7 +183,7 @@ class Evaluation:
     @property
     def exceptions(self) -> str:
         """What follows "met within the constraints"."""
-        return f", except not tried: {names(self.not_tried)}" if self.not_tried else ""
+        return undecided(names(self.not_tried), names(self.not_shown))
 
     def summary(self) -> dict[str, Any]:
         """summary.json: its keys are documented in the README."""
@@ -189,6 +194,7 @@ class Evaluation:
             "answer": self.answer,
             "holds": self.holds,
             "not_tried": self.not_tried,
+            "not_shown": self.not_shown,
             "started": self.started,
             "notes": self.notes,
             "stand_ins": self.stand_ins,
@@ -229,6 +235,13 @@ class Evaluation:
         """Fail the run if a requirement or a constraint is not met."""
         if not self.holds:
             raise EvaluationFailed(self.answer)
+
+
+def undecided(not_tried: str, not_shown: str) -> str:
+    """What follows "met within the constraints": the constraints without an answer."""
+    listed = {"not tried": not_tried, "not shown": not_shown}
+    found = [f"{outcome}: {constraints}" for outcome, constraints in listed.items() if constraints]
+    return f", except {'; '.join(found)}" if found else ""
 
 
 def as_result(check: Check) -> dict[str, Any]:
