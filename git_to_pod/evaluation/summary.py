@@ -91,6 +91,16 @@ class Evaluation:
             check.evidence = f"{of_the_first} In the trials, {commits} {text}."
         self.write()
 
+    def note_other_pushes(self, overtaken: int) -> None:
+        """Say that someone else pushed to the branch, if any of the run's pushes came after theirs."""
+        if overtaken:
+            pushes = counted(overtaken, "push", "pushes")
+            self.notes.append(
+                f"Someone else pushed to the branch {self.settings.ref} during the run, which repeated {pushes} on top "
+                "of theirs. Rollouts to their commits may have delayed its own."
+            )
+            self.write()
+
     @property
     def stand_ins(self) -> list[str]:
         return [image["ref"] for image in self.images if image["source"] == "stand-in"]

@@ -24,7 +24,8 @@ def show(check: Check) -> Html:
     kind = {True: "good", False: "bad", None: "open"}[check.holds]
     return Html(
         f'<div class="check {kind}" id="{check.name}"><p class="claim">'
-        f'<span class="badge">{check.outcome}</span> {escape(check.claim)}</p><p>{escape(check.evidence)}</p>{html_table(check.rows, label=check.claim)}</div>"
+        f'<span class="badge">{check.outcome}</span> {escape(check.claim)}</p>'
+        f"<p>{escape(check.evidence)}</p>{html_table(check.rows, label=check.claim)}</div>"
     )
 
 
