@@ -23,10 +23,11 @@ from git_to_pod.app.namespace import (
     remove_or_report,
 )
 from git_to_pod.app.overlay import MANIFESTS, write_overlay
+from git_to_pod.app.pod_proxy import check_proxy
 from git_to_pod.cluster.api import ApiError, Cluster
 from git_to_pod.cluster.permissions import check_rights
 from git_to_pod.cluster.recorder import Recorder
-from git_to_pod.cluster.status import described, is_complete, serving, settled
+from git_to_pod.cluster.status import described, is_complete, pods_of, serving, settled
 from git_to_pod.git.repository import Repository
 from git_to_pod.settings import InputError, Settings
 
@@ -54,6 +55,7 @@ def deploy(cluster: Cluster, repository: Repository, settings: Settings) -> Reco
     recorder.follow(cluster, settings.namespace)
     apply(cluster, settings)
     wait_until_deployed(recorder, settings, repository.pushed[-1])
+    check_proxy(cluster, settings.namespace, [pod["metadata"]["name"] for pod in pods_of(recorder, "app")])
     return recorder
 
 
