@@ -15,6 +15,7 @@ from git_to_pod.evaluation.summary import Evaluation, finite
 from git_to_pod.report.charts import trial_charts
 from git_to_pod.report.export import contents, read
 from git_to_pod.report.first_page import answer_html, recommendation, verdict
+from git_to_pod.report.html import show
 from git_to_pod.timing.trials import PLAIN, PUSH, RESTART, Trial, latencies, plan, row
 from tests.one_run import ROOT
 from tests.samples import SETTINGS, a_run
@@ -120,7 +121,7 @@ def test_a_constraint_that_was_tried_and_not_decided_is_not_shown(tmp_path: Path
     evaluation = a_run(tmp_path)
     evaluation.constraints["no_way_out"] = Check(None, "This run uses another cluster.", tried=False)
     shown = evaluation.constrain("private", Check(None, "The git host did not answer."))
-    assert '<span class="badge">not shown</span>' in shown._repr_html_()
+    assert '<span class="badge">not shown</span>' in show(shown).text
     assert (evaluation.summary()["not_tried"], evaluation.summary()["not_shown"]) == (["no_way_out"], ["private"])
     assert "constraints, except not tried: no_way_out; not shown: private. With a poll" in evaluation.answer
     assert "not shown: “The repository is private”" in answer_html(evaluation)
