@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from git_to_pod.cluster.waiting import wait_for
+from git_to_pod.cluster.waiting import TimedOut, wait_for
 from tests.api_server import CONTEXT, ApiServer, Handler
 from tests.own_cluster import OwnCluster
 from tests.processes import started_with
@@ -98,7 +99,7 @@ def kill(own: OwnCluster, command: list[str], chosen: Kill) -> str:
             os.kill(pid, chosen.signal)
         process.wait(60)
         own.wait_until_clean()
-    except Exception as error:
+    except (TimedOut, OSError, subprocess.TimeoutExpired, AssertionError) as error:
         return f"{chosen}: {error}"
     finally:
         process.kill()

@@ -22,7 +22,7 @@ from git_to_pod.settings import ROOT, Credentials
 Object = dict[str, Any]
 LIMITS = {"cpu": "200m", "memory": "300Mi"}
 TOLERATION = {"key": "team", "operator": "Equal", "value": "content", "effect": "NoSchedule"}
-NODES = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": []}]}}
+NODES: Object = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": []}]}}
 APART = [{"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "app"}}}]
 ADDED = {
     "imagePullSecrets": [{"name": "mirror"}],

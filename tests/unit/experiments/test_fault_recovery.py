@@ -8,11 +8,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import urllib3
 
 from git_to_pod.experiments.faults import experiment, recovery
 from git_to_pod.experiments.faults.bench import Bench
 from git_to_pod.experiments.faults.experiment import Fault, try_fault
-from lab import LabError
+from lab import LabError, client
 
 
 class FakeBench:
@@ -80,8 +81,8 @@ def test_what_a_killed_run_left_in_a_standing_lab_is_undone(tmp_path: Path, monk
     passwords.write_text("someone:{SSHA}x\nreader:{PLAIN}changed\n")  # the reader's is changed, the writer's is gone
     started: list[tuple[str, ...]] = []
     requested: list[tuple[str, str]] = []
-    monkeypatch.setattr(recovery.client, "command", lambda *words: started.append(words))
-    monkeypatch.setattr(recovery.urllib3, "request", lambda method, url, **_: requested.append((method, url)))
+    monkeypatch.setattr(client, "command", lambda *words: started.append(words))
+    monkeypatch.setattr(urllib3, "request", lambda method, url, **_: requested.append((method, url)))
     folders = {"git_credentials": str(tmp_path / "reader"), "push_credentials": str(tmp_path / "writer")}
     recovery.restore(cast(Any, SimpleNamespace(**folders, proxy_api="http://proxy", git_passwords=str(passwords))))
     assert {component for verb, component in started if verb == "start"} == set(recovery.STOPPED)
