@@ -70,10 +70,11 @@ class Evaluation:
         self.write()
         return check
 
-    def measured(self, trials: list[Trial], responses: list[Response], error: str = "") -> None:
-        """Add the trials. R2 and R3 are met only if every push was published and restarted the pods."""
+    def measured(self, trials: list[Trial], responses: list[Response], error: str = "", overtaken: int = 0) -> None:
+        """Add the trials, of which someone else's pushes have overtaken so many. R2 and R3 are met only if every push was published and restarted the pods."""
         self.trials, self.responses = trials, responses
         self.notes += [error] if error else []
+        self.note_other_pushes(overtaken)
         measure_mixed_commits(self.trials, self.responses)
         pushes = [trial for trial in self.trials if trial.kind == PUSH]
         expected = max(len(pushes), self.settings.commits)
@@ -99,7 +100,6 @@ class Evaluation:
                 f"Someone else pushed to the branch {self.settings.ref} during the run, which repeated {pushes} on top "
                 "of theirs. Rollouts to their commits may have delayed its own."
             )
-            self.write()
 
     @property
     def stand_ins(self) -> list[str]:

@@ -129,9 +129,9 @@ def test_a_constraint_that_was_tried_and_not_decided_is_not_shown(tmp_path: Path
 
 def test_a_page_says_that_someone_else_pushed_to_the_branch(tmp_path: Path) -> None:
     evaluation = a_run(tmp_path)
-    evaluation.note_other_pushes(0)
+    evaluation.measured(evaluation.trials, evaluation.responses, overtaken=0)
     assert evaluation.notes == []
-    evaluation.note_other_pushes(2)
+    evaluation.measured(evaluation.trials, evaluation.responses, overtaken=2)
     (note,) = json.loads((tmp_path / "summary.json").read_text())["notes"]
     assert note.startswith("Someone else pushed to the branch main during the run, which repeated 2 pushes on top")
     assert note in answer_html(evaluation)
