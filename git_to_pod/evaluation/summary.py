@@ -71,7 +71,10 @@ class Evaluation:
         return check
 
     def measured(self, trials: list[Trial], responses: list[Response], error: str = "", overtaken: int = 0) -> None:
-        """Add the trials, of which someone else's pushes have overtaken so many. R2 and R3 are met only if every push was published and restarted the pods."""
+        """Add the trials. R2 and R3 are met only if every push was published and restarted the pods.
+
+        `overtaken`: how many of the pushes came after someone else's.
+        """
         self.trials, self.responses = trials, responses
         self.notes += [error] if error else []
         self.note_other_pushes(overtaken)
