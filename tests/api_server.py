@@ -22,7 +22,9 @@ CONTEXT = "test"
 
 
 class ApiServer:
-    """Answers over HTTPS: `answers` has an object, text or error status for a path; others get an empty object."""
+    """Answers over HTTPS: `answers` has an object, text, error status, or status and object for a path, or a function
+    that returns one of them. Other paths get an empty object.
+    """
 
     def __init__(self, folder: Path, context: ssl.SSLContext | None = None, tls: bool = True) -> None:
         self.folder = folder
@@ -99,7 +101,11 @@ class Handler(BaseHTTPRequestHandler):
         if "watch=1" in query:
             return self.watch()
         answer = self.api.answers.get(path, {})
+        if callable(answer):
+            answer = answer()
         status = answer if isinstance(answer, int) else 200
+        if isinstance(answer, tuple):
+            status, answer = answer
         body = answer if isinstance(answer, str) else json.dumps({} if isinstance(answer, int) else answer)
         self.send_response(status)
         self.send_header("Content-Length", str(len(body.encode())))

@@ -14,6 +14,7 @@ from typing import Any
 from git_to_pod import watchdog
 from git_to_pod.app.deployment import apply, check_cluster, has_reloader, stamp
 from git_to_pod.app.namespace import SESSION, ask_to_remove, make_room, remove, remove_or_report
+from git_to_pod.app.pod_proxy import check_proxy
 from git_to_pod.cluster.api import ApiError, Cluster, Object, Unreachable
 from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Recorder
@@ -50,6 +51,7 @@ class App:
         self.record()
         self.apply()
         self.wait_deployed()
+        check_proxy(self.cluster, self.namespace, sorted(self.pod_names()))
 
     def record(self) -> None:
         """Follow the namespace with a new Recorder, in place of the one before."""
@@ -112,6 +114,9 @@ class App:
         """The pods of a Deployment that are not being deleted."""
         return pods_of(self.recorder, name)
 
+    def pod_names(self) -> set[str]:
+        return {str(pod["metadata"]["name"]) for pod in self.pods()}
+
     def uids(self, name: str = "app") -> set[str]:
         return {str(pod["metadata"]["uid"]) for pod in self.pods(name)}
 
@@ -122,8 +127,7 @@ class App:
 
     def answers(self) -> dict[str, tuple[str, bytes]]:
         """The commit and the file that each app pod serves. Raises Unreachable."""
-        names = [str(pod["metadata"]["name"]) for pod in self.pods()]
-        return {name: served_commit(self.cluster, self.namespace, name) for name in names}
+        return {name: served_commit(self.cluster, self.namespace, name) for name in self.pod_names()}
 
     def served(self) -> dict[str, str]:
         """The commit that each app pod serves, or "wrong content" if the file is not that commit's."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from git_to_pod.app.pod_template import container_of, metadata_of
 from git_to_pod.cluster.api import Cluster, Object
 from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Recorder
-from git_to_pod.cluster.status import described, is_complete
+from git_to_pod.cluster.status import containers, described, is_complete
 from git_to_pod.settings import Settings
 
 APP = "app-plain"
@@ -18,20 +19,20 @@ WORKTREE = "/git/" + "0" * 40  # nginx.conf reads the commit from the folder's n
 def baseline_deployment(app: Object) -> Object:
     """The app's Deployment without git-sync and its credentials. nginx serves a ConfigMap instead."""
     spec = copy.deepcopy(app["spec"])
-    spec["selector"]["matchLabels"] = spec["template"]["metadata"]["labels"] = {"app": APP}
-    spec["template"]["metadata"].pop("annotations", None)
+    spec["selector"]["matchLabels"] = {"app": APP}
+    spec["template"]["metadata"] = metadata_of(spec["template"], app=APP)
     remove_git_sync(spec["template"]["spec"])
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": APP}, "spec": spec}
 
 
 def remove_git_sync(pod: dict[str, Any]) -> None:
     """Change a pod's spec in place."""
-    del pod["initContainers"]
-    mounts = pod["containers"][0]["volumeMounts"]
-    for mount in mounts:
+    if others := [container for container in pod.pop("initContainers") if container["name"] != "git-sync"]:
+        pod["initContainers"] = others
+    for mount in container_of(pod, "nginx")["volumeMounts"]:
         if mount["name"] == "git":
             mount["mountPath"] = WORKTREE
-    used = {mount["name"] for mount in mounts}
+    used = {mount["name"] for container in containers(pod) for mount in container.get("volumeMounts", [])}
     pod["volumes"] = [baseline_volume(v) for v in pod["volumes"] if v["name"] in used]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from git_to_pod.app.pod_template import carried, carried_by_container, container_of, metadata_of
 from git_to_pod.cluster.api import ApiError, Cluster, Object, Unreachable
 from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Recorder
@@ -80,7 +81,7 @@ class Load:
         poller = like or self.recorder.get("Deployment", "git-poller")
         assert poller, "deployment/git-poller must exist"
         self.cluster.delete(f"{self.path}/{POD}", gracePeriodSeconds="0")
-        self.cluster.call("POST", self.path, load_pod(poller["spec"]["template"]["spec"], self.rate))
+        self.cluster.call("POST", self.path, load_pod(poller["spec"]["template"], self.rate))
 
         def running() -> bool:
             pod = self.recorder.get("Pod", POD)
@@ -123,28 +124,25 @@ class Load:
         return self.responses
 
 
-def load_pod(like: Object, rate: int) -> Object:
-    """The load pod. curl is PID 1 and sends every request: one process costs the node little."""
-    source = like["containers"][0]
+def load_pod(template: Object, rate: int) -> Object:
+    """The load pod, like the poller's. curl is PID 1 and sends every request: one process costs the node little."""
+    like = template["spec"]
+    container = carried_by_container(like, "git-sync") | {"name": "curl"}
     url = f"http://app/{FILE}?[1-100000000]"
     command = ["curl", "--silent", "--output", "/dev/stderr", "--rate", f"{rate}/s", "--write-out", LINE]
     command += ["--header", "Connection: close", "--connect-timeout", "2", "--max-time", "5", url]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": POD, "labels": {"app": POD}},
-        "spec": {
+        "metadata": {"name": POD} | metadata_of(template, app=POD),
+        "spec": carried(like)
+        | {
             "automountServiceAccountToken": False,
             "terminationGracePeriodSeconds": 1,
-            "securityContext": like["securityContext"],
+            "securityContext": like.get("securityContext", {}),
             "containers": [
-                {
-                    "name": "curl",
-                    "image": source["image"],
-                    "command": command,
-                    "resources": source.get("resources", {}),
-                    "securityContext": source["securityContext"],
-                }
+                container
+                | {"command": command, "securityContext": container_of(like, "git-sync").get("securityContext", {})}
             ],
         },
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from urllib.parse import urlsplit
 import yaml
 
 from git_to_pod.app.namespace import labels
+from git_to_pod.app.pod_template import container_of
 from git_to_pod.cluster.api import Object
 from git_to_pod.settings import ROOT, Credentials, Settings
 
 MANIFESTS = ROOT / "manifests"
 ALTERNATIVES = ROOT / "alternatives"
+SYNC_S = 120.0  # git-sync's default for --sync-timeout, and the limit of the app's postStart hook
 MANIFESTS_NAMESPACE = "git-to-pod"
 
 
@@ -35,6 +38,7 @@ def write_overlay(folder: Path, settings: Settings, base: str = "manifests") -> 
         "patches": [
             merge("Namespace", settings.namespace, {"metadata": {"labels": labels()}}),
             merge("ConfigMap", "git-source", {"data": git_source(settings)}),
+            *([hook_that_waits(settings.timeout_s)] if base == "manifests" and settings.timeout_s > SYNC_S else []),
         ],
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
@@ -51,7 +55,21 @@ def merge(kind: str, name: str, body: Object) -> dict[str, Any]:
 def git_source(settings: Settings) -> dict[str, str | None]:
     """The entries of git-source for this repository; None removes an entry that manifests/ has."""
     where = {"GITSYNC_REPO": settings.repository, "GITSYNC_REF": settings.ref, "GITSYNC_PERIOD": settings.period}
+    if settings.timeout_s > SYNC_S:  # a slow link: git-sync would kill its fetch again and again
+        where["GITSYNC_SYNC_TIMEOUT"] = f"{math.ceil(settings.timeout_s)}s"
     return where | git_access(settings.repository, settings.reader)
+
+
+def hook_that_waits(timeout_s: float) -> dict[str, Any]:
+    """A patch of the app: the postStart hook waits for as long as git-sync may take."""
+    app = yaml.safe_load((MANIFESTS / "app-deployment.yaml").read_text())
+    git_sync = container_of(app["spec"]["template"]["spec"], "git-sync")
+    program, _, *command = git_sync["lifecycle"]["postStart"]["exec"]["command"]
+    assert program == "timeout", "the hook has a limit"
+    hook = {"exec": {"command": [program, str(math.ceil(timeout_s)), *command]}}
+    changed = {"name": "git-sync", "lifecycle": {"postStart": hook}}
+    body = {"apiVersion": "apps/v1", "spec": {"template": {"spec": {"initContainers": [changed]}}}}
+    return merge("Deployment", "app", body)
 
 
 def git_access(repository: str, reader: Credentials) -> dict[str, str | None]:

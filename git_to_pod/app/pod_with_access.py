@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from git_to_pod.app.overlay import common_settings, git_access, secret_files
+from git_to_pod.app.pod_template import container_of, metadata_of
 from git_to_pod.cluster.api import Cluster, Object
 from git_to_pod.cluster.paths import api_path
 from git_to_pod.settings import Credentials
@@ -43,13 +44,14 @@ def pod_reading(cluster: Cluster, namespace: str, template: Object, name: str, a
 def pod(template: Object, name: str, access: Access) -> Object:
     """The app's pod with these settings for git-sync."""
     spec: dict[str, Any] = copy.deepcopy(template["spec"])
-    (git_sync,) = spec["initContainers"]
+    git_sync = container_of(spec, "git-sync")
     git_sync.pop("envFrom")
     settings = common_settings() | {"GITSYNC_SUBMODULES": access.submodules}
     settings |= {"GITSYNC_REPO": access.repository, "GITSYNC_REF": access.ref}
     settings |= {name: value for name, value in git_access(access.repository, access.reader).items() if value}
-    git_sync["env"] = [{"name": name, "value": value} for name, value in settings.items()]
+    other = [variable for variable in git_sync.get("env", []) if variable["name"] not in settings]
+    git_sync["env"] = [*other, *({"name": name, "value": value} for name, value in settings.items())]
     for volume in spec["volumes"]:
         if volume["name"] == "git-credentials":
             volume["secret"]["secretName"] = name
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name} | metadata_of(template), "spec": spec}

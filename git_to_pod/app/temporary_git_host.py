@@ -8,7 +8,7 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +21,11 @@ from git_to_pod import watchdog
 from git_to_pod.app.deployment import apply_folder
 from git_to_pod.app.namespace import check_namespace, create_namespace, labels, make_room, remove_or_report
 from git_to_pod.app.overlay import MANIFESTS
-from git_to_pod.cluster.api import Cluster, reach
+from git_to_pod.app.pod_template import carried, carried_by_container, metadata_of
+from git_to_pod.cluster.api import Cluster, Object, reach
 from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.permissions import GIT_HOST, RUN, check_rights
-from git_to_pod.cluster.status import containers, is_complete
+from git_to_pod.cluster.status import deployment_state, is_complete
 from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.programs import start
 from git_to_pod.settings import ROOT, Parameters, existing
@@ -90,34 +91,31 @@ def make_accounts(folder: Path, host: str) -> None:
 
 def deploy(cluster: Cluster, namespace: str, given: Parameters, folder: Path) -> None:
     """Apply the overlay with one `kubectl apply --kustomize`, and wait until the git host is ready. Raises TimedOut."""
-    write_overlay(folder, namespace, given.ref, images_of_manifests(cluster))
+    write_overlay(folder, namespace, given.ref, objects_of_manifests(cluster))
     apply_folder(cluster, folder, given.timeout)
-    path = api_path("Deployment", namespace, NAME)
-    waiting = "unknown"
+    state = "unknown"
 
     def up() -> bool:
-        nonlocal waiting
-        waiting = "; ".join(why_waiting(cluster, namespace)) or "no pod"
-        return is_complete(cluster.get(path))
+        nonlocal state
+        deployment = cluster.get(api_path("Deployment", namespace, NAME))
+        state = deployment_state(deployment, cluster.items(api_path("Pod", namespace)))
+        return is_complete(deployment)
 
-    wait_for(f"git host ready in namespace {namespace}", up, given.timeout, lambda: waiting, pause_s=0.2)
+    wait_for(f"git host ready in namespace {namespace}", up, given.timeout, lambda: state, pause_s=0.2)
 
 
-def write_overlay(folder: Path, namespace: str, ref: str, images: dict[str, str]) -> None:
-    """Write a kustomization over the git host that sets the namespace, the branch, the images and the Secret."""
+def write_overlay(folder: Path, namespace: str, ref: str, manifests: Sequence[Object]) -> None:
+    """Write a kustomization over the git host: the namespace, the branch, the Secret, and what manifests/ carry."""
     shutil.copytree(FILES, folder / "base")
-    containers = [{"name": name, "image": images[name]} for name in ("git-sync", "nginx")]
-    containers[0] |= {"env": [{"name": "BRANCH", "value": ref.replace("$", "$$")}]}  # type: ignore[dict-item]
-    patch = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": NAME},
-        "spec": {"template": {"spec": {"containers": containers}}},
-    }
+    app = next(item for item in manifests if (item["kind"], item["metadata"]["name"]) == ("Deployment", "app"))
+    template = pod_template(app["spec"]["template"], ref)
+    patch = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": NAME}, "spec": {"template": template}}
     own = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME, "labels": labels()}}
+    (folder / "pull-secrets.yaml").touch(0o600)
+    (folder / "pull-secrets.yaml").write_text(yaml.safe_dump_all(pull_secrets(template["spec"], manifests)))
     overlay = {
         "namespace": namespace,
-        "resources": ["base"],
+        "resources": ["base", "pull-secrets.yaml"],
         "patches": [{"patch": yaml.safe_dump(patch)}, {"patch": yaml.safe_dump(own)}],
         "secretGenerator": [{"name": NAME, "files": [f"{NAME}/{f.name}" for f in sorted((folder / NAME).iterdir())]}],
         "generatorOptions": {"disableNameSuffixHash": True},
@@ -125,19 +123,23 @@ def write_overlay(folder: Path, namespace: str, ref: str, images: dict[str, str]
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
 
 
-def images_of_manifests(cluster: Cluster) -> dict[str, str]:
-    """The image of each container in manifests/, as kustomize renders it: with the mirror that is set there."""
-    objects = yaml.safe_load_all(cluster.kubectl("kustomize", str(MANIFESTS)))
-    pods = [item["spec"]["template"]["spec"] for item in objects if item["kind"] == "Deployment"]
-    return {container["name"]: container["image"] for pod in pods for container in containers(pod)}
+def objects_of_manifests(cluster: Cluster) -> list[Object]:
+    """The objects of manifests/ as kustomize renders them: with the mirror, the tolerations and so on set there."""
+    return list(yaml.safe_load_all(cluster.kubectl("kustomize", str(MANIFESTS))))
 
 
-def why_waiting(cluster: Cluster, namespace: str) -> Iterator[str]:
-    """Each container with the reason for which it waits, or `not Ready`."""
-    for pod in cluster.items(api_path("Pod", namespace)):
-        for status in pod["status"].get("containerStatuses", []):
-            state = status["state"].get("waiting", {})
-            yield f"{status['name']} {state.get('reason', 'not Ready')} {state.get('message', '')}".strip()
+def pod_template(app: Object, ref: str) -> Object:
+    """A patch of the git host's pod template: the branch, and what the app's pod template carries."""
+    git_sync, nginx = (carried_by_container(app["spec"], name) for name in ("git-sync", "nginx"))
+    git_sync["env"] = [{"name": "BRANCH", "value": ref.replace("$", "$$")}]
+    return {"metadata": metadata_of(app), "spec": carried(app["spec"]) | {"containers": [git_sync, nginx]}}
+
+
+def pull_secrets(spec: Object, manifests: Sequence[Object]) -> list[Object]:
+    """The Secrets of manifests/ with which the pods pull their images, for the git host's namespace."""
+    wanted = [reference["name"] for reference in spec.get("imagePullSecrets", [])]
+    found = [item for item in manifests if item["kind"] == "Secret" and item["metadata"]["name"] in wanted]
+    return [item | {"metadata": {"name": item["metadata"]["name"]}} for item in found]
 
 
 class Forward:

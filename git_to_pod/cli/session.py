@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+import urllib3
 
 from git_to_pod import watchdog
 from git_to_pod.app.deployment import check_cluster
@@ -31,6 +33,9 @@ from git_to_pod.settings import (
     resolve,
     running_lab,
 )
+
+if TYPE_CHECKING:
+    from lab import Lab
 
 EVALUATION = ROOT / "notebooks" / "evaluation.ipynb"
 ALTERNATIVES = ROOT / "notebooks" / "alternatives.ipynb"
@@ -173,6 +178,7 @@ def cluster_for(given: Parameters, images: Path | None, terminal: Terminal, full
         if full and not found.simulated_nodes:
             raise InputError("the running lab lacks Gitea and KWOK for the second notebook; stop it (scripts/lab down)")
         terminal.stage("using the running lab")
+        restore_lab(found)
         yield
     else:
         import lab  # only here: a run with --context needs none of the lab's dependencies
@@ -186,6 +192,17 @@ def cluster_for(given: Parameters, images: Path | None, terminal: Terminal, full
             raise InputError(str(error)) from None
         finally:
             watchdog.forget_namespaces()  # they ended with the lab
+
+
+def restore_lab(lab: Lab) -> None:
+    """Undo the faults of an earlier run that was killed. Raises InputError."""
+    from git_to_pod.experiments.faults.recovery import restore
+    from lab import LabError
+
+    try:
+        restore(lab)
+    except (LabError, OSError, urllib3.exceptions.HTTPError) as error:
+        raise InputError(f"the running lab is not healthy ({error}); stop it (scripts/lab down)") from None
 
 
 @contextmanager

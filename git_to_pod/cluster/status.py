@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from git_to_pod.cluster.api import Object
@@ -54,20 +55,32 @@ def serving(recorder: Recorder, service: str) -> set[str]:
 def described(recorder: Recorder, app: str) -> str:
     """The state of a Deployment, for a timeout's message: its counts, and why pods are not ready."""
     deployment = recorder.get("Deployment", app)
-    if deployment is None:
-        return f"no deployment/{app}"
+    return deployment_state(deployment, pods_of(recorder, app)) if deployment else f"no deployment/{app}"
+
+
+def deployment_state(deployment: Object, pods: Iterable[Object]) -> str:
+    """The same, of objects from anywhere."""
     status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
-    words = [f"deployment/{app} {status.get('updatedReplicas', 0)} of {wanted} updated"]
-    words[0] += f", {status.get('readyReplicas', 0)} ready"
-    waiting = [described_pod(recorder, pod["metadata"]["name"]) for pod in pods_of(recorder, app) if not is_ready(pod)]
-    return ", ".join([*words, *waiting])
+    words = [f"deployment/{deployment['metadata']['name']} {status.get('updatedReplicas', 0)} of {wanted} updated"]
+    words += [f"{status.get('readyReplicas', 0)} ready", *refused(status)]
+    return ", ".join([*words, *(pod_state(pod) for pod in pods if not is_ready(pod))])
+
+
+def refused(status: Object) -> list[str]:
+    """Why the API server refuses a Deployment's pods: a quota, an admission policy, Pod Security."""
+    failures = [c for c in status.get("conditions", []) if c["type"] == "ReplicaFailure" and c["status"] == "True"]
+    return [" ".join(condition["message"].split()) for condition in failures]
 
 
 def described_pod(recorder: Recorder, name: str) -> str:
-    """Why a pod is not ready, for a timeout's message: why it or its containers wait, else its phase."""
+    """Why a pod is not ready, for a timeout's message."""
     pod = recorder.get("Pod", name)
-    if pod is None:
-        return f"no pod/{name}"
+    return pod_state(pod) if pod else f"no pod/{name}"
+
+
+def pod_state(pod: Object) -> str:
+    """Why the pod or its containers wait, else its phase."""
+    name = pod["metadata"]["name"]
     reasons = [
         c["state"]["waiting"].get("reason", "waiting")
         for c in container_statuses(pod)

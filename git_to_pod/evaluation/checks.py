@@ -23,13 +23,21 @@ CONSTRAINTS = {
 
 @dataclass
 class Check:
-    """A requirement or constraint: whether it is met, and the evidence. None: this cluster does not let the run try."""
+    """A requirement or constraint: whether it is met, and the evidence.
+
+    None: the evidence does not decide it, or, without `tried`, this cluster does not let the run try.
+    """
 
     holds: bool | None
     evidence: str
     rows: list[dict[str, str]] = field(default_factory=list)
     name: str = ""  # a key of REQUIREMENTS or CONSTRAINTS
     claim: str = ""
+    tried: bool = True
+
+    @property
+    def outcome(self) -> str:
+        return {True: "met", False: "not met", None: "not shown" if self.tried else "not tried"}[self.holds]
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,8 @@ class Target:
 
     @property
     def met(self) -> bool | None:
-        return None if math.isnan(self.value) or math.isnan(self.limit) else self.value <= self.limit
+        """None without a figure or a limit: one that was not measured, or whose own measurements timed out."""
+        return None if math.isnan(self.value) or not math.isfinite(self.limit) else self.value <= self.limit
 
 
 class EvaluationFailed(AssertionError):

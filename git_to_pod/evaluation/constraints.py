@@ -31,7 +31,7 @@ REFUSED_PUSH = (Refusal.AUTHENTICATION, Refusal.NOT_AUTHORIZED)
 def no_way_out(cluster: Cluster, settings: Settings) -> Check:
     """A pod reaches the git host and nothing else outside the cluster."""
     if not settings.lab:
-        return Check(None, "Not tried: outside the lab, the run sends no traffic to other addresses.")
+        return Check(None, "Not tried: outside the lab, the run sends no traffic to other addresses.", tried=False)
     route = settings.lab.run_in("node", "ip", "route", "show", "default").stdout
     message, seconds = curl_in_poller(cluster, settings.namespace, f"http://{UNROUTED}/")
     took = f" ({seconds:.2f} s)" if math.isfinite(seconds) else ""
@@ -173,9 +173,8 @@ def provider_agnostic(cluster: Cluster, recorder: Recorder, settings: Settings) 
     transports = {"https": "HTTPS with user name and password", "ssh": "SSH with a deploy key"}
     rows = [{"transport": transports[scheme], "shown by": "the deployment itself"}]
     if not settings.lab or scheme == "ssh":
-        return Check(
-            None, f"The deployment fetches over {transports[scheme]}. The run did not try the other transport.", rows
-        )
+        evidence = f"The deployment fetches over {transports[scheme]}. The run did not try the other transport."
+        return Check(None, evidence, rows, tried=False)
     try:
         seconds = fetch_over_ssh(cluster, recorder, settings)
     except TimedOut as error:

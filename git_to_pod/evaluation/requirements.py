@@ -9,7 +9,7 @@ from git_to_pod.cluster.api import Cluster
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import pods_of
 from git_to_pod.evaluation.checks import Check
-from git_to_pod.git.repository import Repository, remote_commit
+from git_to_pod.git.repository import Repository, git_limit_s, remote_commit
 from git_to_pod.settings import Settings
 from git_to_pod.timing.trials import Trial
 from git_to_pod.wording import all_of, counted
@@ -58,7 +58,8 @@ def observable(cluster: Cluster, recorder: Recorder, settings: Settings) -> Chec
     """R4: the git host, the ConfigMap and every pod name the same commit."""
     git_commit = recorder.get("ConfigMap", "git-commit") or {"metadata": {}}
     pods = [str(pod["metadata"]["name"]) for pod in pods_of(recorder, "app")]
-    seen = {f"git host, branch {settings.ref}": remote_commit(settings.reader, settings.reader_url, settings.ref)}
+    remote = remote_commit(settings.reader, settings.reader_url, settings.ref, git_limit_s(settings))
+    seen = {f"git host, branch {settings.ref}": remote}
     seen["ConfigMap git-commit, data.commit"] = git_commit.get("data", {}).get("commit", "none")
     seen |= {f"pod {pod}, header X-Git-Commit": served_commit(cluster, settings.namespace, pod)[0] for pod in pods}
     published = git_commit["metadata"].get("annotations", {}).get("git-to-pod/published", "an unknown time")

@@ -70,10 +70,14 @@ class Evaluation:
         self.write()
         return check
 
-    def measured(self, trials: list[Trial], responses: list[Response], error: str = "") -> None:
-        """Add the trials. R2 and R3 are met only if every push was published and restarted the pods."""
+    def measured(self, trials: list[Trial], responses: list[Response], error: str = "", overtaken: int = 0) -> None:
+        """Add the trials. R2 and R3 are met only if every push was published and restarted the pods.
+
+        `overtaken`: how many of the pushes came after someone else's.
+        """
         self.trials, self.responses = trials, responses
         self.notes += [error] if error else []
+        self.note_other_pushes(overtaken)
         measure_mixed_commits(self.trials, self.responses)
         pushes = [trial for trial in self.trials if trial.kind == PUSH]
         expected = max(len(pushes), self.settings.commits)
@@ -91,13 +95,22 @@ class Evaluation:
             check.evidence = f"{of_the_first} In the trials, {commits} {text}."
         self.write()
 
+    def note_other_pushes(self, overtaken: int) -> None:
+        """Say that someone else pushed to the branch, if any of the run's pushes came after theirs."""
+        if overtaken:
+            pushes = counted(overtaken, "push", "pushes")
+            self.notes.append(
+                f"Someone else pushed to the branch {self.settings.ref} during the run, which repeated {pushes} on top "
+                "of theirs. Rollouts to their commits may have delayed its own."
+            )
+
     @property
     def stand_ins(self) -> list[str]:
         return [image["ref"] for image in self.images if image["source"] == "stand-in"]
 
     @property
     def failing(self) -> list[str]:
-        """The requirements and constraints that are not met or were never checked, without those in `not_tried`."""
+        """The requirements and constraints that are not met or were never checked."""
         missing = [name for name in REQUIREMENTS if name not in self.requirements]
         missing += [name for name in CONSTRAINTS if name not in self.constraints]
         checks = self.requirements | self.constraints
@@ -106,7 +119,12 @@ class Evaluation:
     @property
     def not_tried(self) -> list[str]:
         """The constraints that this cluster does not let the run try."""
-        return [name for name, check in self.constraints.items() if check.holds is None]
+        return [name for name, check in self.constraints.items() if check.holds is None and not check.tried]
+
+    @property
+    def not_shown(self) -> list[str]:
+        """The constraints that the run tried and could not decide."""
+        return [name for name, check in self.constraints.items() if check.holds is None and check.tried]
 
     @property
     def holds(self) -> bool:
@@ -178,7 +196,7 @@ class Evaluation:
     @property
     def exceptions(self) -> str:
         """What follows "met within the constraints"."""
-        return f", except not tried: {names(self.not_tried)}" if self.not_tried else ""
+        return undecided(names(self.not_tried), names(self.not_shown))
 
     def summary(self) -> dict[str, Any]:
         """summary.json: its keys are documented in the README."""
@@ -189,6 +207,7 @@ class Evaluation:
             "answer": self.answer,
             "holds": self.holds,
             "not_tried": self.not_tried,
+            "not_shown": self.not_shown,
             "started": self.started,
             "notes": self.notes,
             "stand_ins": self.stand_ins,
@@ -229,6 +248,13 @@ class Evaluation:
         """Fail the run if a requirement or a constraint is not met."""
         if not self.holds:
             raise EvaluationFailed(self.answer)
+
+
+def undecided(not_tried: str, not_shown: str) -> str:
+    """What follows "met within the constraints": the constraints without an answer."""
+    listed = {"not tried": not_tried, "not shown": not_shown}
+    found = [f"{outcome}: {constraints}" for outcome, constraints in listed.items() if constraints]
+    return f", except {'; '.join(found)}" if found else ""
 
 
 def as_result(check: Check) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class Effort:
     pushes: int  # in each block
     burst: int
     burst_replicas: tuple[int, ...]
+    idle_wait_s: float  # before it: the kubelet's figures may be ten seconds old, from the candidates' start
     idle_s: float
     restarts: int  # of each way to wait; the baseline and the deployed way get twice as many
     polls: tuple[tuple[int, int, int, int], ...]
@@ -39,6 +40,7 @@ FULL = Effort(
     pushes=6,
     burst=12,
     burst_replicas=(2, 6),
+    idle_wait_s=12.0,
     idle_s=25.0,
     restarts=8,
     polls=(
@@ -63,6 +65,7 @@ SMALLEST = Effort(
     pushes=1,
     burst=2,
     burst_replicas=(2,),
+    idle_wait_s=0.0,
     idle_s=11.0,
     restarts=1,
     polls=((2, 1, 1, 3), (4, 1, 1, 3)),

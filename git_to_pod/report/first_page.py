@@ -14,7 +14,7 @@ from IPython import get_ipython
 from IPython.core.interactiveshell import ExecutionResult
 
 from git_to_pod.evaluation.checks import CONSTRAINTS, REQUIREMENTS, EvaluationFailed
-from git_to_pod.evaluation.summary import Evaluation
+from git_to_pod.evaluation.summary import Evaluation, undecided
 from git_to_pod.progress import Display
 from git_to_pod.report.charts import trial_charts
 from git_to_pod.report.html import Html, html_table
@@ -136,8 +136,8 @@ def headline(evaluation: Evaluation) -> str:
 
 def untried(evaluation: Evaluation) -> str:
     """What follows "within the constraints" in the headline."""
-    not_tried = quoted([CONSTRAINTS[name] for name in evaluation.not_tried])
-    return f", except not tried: {not_tried}" if not_tried else ""
+    of = [quoted([CONSTRAINTS[name] for name in found]) for found in (evaluation.not_tried, evaluation.not_shown)]
+    return undecided(*of)
 
 
 def verdict_row(evaluation: Evaluation) -> str:
@@ -326,6 +326,7 @@ def verdict(evaluation: Evaluation) -> Html:
     met = sum(bool(check.holds) for check in evaluation.constraints.values())
     lines.append(f"{met} of {len(CONSTRAINTS)} constraints {'is' if met == 1 else 'are'} met.")
     lines += [f"Not tried: {CONSTRAINTS[name]}." for name in evaluation.not_tried]
+    lines += [f"Not shown: {CONSTRAINTS[name]}." for name in evaluation.not_shown]
     lines.append(f"Median time from the push until all replicas are restarted: {in_words(found['push_to_restarted'])}.")
     lines.append(
         "Median overhead of git-sync and Reloader, from the poll until the Deployment is patched: "

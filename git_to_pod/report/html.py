@@ -21,11 +21,11 @@ class Html:
 
 def show(check: Check) -> Html:
     """A check with its claim, its evidence and its table."""
-    word = {True: "met", False: "not met", None: "not tried"}[check.holds]
     kind = {True: "good", False: "bad", None: "open"}[check.holds]
     return Html(
-        f'<div class="check {kind}" id="{check.name}"><p class="claim"><span class="badge">{word}</span> '
-        f"{escape(check.claim)}</p><p>{escape(check.evidence)}</p>{html_table(check.rows, label=check.claim)}</div>"
+        f'<div class="check {kind}" id="{check.name}"><p class="claim">'
+        f'<span class="badge">{check.outcome}</span> {escape(check.claim)}</p>'
+        f"<p>{escape(check.evidence)}</p>{html_table(check.rows, label=check.claim)}</div>"
     )
 
 

@@ -6,101 +6,29 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from git_to_pod.cluster.api import Cluster
+from git_to_pod.app.namespace import KEPT, MARK, STARTED, STARTED_BY
 from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.waiting import wait_for
-from git_to_pod.watchdog import LOG
-from tests.one_run import ROOT
+from git_to_pod.watchdog import LOG, RUN_LABEL
+from tests.own_cluster import OwnCluster
 from tests.processes import started_with
 
 NAMESPACE = "git-to-pod-clean-up"
 OWN = (NAMESPACE, f"{NAMESPACE}-git")
-
-
-class OwnCluster:
-    """The lab as a cluster of the user's own, and the processes and files that a test starts there."""
-
-    def __init__(self, lab: dict[str, Any], folder: Path) -> None:
-        self.cluster = Cluster(lab["context"], Path(lab["kubeconfig"]))
-        self.lab = lab
-        self.folder = folder
-        self.mark = f"CLEAN_UP_TEST={folder}"  # every process that a test starts inherits it
-        self.temporary = folder / "tmp"
-        self.temporary.mkdir()
-        self.report = folder / "report"
-
-    @property
-    def environment(self) -> dict[str, str]:
-        name, _, value = self.mark.partition("=")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_TO_POD")}
-        return kept | {name: value, "TMPDIR": str(self.temporary), "PYTHONPATH": str(ROOT)}
-
-    def evaluate(self, *options: str) -> list[str]:
-        where = ["--context", self.lab["context"], "--kubeconfig", self.lab["kubeconfig"], "--namespace", NAMESPACE]
-        return [sys.executable, "-m", "git_to_pod.cli.evaluate", *where, *options]
-
-    def papermill(self) -> list[str]:
-        """papermill alone, as in CI."""
-        notebook = [str(ROOT / "notebooks" / "evaluation.ipynb"), str(self.folder / "out.ipynb")]
-        named = ("context", "kubeconfig", "repository", "push_url", "push_credentials")
-        parameters = {name: self.lab[name] for name in named} | {"credentials": self.lab["git_credentials"]}
-        parameters |= {"namespace": NAMESPACE, "commits": "2", "output": str(self.report)}
-        options = [word for name, value in parameters.items() for word in ("-p", name, value)]
-        return [sys.executable, "-m", "papermill", *notebook, "--no-progress-bar", *options]
-
-    def run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=200
-        )
-
-    @contextmanager
-    def in_trials(self, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-        """The running command, once its trials have begun."""
-        with (self.folder / "output").open("wb") as out:
-            process = subprocess.Popen(
-                command, cwd=self.folder, env=self.environment, stdout=out, stderr=out, start_new_session=True
-            )
-        try:
-            pod = api_path("Pod", NAMESPACE, "load")
-
-            def begun() -> bool:
-                assert process.poll() is None, (self.folder / "output").read_text()[-2000:]
-                return bool((self.cluster.find(pod) or {}).get("status", {}).get("phase") == "Running")
-
-            wait_for("the trials", begun, 100, pause_s=0.2)
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-
-    def process(self, words: str) -> int:
-        """The process with these words in its command line."""
-        (pid,) = [pid for pid, line in started_with(self.mark).items() if words in line]
-        return pid
-
-    def namespaces(self) -> set[str]:
-        return {name for name in OWN if self.cluster.find(api_path("Namespace", name=name))}
-
-    def left(self) -> str:
-        """What of the run is left, or nothing."""
-        files = [str(path) for path in self.temporary.glob("git-to-pod-*")]
-        processes = [line[:100] for line in started_with(self.mark).values()]
-        return "; ".join([*self.namespaces(), *files, *processes])
-
-    def wait_until_clean(self) -> None:
-        wait_for("nothing left", lambda: not self.left(), 60, self.left, pause_s=0.5)
+NODE, SIMULATED = "simulated", "git-to-pod/simulated"
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 @pytest.fixture
 def own(lab: dict[str, Any], tmp_path: Path) -> Iterator[OwnCluster]:
-    own = OwnCluster(lab, tmp_path)
+    own = OwnCluster(lab, tmp_path, NAMESPACE)
     yield own
     own.run(own.evaluate("--clean-up"))
     for pid in started_with(own.mark):
@@ -144,9 +72,7 @@ def test_a_killed_evaluation_leaves_nothing_not_even_its_git_host(own: OwnCluste
 
 def test_a_second_run_in_the_same_namespace_is_refused_and_the_first_goes_on(own: OwnCluster) -> None:
     with own.in_trials(own.papermill()) as first:
-        accounts = ("--credentials", own.lab["git_credentials"], "--push-credentials", own.lab["push_credentials"])
-        where = ("--repository", own.lab["repository"], "--push-url", own.lab["push_url"])
-        second = own.run(own.evaluate(*where, *accounts, "--output", str(own.folder / "second")))
+        second = own.run(own.with_repository("--output", str(own.folder / "second")))
         assert second.returncode == 2, second.stderr
         assert f"error: --namespace {NAMESPACE}: the run that " in second.stderr
         assert "--replace" in second.stderr
@@ -175,10 +101,8 @@ def test_clean_up_removes_what_a_run_left_whose_watchdog_was_killed(own: OwnClus
 
 
 def test_a_namespace_that_does_not_terminate_is_reported_beside_the_answer(own: OwnCluster) -> None:
-    accounts = ("--credentials", own.lab["git_credentials"], "--push-credentials", own.lab["push_credentials"])
-    where = ("--repository", own.lab["repository"], "--push-url", own.lab["push_url"])
-    command = own.evaluate(*where, *accounts, "--commits", "1", "--output", str(own.report))
-    path = api_path("ConfigMap", NAMESPACE)
+    command = own.with_repository("--commits", "1", "--output", str(own.report))
+    path = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
     with own.in_trials(command) as process:
         held = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "finalizers": ["test.test/held"]}}
         own.cluster.call("POST", path, held)
@@ -201,3 +125,83 @@ def test_the_secret_has_no_copy_in_an_annotation(own: OwnCluster) -> None:
         process.terminate()
         process.wait(30)
         own.wait_until_clean()
+
+
+def test_clean_up_removes_kinds_and_the_simulated_node_too(own: OwnCluster) -> None:
+    """The second notebook's, with an object whose finalizer nobody removes."""
+    names = {"plural": "leftovers", "singular": "leftover", "kind": "Leftover"}
+    group, mark = "clean-up.test", {MARK: "true", RUN_LABEL: "0000abcd"}
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": schema}
+    kind = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"leftovers.{group}", "labels": mark},
+        "spec": {"group": group, "names": names, "scope": "Namespaced", "versions": [version]},
+    }
+    held = {
+        "apiVersion": f"{group}/v1",
+        "kind": "Leftover",
+        "metadata": {"name": "held", "finalizers": ["a.test/held"]},
+    }
+    objects, own_kind = f"/apis/{group}/v1/namespaces/{NAMESPACE}/leftovers", f"{DEFINITIONS}/leftovers.{group}"
+    own.cluster.call("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE, "labels": mark}})
+    own.cluster.call("POST", "/api/v1/nodes", {"metadata": {"name": NODE, "labels": {SIMULATED: "true"}}})
+    own.cluster.call("POST", DEFINITIONS, kind)
+    wait_for("the new kind", lambda: own.cluster.request("GET", objects).status == 200, 30, pause_s=0.2)
+    own.cluster.call("POST", objects, held)
+    lab = ("--context", own.lab["context"], "--kubeconfig", own.lab["kubeconfig"])
+    done = own.run([sys.executable, "-m", "git_to_pod.cli.evaluate", *lab, "--clean-up"])
+    assert done.returncode == 0, done.stderr
+    wait_for("the end of the kind", lambda: own.cluster.find(own_kind) is None, 30, pause_s=0.2)
+    assert own.cluster.find(f"/api/v1/nodes/{NODE}") is None
+    assert not own.namespaces()
+    assert {
+        f"removed customresourcedefinition leftovers.{group}",
+        f"removed node {NODE}",
+        f"removed namespace {NAMESPACE}",
+    } <= {*done.stdout.splitlines()}
+
+
+def test_a_kept_namespace_of_another_run_goes_only_with_replace(own: OwnCluster) -> None:
+    labels = {MARK: "true", RUN_LABEL: "0000abcd"}
+    notes = {KEPT: "true", STARTED_BY: "ann@laptop", STARTED: "2026-11-25T10:00:00Z"}
+    kept = {"metadata": {"name": NAMESPACE, "labels": labels, "annotations": notes}}
+    uid = own.cluster.call("POST", "/api/v1/namespaces", kept)["metadata"]["uid"]
+    path, command = f"/api/v1/namespaces/{NAMESPACE}", own.with_repository("--output", str(own.report))
+    refused = own.run(command)
+    assert refused.returncode == 2, refused.stderr
+    assert "the run that ann@laptop started at 2026-11-25T10:00:00Z kept it (--keep)" in refused.stderr
+    assert own.cluster.get(path)["metadata"]["uid"] == uid
+    process = own.start([*command, "--replace"])
+    try:
+        new = lambda: (own.cluster.find(path) or {"metadata": {"uid": uid}})["metadata"]["uid"] != uid  # noqa: E731
+        wait_for(
+            "a namespace of the new run", new, 60, lambda: (own.folder / "output").read_text()[-2000:], pause_s=0.2
+        )
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+    finally:
+        process.kill()
+        process.wait()
+    own.wait_until_clean()
+
+
+def test_no_process_of_a_run_has_a_secret_in_its_arguments(own: OwnCluster) -> None:
+    folders = [Path(own.lab[name]) for name in ("git_credentials", "push_credentials")]
+    secrets = [(folder / "password").read_text().strip() for folder in folders]
+    seen: dict[int, str] = {}
+    process = own.start(own.with_repository("--commits", "1", "--output", str(own.report)))
+    try:
+        while process.poll() is None and not (own.cluster.find(f"/api/v1/namespaces/{NAMESPACE}/pods/load")):
+            seen |= started_with(own.mark)
+            time.sleep(0.05)
+        process.terminate()
+        process.wait(60)
+    finally:
+        process.kill()
+        process.wait()
+    assert any("kubectl" in line for line in seen.values())
+    assert any(line.split()[0].endswith("git") for line in seen.values())
+    assert not [line for line in seen.values() for secret in secrets if secret in line]
+    own.wait_until_clean()

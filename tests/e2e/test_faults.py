@@ -11,6 +11,7 @@ from git_to_pod.cluster.api import connect
 from git_to_pod.experiments.faults.bench import Bench
 from git_to_pod.experiments.faults.catalogue import FAULTS
 from git_to_pod.experiments.faults.experiment import push_one, try_fault
+from git_to_pod.experiments.faults.recovery import restore
 from git_to_pod.settings import Parameters, resolve
 from tests.e2e.test_deployment import branch
 
@@ -46,6 +47,15 @@ def bench(lab: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iter
             yield opened
         finally:
             opened.close()
+
+
+def test_what_a_killed_run_left_in_the_lab_is_undone(bench: Bench) -> None:
+    """First: later ones change the reader's password."""
+    BY_NAME["git host hangs"].inject(bench)
+    bench.lab.revoke_reader()
+    restore(bench.lab.lab)
+    push_one(bench)
+    bench.wait_normal(30)
 
 
 @pytest.mark.parametrize("name", QUICK)

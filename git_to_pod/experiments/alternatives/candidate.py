@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 import secrets
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from git_to_pod.app.app import App
@@ -21,6 +24,7 @@ from git_to_pod.timing.trials import Trial, Trials
 
 BIG = "big.bin"
 BIG_BYTES = 2 * 2**20
+UNDO_S, OTHER_CONTENT_S = 15.0, 3.0  # limits for the content to come back, after the command and after its rollout
 RATE = 20  # requests a second, as in the first notebook
 
 
@@ -161,14 +165,28 @@ class Candidate(App):
         before = self.push("before undo")
         self.wait_served(before)
         self.wait_served(self.push("to be undone"))
+        old = self.pod_names()
         self.cluster.kubectl("rollout", "undo", "deployment/app", f"--namespace={self.settings.namespace}")
-        restored = True
-        try:
-            self.wait_served(before, 15)
-        except TimedOut:
-            restored = False
+        restored = self.new_pods_serve(before, old)
         self.wait_served(self.push("after undo"))
         return restored
+
+    def new_pods_serve(self, commit: str, old: set[str]) -> bool:
+        """Whether the pods of the rollout under way serve this commit's file. They may take a moment to do so."""
+        since = math.inf  # when the new pods served something else
+
+        def decided() -> bool:
+            nonlocal since
+            if not self.is_settled() or self.pod_names() & old:
+                return False
+            if self.serves(commit):
+                return True
+            since = min(since, time.monotonic())
+            return time.monotonic() - since > OTHER_CONTENT_S
+
+        with suppress(TimedOut):
+            wait_for("the rollout of the undo", decided, UNDO_S, pause_s=0.1)
+        return self.serves(commit)
 
     def takes_big_content(self) -> bool:
         """Whether a commit with a file over 1 MiB is deployed."""

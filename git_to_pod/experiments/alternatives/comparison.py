@@ -154,7 +154,7 @@ def push_in_blocks(candidates: Sequence[Candidate], progress: Progress) -> None:
 
 def idle_cost(cluster: Cluster, candidates: Sequence[Candidate], progress: Progress) -> dict[str, tuple[float, int]]:
     """CPU in cores and memory in bytes of each idle candidate, all at the same time and without the app itself."""
-    pause(12)  # the kubelet's figures may be ten seconds old
+    pause(effort().idle_wait_s)
     before = {candidate.approach.key: usage.sample(cluster, candidate.settings) for candidate in candidates}
     progress.say(f"idle cost of each candidate: {effort().idle_s:.0f} s")
     pause(effort().idle_s)

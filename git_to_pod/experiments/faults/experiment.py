@@ -11,6 +11,7 @@ from git_to_pod.cluster.api import connect
 from git_to_pod.cluster.waiting import TimedOut, pause
 from git_to_pod.experiments.effort import effort
 from git_to_pod.experiments.faults.bench import Bench
+from git_to_pod.experiments.faults.recovery import restore
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.rollout import count_rollouts
@@ -67,6 +68,7 @@ def try_faults(settings: Settings, faults: Sequence[Fault], progress: Progress |
     if not settings.lab:
         return []
     faults, rows = faults[: effort().faults], list[FaultResult]()
+    restore(settings.lab)
     bench = Bench(connect(settings), settings, settings.lab)
     try:
         for number, fault in enumerate(faults):

@@ -50,8 +50,9 @@ def test_a_commit_that_was_never_served_has_no_mixed_time() -> None:
 
 
 def test_the_pod_has_the_security_context_of_the_poller() -> None:
-    like = {"securityContext": {"runAsNonRoot": True}, "containers": [{"image": "i", "securityContext": {"a": 1}}]}
-    pod = load_pod(like, 20)
+    git_sync = {"name": "git-sync", "image": "i", "securityContext": {"a": 1}}
+    like = {"securityContext": {"runAsNonRoot": True}, "containers": [git_sync]}
+    pod = load_pod({"spec": like}, 20)
     assert pod["spec"]["securityContext"] == like["securityContext"]
     assert pod["spec"]["containers"][0]["securityContext"] == {"a": 1}
     assert pod["spec"]["automountServiceAccountToken"] is False

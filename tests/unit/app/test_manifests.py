@@ -55,6 +55,18 @@ def test_git_source_is_for_ssh_where_the_url_is(tmp_path: Path) -> None:
     assert set(objects["Secret", "git-credentials"]["data"]) == {"ssh-privatekey", "known_hosts"}
 
 
+@pytest.mark.parametrize(("timeout_s", "limit"), [(60.0, None), (120.0, None), (300.5, "301")])
+def test_a_fetch_may_take_as_long_as_the_runs_timeout(tmp_path: Path, timeout_s: float, limit: str | None) -> None:
+    objects = built(tmp_path, timeout_s=timeout_s)
+    found = objects["ConfigMap", "git-source"]["data"].get("GITSYNC_SYNC_TIMEOUT")
+    assert found == (f"{limit}s" if limit else None)
+    (git_sync,) = objects["Deployment", "app"]["spec"]["template"]["spec"]["initContainers"]
+    manifest = yaml.safe_load((ROOT / "manifests" / "app-deployment.yaml").read_text())
+    (deployed,) = manifest["spec"]["template"]["spec"]["initContainers"]
+    hook = deployed["lifecycle"]["postStart"]["exec"]["command"]
+    assert git_sync["lifecycle"]["postStart"]["exec"]["command"] == [hook[0], limit or "120", *hook[2:]]
+
+
 @pytest.mark.parametrize("name", ["password", "ca.crt", "ssh-privatekey"])
 def test_secrets_are_written_for_the_owner_only(tmp_path: Path, name: str) -> None:
     ssh = name == "ssh-privatekey"

@@ -18,7 +18,14 @@ from git_to_pod.app.temporary_git_host import FILES, Forward, make_accounts, wri
 from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.watchdog import run_id
 
-IMAGES = {"git-sync": "mirror.test/git-sync:v1", "nginx": "mirror.test/nginx:v1", "reloader": "mirror.test/reloader:v1"}
+IMAGES = {"git-sync": "mirror.test/git-sync:v1", "nginx": "mirror.test/nginx:v1"}
+MANIFESTS = [
+    {
+        "kind": "Deployment",
+        "metadata": {"name": "app"},
+        "spec": {"template": {"spec": {"containers": [{"name": n, "image": image} for n, image in IMAGES.items()]}}},
+    }
+]
 
 
 def git(*arguments: str, folder: Path) -> str:
@@ -79,7 +86,7 @@ def test_nothing_but_the_repository_is_served(url: str, path: str) -> None:
 
 def overlaid(tmp_path: Path) -> dict[str, dict[str, Any]]:
     make_accounts(tmp_path, "git-host.mine-git.svc")
-    write_overlay(tmp_path, "mine-git", "trunk", IMAGES)
+    write_overlay(tmp_path, "mine-git", "trunk", MANIFESTS)
     done = subprocess.run([kubectl_path(), "kustomize", tmp_path], capture_output=True, text=True, check=True)
     return {item["kind"]: item for item in yaml.safe_load_all(done.stdout)}
 
@@ -91,14 +98,14 @@ def test_the_overlay_sets_namespace_branch_and_images(tmp_path: Path) -> None:
     assert objects["Namespace"]["metadata"]["labels"]["git-to-pod/run"] == run_id()
     assert all(item["metadata"].get("namespace", "mine-git") == "mine-git" for item in objects.values())
     containers = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
-    assert {one["name"]: one["image"] for one in containers} == {name: IMAGES[name] for name in ("git-sync", "nginx")}
+    assert {one["name"]: one["image"] for one in containers} == IMAGES
     assert containers[0]["env"] == [{"name": "BRANCH", "value": "trunk"}]
     assert all(one["securityContext"]["readOnlyRootFilesystem"] for one in containers)
 
 
 def test_kubernetes_expands_nothing_in_a_branch_name(tmp_path: Path) -> None:
     make_accounts(tmp_path, "git-host.mine-git.svc")
-    write_overlay(tmp_path, "mine-git", "a$$b/$(HOME)", IMAGES)
+    write_overlay(tmp_path, "mine-git", "a$$b/$(HOME)", MANIFESTS)
     patch = yaml.safe_load((tmp_path / "kustomization.yaml").read_text())["patches"][0]["patch"]
     git_sync = yaml.safe_load(patch)["spec"]["template"]["spec"]["containers"][0]
     assert git_sync["env"] == [{"name": "BRANCH", "value": "a$$$$b/$$(HOME)"}]  # in a value, $$ stands for $

@@ -50,6 +50,22 @@ def test_a_timeout_names_the_condition_and_the_last_state_seen() -> None:
     )
 
 
+def test_a_deployment_whose_pods_are_refused_says_why() -> None:
+    """A quota, an admission policy or Pod Security: the pods do not exist, so only the Deployment knows."""
+    message = "pods \"app-x\" is forbidden: ValidatingAdmissionPolicy 'team' denied request:\nno label team"
+    conditions = [
+        {"type": "Progressing", "status": "True", "message": "ReplicaSet is progressing"},
+        {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message},
+    ]
+    recorder, seen = Recorder(), deployment(0.0, "new")
+    seen.object["status"]["conditions"] = conditions
+    recorder.see(seen)
+    assert described(recorder, "app") == (
+        "deployment/app 0 of 2 updated, 0 ready, "
+        "pods \"app-x\" is forbidden: ValidatingAdmissionPolicy 'team' denied request: no label team"
+    )
+
+
 def test_a_wait_ends_with_the_event_it_waits_for() -> None:
     recorder = Recorder()
     timer = threading.Timer(0.05, recorder.see, [deployment(1.0, "new", updated=2, total=2, ready=2)])

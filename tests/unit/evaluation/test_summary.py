@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from git_to_pod.evaluation.checks import Check, EvaluationFailed
+from git_to_pod.evaluation.checks import Check, EvaluationFailed, Target
 from git_to_pod.evaluation.summary import Evaluation, finite
 from git_to_pod.report.charts import trial_charts
 from git_to_pod.report.export import contents, read
 from git_to_pod.report.first_page import answer_html, recommendation, verdict
+from git_to_pod.report.html import show
 from git_to_pod.timing.trials import PLAIN, PUSH, RESTART, Trial, latencies, plan, row
 from tests.one_run import ROOT
 from tests.samples import SETTINGS, a_run
@@ -43,6 +44,7 @@ def test_the_summary_has_the_documented_keys(tmp_path: Path) -> None:
         "schema",
         "project",
         "not_tried",
+        "not_shown",
         "started",
         "notes",
         "stand_ins",
@@ -105,7 +107,7 @@ def test_one_that_was_never_looked_at_does_not_hold(tmp_path: Path) -> None:
 
 def test_a_constraint_that_cannot_be_tried_is_reported_not_asserted(tmp_path: Path) -> None:
     evaluation = a_run(tmp_path)
-    evaluation.constraints["no_way_out"] = Check(None, "not tried")
+    evaluation.constraints["no_way_out"] = Check(None, "not tried", tried=False)
     evaluation.verify()
     assert evaluation.summary()["constraints"]["no_way_out"]["pass"] is None
     assert evaluation.summary()["not_tried"] == ["no_way_out"]
@@ -113,6 +115,42 @@ def test_a_constraint_that_cannot_be_tried_is_reported_not_asserted(tmp_path: Pa
     page = answer_html(evaluation)
     assert "5 of 6" in page
     assert "except not tried: “Air-gapped" in page
+
+
+def test_a_constraint_that_was_tried_and_not_decided_is_not_shown(tmp_path: Path) -> None:
+    evaluation = a_run(tmp_path)
+    evaluation.constraints["no_way_out"] = Check(None, "This run uses another cluster.", tried=False)
+    shown = evaluation.constrain("private", Check(None, "The git host did not answer."))
+    assert '<span class="badge">not shown</span>' in show(shown).text
+    assert (evaluation.summary()["not_tried"], evaluation.summary()["not_shown"]) == (["no_way_out"], ["private"])
+    assert "constraints, except not tried: no_way_out; not shown: private. With a poll" in evaluation.answer
+    assert "not shown: “The repository is private”" in answer_html(evaluation)
+
+
+def test_a_page_says_that_someone_else_pushed_to_the_branch(tmp_path: Path) -> None:
+    evaluation = a_run(tmp_path)
+    evaluation.measured(evaluation.trials, evaluation.responses, overtaken=0)
+    assert evaluation.notes == []
+    evaluation.measured(evaluation.trials, evaluation.responses, overtaken=2)
+    (note,) = json.loads((tmp_path / "summary.json").read_text())["notes"]
+    assert note.startswith("Someone else pushed to the branch main during the run, which repeated 2 pushes on top")
+    assert note in answer_html(evaluation)
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "met"),
+    [
+        (1.0, 1.0, True),
+        (1.1, 1.0, False),
+        (math.inf, 1.0, False),
+        (1.0, math.inf, None),
+        (math.inf, math.inf, None),
+        (math.nan, 1.0, None),
+        (1.0, math.nan, None),
+    ],
+)
+def test_a_target_is_met_only_by_a_figure_within_a_limit(value: float, limit: float, met: bool | None) -> None:
+    assert Target("restart", "a restart", "at most the limit", value, limit).met is met
 
 
 def test_a_run_with_stand_ins_says_so_first_and_recommends_nothing(tmp_path: Path) -> None:

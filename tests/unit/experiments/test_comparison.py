@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from git_to_pod.cluster.recorder import Recorder
+from git_to_pod.experiments.alternatives import candidate as candidate_module
 from git_to_pod.experiments.alternatives import flux
 from git_to_pod.experiments.alternatives.candidate import BIG_BYTES
 from git_to_pod.experiments.alternatives.comparison import FLUX, PATCHING, limit_of
@@ -23,3 +26,47 @@ def test_flux_is_asked_for_its_limit_until_it_has_complained(monkeypatch: pytest
 
 def test_a_way_that_says_no_limit_has_that_of_the_file_that_it_did_not_take() -> None:
     assert limit_of(NOTHING, cast(Any, SimpleNamespace(approach=PATCHING, settings=SETTINGS))) == BIG_BYTES
+
+
+class AfterUndo:
+    """A candidate after `kubectl rollout undo`: the pods and their content at each look, the last one for ever."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *looks: tuple[str, bytes]) -> None:
+        self.looks = list(looks)
+        self.candidate = candidate_module.Candidate.__new__(candidate_module.Candidate)
+        self.candidate.settings, self.candidate.recorder = SETTINGS, Recorder()
+        self.candidate.repository = cast(Any, SimpleNamespace(contents={"before": b"before", "undone": b"undone"}))
+        monkeypatch.setattr(candidate_module, "settled", lambda *_: self.next_look())
+        monkeypatch.setattr(self.candidate, "pod_names", lambda: {self.looks[0][0]})
+        monkeypatch.setattr(self.candidate, "served", lambda: {self.looks[0][1]})
+        monkeypatch.setattr(candidate_module, "OTHER_CONTENT_S", 0.3)
+        monkeypatch.setattr(candidate_module, "UNDO_S", 1.5)
+
+    def next_look(self) -> bool:
+        if len(self.looks) > 1:
+            self.looks.pop(0)
+        return True
+
+    def restores(self) -> bool:
+        return self.candidate.new_pods_serve("before", {"old"})
+
+
+OLD, NEW = ("old", b"undone"), ("new", b"before")
+
+
+def test_an_undo_whose_new_pods_serve_the_content_of_before_restores_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert AfterUndo(monkeypatch, OLD, OLD, NEW).restores()
+
+
+def test_an_undo_may_take_a_moment_to_restore_the_content(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert AfterUndo(monkeypatch, OLD, OLD, ("new", b"undone"), NEW).restores()
+
+
+def test_an_undo_whose_new_pods_serve_other_content_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    began = time.monotonic()
+    assert not AfterUndo(monkeypatch, OLD, ("new", b"undone")).restores()
+    assert time.monotonic() - began < 1  # and this is found out before the limit
+
+
+def test_an_undo_without_a_rollout_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not AfterUndo(monkeypatch, OLD).restores()

@@ -21,8 +21,7 @@ import (
 )
 
 const (
-	banner      = "STAND-IN for git-sync v4.7.1"
-	syncTimeout = 2 * time.Minute
+	banner = "STAND-IN for git-sync v4.7.1"
 
 	exitFailed     = 1
 	exitRefused    = 2

@@ -27,6 +27,7 @@ type options struct {
 	repo             string
 	ref              string
 	period           time.Duration
+	syncTimeout      time.Duration
 	username         string
 	passwordFile     string
 	gitConfig        []setting
@@ -42,6 +43,7 @@ func parseOptions(arguments, environment []string) (options, error) {
 	o := options{
 		ref:              "HEAD",
 		period:           10 * time.Second,
+		syncTimeout:      2 * time.Minute,
 		submodules:       "recursive",
 		sshKeyFile:       "/etc/git-secret/ssh",
 		sshKnownHostFile: "/etc/git-secret/known_hosts",
@@ -96,6 +98,8 @@ func (o *options) readEnvironment(environment []string) error {
 			*text = value
 		case name == "GITSYNC_PERIOD":
 			o.period, err = time.ParseDuration(value)
+		case name == "GITSYNC_SYNC_TIMEOUT":
+			o.syncTimeout, err = time.ParseDuration(value)
 		case name == "GITSYNC_MAX_FAILURES":
 			o.maxFailures, err = strconv.Atoi(value)
 		case name == "GITSYNC_INIT_MAX_FAILURES":
@@ -144,6 +148,8 @@ func (o *options) validate() error {
 		return fmt.Errorf("GITSYNC_SUBMODULES is %q, the stand-in implements only recursive and off", o.submodules)
 	case o.period < 10*time.Millisecond:
 		return fmt.Errorf("GITSYNC_PERIOD is %s, expected 10ms or more", o.period)
+	case o.syncTimeout < 10*time.Millisecond:
+		return fmt.Errorf("GITSYNC_SYNC_TIMEOUT is %s, expected 10ms or more", o.syncTimeout)
 	case o.exechookCommand != "" && o.exechookBackoff < time.Second:
 		return fmt.Errorf("--exechook-backoff is %s, expected 1s or more", o.exechookBackoff)
 	case (o.username == "") != (o.passwordFile == ""):

@@ -26,8 +26,8 @@ func TestTheSettingsOfTheManifestsAreAccepted(t *testing.T) {
 	}
 	want := options{root: "/git", link: "current", maxFailures: -1, initMaxFailures: -1, initLimitIsSet: true,
 		exechookCommand: "/hook", exechookBackoff: time.Second, httpBind: ":8080", submodules: "off",
-		repo: "https://git.example.test/content.git", ref: "main", period: time.Second, username: "reader",
-		passwordFile: "/password", gitConfig: []setting{{"core.bigFileThreshold", "16m"}},
+		repo: "https://git.example.test/content.git", ref: "main", period: time.Second, syncTimeout: 2 * time.Minute,
+		username: "reader", passwordFile: "/password", gitConfig: []setting{{"core.bigFileThreshold", "16m"}},
 		sshKeyFile: "/etc/git-secret/ssh", sshKnownHostFile: "/etc/git-secret/known_hosts"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -48,7 +48,7 @@ func TestAFlagOverridesTheEnvironment(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	got, err := parseOptions(nil, []string{"GITSYNC_REPO=https://git.example.test/content.git"})
 	want := options{link: "content.git", exechookBackoff: 3 * time.Second, submodules: "recursive", ref: "HEAD",
-		repo: "https://git.example.test/content.git", period: 10 * time.Second,
+		repo: "https://git.example.test/content.git", period: 10 * time.Second, syncTimeout: 2 * time.Minute,
 		sshKeyFile: "/etc/git-secret/ssh", sshKnownHostFile: "/etc/git-secret/known_hosts"}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
@@ -68,6 +68,7 @@ func TestOtherSettingsAreRejected(t *testing.T) {
 		{pollerArguments, with(pollerEnvironment, "GITSYNC_PASSWORD=secret")},
 		{pollerArguments, with(pollerEnvironment, "GIT_SYNC_WAIT=10")},
 		{pollerArguments, with(pollerEnvironment, "GITSYNC_PERIOD=10")},
+		{pollerArguments, with(pollerEnvironment, "GITSYNC_SYNC_TIMEOUT=10")},
 		{pollerArguments, with(pollerEnvironment, `GITSYNC_GIT_CONFIG="a.b":"c"`)},
 		{pollerArguments, with(pollerEnvironment, "GITSYNC_GIT_CONFIG=a.b")},
 	} {
@@ -80,7 +81,7 @@ func TestOtherSettingsAreRejected(t *testing.T) {
 func TestInvalidValuesAreRejected(t *testing.T) {
 	for _, entry := range []string{
 		"GITSYNC_REPO=", "GITSYNC_REF=", "GITSYNC_PERIOD=1ms", "GITSYNC_USERNAME=", "GITSYNC_PASSWORD_FILE=",
-		"GITSYNC_ROOT=", "GITSYNC_SUBMODULES=shallow",
+		"GITSYNC_ROOT=", "GITSYNC_SUBMODULES=shallow", "GITSYNC_SYNC_TIMEOUT=1ms",
 		"GITSYNC_REPO=https://user:secret@git.example.test/content.git",
 	} {
 		o, err := parseOptions(nil, with(pollerEnvironment, entry))

@@ -76,7 +76,7 @@ func gitEnvironment(o options) map[string]string {
 
 // sync fetches the ref. If it is a new commit, sync checks it out and points the link to it.
 func (r *repository) sync(ctx context.Context) (changed bool, hash string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.syncTimeout)
 	defer cancel()
 	if r.passwordFile != "" {
 		if _, err := os.ReadFile(r.passwordFile); err != nil {

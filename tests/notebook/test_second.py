@@ -1,0 +1,38 @@
+"""The whole second notebook on the lab, with the fewest measurements that run every step, and stand-ins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from git_to_pod.experiments.effort import SMALLEST, VARIABLE
+from git_to_pod.experiments.results import EXPERIMENTS
+from tests.one_run import Run, evaluate
+
+
+@pytest.fixture(scope="module")
+def run(lab: dict[str, Any]) -> Run:
+    return evaluate(
+        "--full", "--commits", "1", "--namespace", "git-to-pod-second", timeout_s=580, **{VARIABLE: "smallest"}
+    )
+
+
+def test_every_experiment_has_rows(run: Run) -> None:
+    assert run.status == 0, run.err
+    for name in EXPERIMENTS:
+        assert run.summary[name], name
+    assert len(run.summary["faults"]) == SMALLEST.faults
+    assert {"deployed", "polling", "patching"} <= {row["key"] for row in run.summary["alternatives"]}
+
+
+def test_the_second_page_and_its_chart_are_written(run: Run) -> None:
+    assert "Are git-sync and Reloader the right tools?" in (run.folder / "alternatives.html").read_text()
+    assert (run.folder / "candidates.svg").stat().st_size > 0
+
+
+def test_stand_ins_recommend_nothing(run: Run) -> None:
+    if not run.summary["stand_ins"]:
+        pytest.skip("this run is about the upstream images")
+    (sentence,) = run.summary["recommendation"]
+    assert "recommends nothing" in sentence
