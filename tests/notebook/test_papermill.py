@@ -70,7 +70,7 @@ def test_the_gate_fails_a_run_that_failed_is_too_slow_or_was_not_measured(
 @pytest.fixture
 def project(tmp_path: Path, lab: dict[str, Any]) -> Path:
     """The parts of the project that papermill needs, and the two folders of credentials."""
-    for part in ("git_to_pod", "manifests", "notebooks"):
+    for part in ("git_to_pod", "manifests", "notebooks", "alternatives", "own-cluster"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "read").symlink_to(lab["git_credentials"])
     (tmp_path / "push").symlink_to(lab["push_credentials"])

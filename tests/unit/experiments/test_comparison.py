@@ -36,9 +36,9 @@ class AfterUndo:
         self.candidate = candidate_module.Candidate.__new__(candidate_module.Candidate)
         self.candidate.settings, self.candidate.recorder = SETTINGS, Recorder()
         self.candidate.repository = cast(Any, SimpleNamespace(contents={"before": b"before", "undone": b"undone"}))
-        monkeypatch.setattr(candidate_module, "settled", lambda *_: self.next_look())
+        monkeypatch.setattr(self.candidate, "is_settled", self.next_look)
         monkeypatch.setattr(self.candidate, "pod_names", lambda: {self.looks[0][0]})
-        monkeypatch.setattr(self.candidate, "served", lambda: {self.looks[0][1]})
+        monkeypatch.setattr(self.candidate, "answers", lambda: {"pod": ("", self.looks[0][1])})
         monkeypatch.setattr(candidate_module, "OTHER_CONTENT_S", 0.3)
         monkeypatch.setattr(candidate_module, "UNDO_S", 1.5)
 

@@ -25,7 +25,7 @@ class FakeBench:
         self.recorder = SimpleNamespace(events=[])
         self.repository = SimpleNamespace(pushed=[])
         self.template: dict[str, Any] = {}
-        self.head, self.published = "new", "old"
+        self.head = "new"
 
     def push(self, _: str) -> None:
         self.done.append("push")
@@ -37,10 +37,13 @@ class FakeBench:
     def catch_up(self) -> None:
         self.done.append("catch up")
 
+    def published(self) -> str:
+        return "old"
+
     def served(self) -> dict[str, str]:
         return {}
 
-    served_if_asked = served
+    served_if_reachable = served
 
 
 def tried(fault: Fault) -> tuple[FakeBench, experiment.FaultResult]:
