@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from git_to_pod.app.deployment import other_reloaders
 from git_to_pod.app.load import Response
 from git_to_pod.cluster.api import Cluster
@@ -20,6 +22,7 @@ from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Figure, in_words
 from git_to_pod.timing.trials import PUSH, Trial, figures, measure_mixed_commits, table
+from git_to_pod.watchdog import run_id
 from git_to_pod.wording import all_of, counted, names
 
 SCHEMA = 2  # of summary.json; it changes when a key is removed or gets another meaning
@@ -135,6 +138,19 @@ class Evaluation:
         return figures(self.trials)
 
     @property
+    def trials_table(self) -> pd.DataFrame:
+        """The rows of trials.csv."""
+        return table(self.trials, self.settings.period_s)
+
+    @property
+    def responses_table(self) -> pd.DataFrame:
+        """The rows of responses.csv, in the order of receipt."""
+        first = self.trials[0].began if self.trials else 0.0
+        columns = ["run", "seconds", "status", "commit", "error"]
+        rows = [(run_id(), round(r.instant - first, 4), r.status, r.commit, r.error) for r in self.responses]
+        return pd.DataFrame(rows, columns=columns)
+
+    @property
     def failed_requests(self) -> list[Response]:
         return [response for response in self.responses if response.failed]
 
@@ -239,10 +255,11 @@ class Evaluation:
         }
 
     def write(self) -> None:
-        """Write summary.json and trials.csv to the run's folder."""
+        """Write summary.json, trials.csv and responses.csv to the run's folder."""
         self.settings.output.mkdir(parents=True, exist_ok=True)
         write_json(self.settings.output / "summary.json", self.summary())
-        table(self.trials).to_csv(self.settings.output / "trials.csv", index=False)
+        self.trials_table.to_csv(self.settings.output / "trials.csv", index=False)
+        self.responses_table.to_csv(self.settings.output / "responses.csv", index=False)
 
     def verify(self) -> None:
         """Fail the run if a requirement or a constraint is not met."""

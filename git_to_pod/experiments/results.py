@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any
 
+import pandas as pd
+
 from git_to_pod.evaluation.checks import EvaluationFailed
 from git_to_pod.evaluation.summary import write_json
 from git_to_pod.progress import Progress
@@ -48,7 +50,13 @@ class ExperimentResults:
         """Add an experiment's rows, dataclasses or dictionaries, and the finding that titles its table."""
         self.extra["findings"] = self.extra.get("findings", {}) | {name: finding}
         self.rows[name] = [row if isinstance(row, dict) else asdict(row) for row in rows]
+        self.settings.output.mkdir(parents=True, exist_ok=True)
+        self.frame(name).to_csv(self.settings.output / f"{name}.csv", index=False)
         self.add_extra(**{key: plain(value) for key, value in extra.items()})
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """An experiment's rows. A nested value has a column of its own, as `requests.failed`."""
+        return pd.json_normalize(self.rows[name])
 
     def add_extra(self, **extra: object) -> None:
         """Add other results."""

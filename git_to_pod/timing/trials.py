@@ -29,8 +29,9 @@ from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Figure, figure
 from git_to_pod.timing.rollout import Rollout
+from git_to_pod.watchdog import run_id
 
-PUSH, RESTART, PLAIN = "push", "rollout restart", "plain rollout restart"
+PUSH, RESTART, PLAIN = "push", "rollout_restart", "plain_rollout_restart"
 # In the order in which they must be reached.
 PHASES = (
     "pushed",
@@ -67,6 +68,7 @@ class Trial:
     kind: str
     offset_s: float = 0.0  # wait before the trial
     commit: str = ""
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
     instants: dict[str, float] = field(default_factory=dict)
     pods: dict[str, float] = field(default_factory=dict)  # the new pods, and when each was ready
     old_pods: set[str] = field(default_factory=set)
@@ -97,7 +99,7 @@ class Trial:
         """A trial as the output of a cell."""
         reached = [phase for phase in self.phases[1:] if phase in self.instants]
         took = ", ".join(f"{phase.replace('_', ' ')} {self.instants[phase] - self.began:.2f} s" for phase in reached)
-        return f'<p class="note">{escape(f"{self.kind} {self.number}, {self.outcome}: {took}")}</p>'
+        return f'<p class="note">{escape(f"{in_words(self.kind)} {self.number}, {self.outcome}: {took}")}</p>'
 
     def latency_s(self, start: str, end: str) -> float:
         """Seconds; infinite after a timeout, NaN if it was not measured or the trial failed."""
@@ -106,6 +108,10 @@ class Trial:
         if start not in self.instants or end not in self.instants:
             return math.inf if self.timed_out else math.nan  # a trial can be good without a poll in the host's log
         return self.instants[end] - self.instants[start]
+
+
+def in_words(kind: str) -> str:
+    return kind.replace("_", " ")
 
 
 def plan(commits: int, seed: int, period_s: float) -> list[tuple[str, float]]:
@@ -142,11 +148,11 @@ class Trials:
         todo = plan(self.settings.commits, self.settings.seed, longest_s)
         last = "first trial"
         for number, (kind, offset_s) in enumerate(todo, 1):
-            self.progress.bar(number - 1, len(todo), f"{kind}; {last}")
+            self.progress.bar(number - 1, len(todo), f"{in_words(kind)}; {last}")
             trial = self.push(number, offset_s) if kind == PUSH else self.restart(number, kind, offset_s)
             last = f"last {trial.instants.get('restarted', math.inf) - trial.began:.2f} s"
             if trial.outcome != "ok":
-                last = f"last {kind} {trial.outcome}"
+                last = f"last {in_words(kind)} {trial.outcome}"
             if len(self.done) >= FAILURES_IN_A_ROW and all(t.outcome != "ok" for t in self.done[-FAILURES_IN_A_ROW:]):
                 break
         self.progress.bar(len(todo), len(todo), "all done" if len(self.done) == len(todo) else f"aborted; {last}")
@@ -174,7 +180,7 @@ class Trials:
         self.done.append(trial)
         if self.csv:
             self.csv.parent.mkdir(parents=True, exist_ok=True)
-            table(self.done).to_csv(self.csv, index=False)
+            table(self.done, self.settings.period_s).to_csv(self.csv, index=False)
         return trial
 
     def restart(self, number: int, kind: str, offset_s: float = 0.0) -> Trial:
@@ -217,7 +223,7 @@ class Trials:
             return phase in rollout.instants
 
         def wait_until(phase: str) -> None:
-            what = f"{trial.kind} {trial.number}: {phase}"
+            what = f"{in_words(trial.kind)} {trial.number}: {phase}"
             words = partial(described, self.recorder, rollout.app)
             self.recorder.wait_for(what, lambda: reached(phase), self.settings.timeout_s, words)
 
@@ -340,14 +346,15 @@ def figures(trials: Sequence[Trial]) -> dict[str, Figure]:
     return {name: figure(samples) for name, samples in latencies(trials).items()}
 
 
-def table(trials: Sequence[Trial]) -> pd.DataFrame:
-    """trials.csv: seconds since the push, or since the Deployment was patched."""
-    return pd.DataFrame([row(trial) for trial in trials])
+def table(trials: Sequence[Trial], poll_interval_s: float) -> pd.DataFrame:
+    """trials.csv, with the columns in README.md. `run` and `poll_interval_s` distinguish runs in a joined table."""
+    return pd.DataFrame([{"run": run_id(), **row(trial), "poll_interval_s": poll_interval_s} for trial in trials])
 
 
 def row(trial: Trial) -> dict[str, object]:
     start = trial.phases[0]
     return {
+        "started": trial.started,
         "number": trial.number,
         "kind": trial.kind,
         "commit": trial.commit,

@@ -46,7 +46,7 @@ def test_a_run_that_meets_all_requirements_and_constraints_exits_with_0(short_ru
 
 
 def test_it_leaves_the_page_the_notebook_the_trials_and_the_summary(short_run: Run) -> None:
-    left = {"evaluation.html", "evaluation.ipynb", "trials.csv", "summary.json"}
+    left = {"evaluation.html", "evaluation.ipynb", "trials.csv", "responses.csv", "summary.json"}
     left |= {f"{chart}.{suffix}" for chart in ("latency", "timeline") for suffix in ("svg", "png")}
     assert {path.name for path in short_run.folder.iterdir()} == left
     with (short_run.folder / "trials.csv").open() as file:

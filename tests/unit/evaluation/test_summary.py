@@ -8,6 +8,7 @@ import math
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from git_to_pod.evaluation.checks import Check, EvaluationFailed, Target
@@ -67,6 +68,22 @@ def test_the_summary_has_the_documented_keys(tmp_path: Path) -> None:
     assert summary["requests"]["sent"] > 1000
     assert summary["trials"] == {"ok": 60, "timed_out": 0, "failed": 0}
     assert {target["met"] for target in summary["targets"]} == {True}
+
+
+def test_responses_csv_has_a_row_for_each_response(tmp_path: Path) -> None:
+    evaluation = a_run(tmp_path)
+    found = pd.read_csv(tmp_path / "responses.csv")
+    assert len(found) == len(evaluation.responses) > 0
+    assert list(found.columns) == ["run", "seconds", "status", "commit", "error"]
+    assert found["seconds"].is_monotonic_increasing
+
+
+def test_the_tables_of_two_runs_can_be_joined(tmp_path: Path) -> None:
+    runs = [a_run(tmp_path / name, commits=2).trials_table for name in ("first", "second")]
+    joined = pd.concat(runs, ignore_index=True)
+    assert {"run", "started", "poll_interval_s"} <= {*joined.columns}
+    assert joined.groupby("kind").size().to_dict() == dict.fromkeys((PUSH, RESTART, PLAIN), 4)
+    assert joined["poll_interval_s"].eq(1.0).all()
 
 
 def test_trials_csv_has_a_row_for_each_trial(tmp_path: Path) -> None:
