@@ -27,7 +27,7 @@ from git_to_pod.experiments.scale.polling import Poll, Restart, Scale
 from git_to_pod.progress import Progress
 from git_to_pod.report import export, tables
 from git_to_pod.report.second_page import recommendation_html
-from git_to_pod.timing.medians import figure
+from git_to_pod.timing.medians import estimate
 from tests.one_run import ROOT
 from tests.samples import SETTINGS
 
@@ -45,9 +45,9 @@ def way(approach: Approach, restarted_s: float, **changed: Any) -> comparison.Ca
     row = comparison.CandidateResult(
         key=key,
         name=name,
-        polled_to_restarted_s=figure(samples),
-        polled_to_requested_s=figure(around(0.1)),
-        requested_to_restarted_s=figure(samples),
+        polled_to_restarted_s=estimate(samples),
+        polled_to_requested_s=estimate(around(0.1)),
+        requested_to_restarted_s=estimate(samples),
         samples_s=samples,
         repeated_s=[],
         pushes=18,
@@ -57,7 +57,7 @@ def way(approach: Approach, restarted_s: float, **changed: Any) -> comparison.Ca
         regressions={"2": 0, "6": 0},
         recovers_missed_change=True,
         undo_restores_content=False,
-        mixed_commit_s=figure(around(0.2)),
+        mixed_commit_s=estimate(around(0.2)),
         content_limit_bytes=None,
         objects={"ConfigMap": 3, "Deployment": 3, "Role": 2, "RoleBinding": 2, "ServiceAccount": 3},
         rights=["git-poller: patch configmaps git-commit", "reloader: get, list, watch configmaps; patch deployments"],

@@ -20,8 +20,8 @@ from git_to_pod.evaluation.checks import CONSTRAINTS, REQUIREMENTS, Check, Evalu
 from git_to_pod.evaluation.environment import environment, images, project_version
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
-from git_to_pod.timing.medians import Figure, in_words
-from git_to_pod.timing.trials import PUSH, Trial, figures, measure_mixed_commits, table
+from git_to_pod.timing.medians import Estimate, in_words
+from git_to_pod.timing.trials import PUSH, Trial, estimates, measure_mixed_commits, table
 from git_to_pod.watchdog import run_id
 from git_to_pod.wording import all_of, counted, names
 
@@ -134,8 +134,8 @@ class Evaluation:
         return not self.failing and not self.error
 
     @property
-    def figures(self) -> dict[str, Figure]:
-        return figures(self.trials)
+    def estimates(self) -> dict[str, Estimate]:
+        return estimates(self.trials)
 
     @property
     def trials_table(self) -> pd.DataFrame:
@@ -157,7 +157,7 @@ class Evaluation:
     @property
     def targets(self) -> list[Target]:
         """The limits, each with its measured figure."""
-        median = {name: figure.median for name, figure in self.figures.items()}
+        median = {name: estimate.median for name, estimate in self.estimates.items()}
         wait_and_restart = median["push_to_polled"] + median["rollout_restart"]
         return [
             Target(
@@ -206,7 +206,7 @@ class Evaluation:
         return (
             f"{prefix}Yes. All four requirements are met within the constraints{self.exceptions}. With a poll "
             f"interval of {self.settings.period_s:g} s, a push is live on {replicas} after a median of "
-            f"{in_words(self.figures['push_to_restarted'])}; {failed or 'none'} of {sent:,} requests failed."
+            f"{in_words(self.estimates['push_to_restarted'])}; {failed or 'none'} of {sent:,} requests failed."
         )
 
     @property
@@ -235,7 +235,7 @@ class Evaluation:
             },
             "requirements": {name: as_result(check) for name, check in self.requirements.items()},
             "constraints": {name: as_result(check) for name, check in self.constraints.items()},
-            "latency_s": {name: asdict(figure) for name, figure in self.figures.items()},
+            "latency_s": {name: asdict(estimate) for name, estimate in self.estimates.items()},
             "trials": {
                 "ok": sum(trial.outcome == "ok" for trial in self.trials),
                 "timed_out": sum(trial.timed_out for trial in self.trials),

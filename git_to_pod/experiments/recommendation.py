@@ -43,11 +43,11 @@ class Criterion:
     equal_within: float = 0.0  # relative: a difference up to this is noise
 
 
-def median(figure: dict[str, Any]) -> float:
+def median(estimate: dict[str, Any]) -> float:
     """A figure's median from a row of this run, or from JSON, where null is a timeout or not measured."""
-    value = figure["median"]
+    value = estimate["median"]
     if value is None:
-        return math.inf if figure.get("timeouts") else math.nan
+        return math.inf if estimate.get("timeouts") else math.nan
     return float(value)
 
 
@@ -193,10 +193,10 @@ def does_it_work(summary: dict[str, Any]) -> str:
     """From the first notebook's summary."""
     if not summary.get("holds"):
         return f"Does it work? {summary['answer'].rstrip('.')}." if summary.get("answer") else ""
-    figure, requests = summary["latency_s"]["push_to_restarted"], summary["requests"]
+    estimate, requests = summary["latency_s"]["push_to_restarted"], summary["requests"]
     return (
         f"It works. With a poll interval of {duration_s(summary['parameters']['period']):g} s, a push is live on all "
-        f"replicas after a median of {figure['median']:.2f} s (n = {figure['n']}). "
+        f"replicas after a median of {estimate['median']:.2f} s (n = {estimate['n']}). "
         f"{requests['failed'] or 'None'} of {counted(requests['sent'], 'request')} failed."
     )
 

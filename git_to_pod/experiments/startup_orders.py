@@ -23,7 +23,7 @@ from git_to_pod.experiments.effort import effort
 from git_to_pod.git.repository import FILE
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
-from git_to_pod.timing.medians import Figure, figure
+from git_to_pod.timing.medians import Estimate, estimate
 from git_to_pod.timing.rollout import Rollout
 
 BASELINE, DEPLOYED = "nginx without git-sync", "native sidecar, its postStart waits (deployed)"
@@ -37,7 +37,7 @@ class StartupResult:
 
     name: str
     how: str
-    restart_s: Figure
+    restart_s: Estimate
     ratio: float
     samples_s: list[float]
 
@@ -168,7 +168,7 @@ def timed_restart(cluster: Cluster, recorder: Recorder, settings: Settings, app:
 
 
 def rows_of(samples: dict[str, list[float]]) -> list[StartupResult]:
-    found = {name: figure(values) for name, values in samples.items()}
+    found = {name: estimate(values) for name, values in samples.items()}
     hows = {BASELINE: "the baseline: the same nginx, its content in a ConfigMap"}
     hows |= {name: how for name, (how, _) in WAYS.items()}
     return [

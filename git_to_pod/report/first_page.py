@@ -84,7 +84,7 @@ def answer_html(evaluation: Evaluation) -> str:
         *(f'<p class="note">{escape(note)}</p>' for note in evaluation.notes),
         verdict_row(evaluation),
     ]
-    if math.isfinite(evaluation.figures["push_to_restarted"].median):
+    if math.isfinite(evaluation.estimates["push_to_restarted"].median):
         parts.append(
             f'<div class="key">{key_figure(evaluation)}<div>{trial_charts.strip(evaluation).small()}</div></div>'
         )
@@ -108,7 +108,7 @@ def stand_ins_banner(refs: Sequence[str]) -> str:
 
 def key_figure(evaluation: Evaluation) -> str:
     """How fast: one figure with its interval and the slowest push."""
-    found, settings = evaluation.figures["push_to_restarted"], evaluation.settings
+    found, settings = evaluation.estimates["push_to_restarted"], evaluation.settings
     bounds = f"{found.low:.2f}–{found.high:.2f} s" if math.isfinite(found.high) else f"from {found.low:.2f} s"
     link = '<a href="#How-it-was-measured">confidence interval</a>'
     interval = "" if math.isnan(found.low) else f" (95% {link} {bounds})"
@@ -241,7 +241,7 @@ def parameters_table(evaluation: Evaluation) -> Html:
 def latency_table(evaluation: Evaluation) -> Html:
     """Every latency of summary.json."""
     rows = []
-    for name, found in evaluation.figures.items():
+    for name, found in evaluation.estimates.items():
         interval = "–" if math.isnan(found.low) else f"{in_seconds(found.low)}–{in_seconds(found.high)}"
         rows.append(
             {
@@ -267,9 +267,9 @@ def targets_table(evaluation: Evaluation) -> Html:
     rows = []
     for target in evaluation.targets:
         word = {True: "met", False: "missed", None: "not measured"}[target.met]
-        figure = "–" if math.isnan(target.value) else number(target.value, target.unit)
+        estimate = "–" if math.isnan(target.value) else number(target.value, target.unit)
         limit = "–" if math.isnan(target.limit) else number(target.limit, target.unit)
-        rows.append({"target": f"{target.what}, {target.how}", "measured": figure, "limit": limit, "result": word})
+        rows.append({"target": f"{target.what}, {target.how}", "measured": estimate, "limit": limit, "result": word})
     return Html(html_table(rows, "Targets"))
 
 
@@ -321,7 +321,7 @@ def cost_table(evaluation: Evaluation) -> Html:
 
 def verdict(evaluation: Evaluation) -> Html:
     """Findings and recommendation, labelled apart."""
-    found = evaluation.figures
+    found = evaluation.estimates
     lines = [f"{name}: {check.evidence}" for name, check in evaluation.requirements.items()]
     met = sum(bool(check.holds) for check in evaluation.constraints.values())
     lines.append(f"{met} of {len(CONSTRAINTS)} constraints {'is' if met == 1 else 'are'} met.")

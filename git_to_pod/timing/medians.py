@@ -11,7 +11,7 @@ from git_to_pod.wording import counted
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """The median, interval and range of one measured quantity, in seconds."""
 
     median: float
@@ -23,15 +23,15 @@ class Figure:
     timeouts: int
 
 
-def figure(samples: Iterable[float]) -> Figure:
+def estimate(samples: Iterable[float]) -> Estimate:
     """Without samples, `n` is 0 and every other value but `timeouts` is NaN."""
     known = sorted(sample for sample in samples if not math.isnan(sample))
     n = len(known)
     if not n:
-        return Figure(math.nan, math.nan, math.nan, math.nan, math.nan, n=0, timeouts=0)
+        return Estimate(math.nan, math.nan, math.nan, math.nan, math.nan, n=0, timeouts=0)
     low, high = median_interval(known)
     timeouts = sum(math.isinf(sample) for sample in known)
-    return Figure(median(known), low, high, known[0], known[-1], n, timeouts)
+    return Estimate(median(known), low, high, known[0], known[-1], n, timeouts)
 
 
 def median(ordered: list[float]) -> float:
@@ -70,14 +70,14 @@ def median_interval(ordered: list[float], confidence: float = 0.95) -> tuple[flo
     return (ordered[rank - 1], ordered[n - rank]) if rank else (math.nan, math.nan)
 
 
-def in_words(figure: Figure) -> str:
+def in_words(estimate: Estimate) -> str:
     """A figure with its interval, the number of samples, and the timeouts if there are any."""
-    if not figure.n:
+    if not estimate.n:
         return "not measured"
-    timeouts = f", {counted(figure.timeouts, 'timeout')}" if figure.timeouts else ""
-    if math.isinf(figure.median):
-        return f"timed out (n = {figure.n}{timeouts})"
-    interval = f"95% CI {figure.low:.2f}–{figure.high:.2f} s, " if math.isfinite(figure.high) else ""  # noqa: RUF001
-    if math.isinf(figure.high):
-        interval = f"95% CI from {figure.low:.2f} s to beyond the timeout, "
-    return f"{figure.median:.2f} s ({interval}n = {figure.n}{timeouts})"
+    timeouts = f", {counted(estimate.timeouts, 'timeout')}" if estimate.timeouts else ""
+    if math.isinf(estimate.median):
+        return f"timed out (n = {estimate.n}{timeouts})"
+    interval = f"95% CI {estimate.low:.2f}–{estimate.high:.2f} s, " if math.isfinite(estimate.high) else ""  # noqa: RUF001
+    if math.isinf(estimate.high):
+        interval = f"95% CI from {estimate.low:.2f} s to beyond the timeout, "
+    return f"{estimate.median:.2f} s ({interval}n = {estimate.n}{timeouts})"

@@ -27,7 +27,7 @@ from git_to_pod.git.access_log import AccessLog
 from git_to_pod.git.repository import GitError, Repository
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
-from git_to_pod.timing.medians import Figure, figure
+from git_to_pod.timing.medians import Estimate, estimate
 from git_to_pod.timing.rollout import Rollout
 from git_to_pod.watchdog import run_id
 
@@ -342,8 +342,8 @@ def latencies(trials: Sequence[Trial]) -> dict[str, list[float]]:
     return samples
 
 
-def figures(trials: Sequence[Trial]) -> dict[str, Figure]:
-    return {name: figure(samples) for name, samples in latencies(trials).items()}
+def estimates(trials: Sequence[Trial]) -> dict[str, Estimate]:
+    return {name: estimate(samples) for name, samples in latencies(trials).items()}
 
 
 def table(trials: Sequence[Trial], poll_interval_s: float) -> pd.DataFrame:

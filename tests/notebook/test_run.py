@@ -55,10 +55,10 @@ def test_it_leaves_the_page_the_notebook_the_trials_and_the_summary(short_run: R
 
 
 def test_every_figure_was_measured(short_run: Run) -> None:
-    figures = short_run.summary["latency_s"]
-    assert {name: figure["n"] for name, figure in figures.items()} == dict.fromkeys(figures, 2)
-    assert all(figure["timeouts"] == 0 for figure in figures.values())
-    assert figures["push_to_restarted"]["median"] > figures["requested_to_restarted"]["median"] > 0
+    estimates = short_run.summary["latency_s"]
+    assert {name: estimate["n"] for name, estimate in estimates.items()} == dict.fromkeys(estimates, 2)
+    assert all(estimate["timeouts"] == 0 for estimate in estimates.values())
+    assert estimates["push_to_restarted"]["median"] > estimates["requested_to_restarted"]["median"] > 0
 
 
 def test_requests_were_sent_throughout_and_none_failed(short_run: Run) -> None:

@@ -22,7 +22,7 @@ from git_to_pod.experiments.alternatives.footprint import Right, all_objects, ap
 from git_to_pod.experiments.effort import effort
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
-from git_to_pod.timing.medians import Figure, figure
+from git_to_pod.timing.medians import Estimate, estimate
 from git_to_pod.timing.trials import Trial, overtaken
 from git_to_pod.wording import counted
 
@@ -37,15 +37,15 @@ class CandidateResult:
 
     key: str
     name: str
-    polled_to_restarted_s: Figure  # from the poll that sees the commit: the wait for the poll drops out
-    polled_to_requested_s: Figure
-    requested_to_restarted_s: Figure
+    polled_to_restarted_s: Estimate  # from the poll that sees the commit: the wait for the poll drops out
+    polled_to_requested_s: Estimate
+    requested_to_restarted_s: Estimate
     samples_s: list[float]  # of polled_to_restarted_s
     repeated_s: list[float]  # the same candidate measured a second time; empty for all but one
     pushes: int
     changed_before_restart: int  # pushes whose content was served before any new pod was Ready
     requests: dict[str, int]
-    mixed_commit_s: Figure
+    mixed_commit_s: Estimate
     rollouts_per_burst: dict[str, int]
     regressions: dict[str, int]
     recovers_missed_change: bool
@@ -196,15 +196,15 @@ def measure(cluster: Cluster, candidate: Candidate, idle: tuple[float, int], pro
     return CandidateResult(
         key=candidate.approach.key,
         name=candidate.approach.name,
-        polled_to_restarted_s=figure(samples),
-        polled_to_requested_s=figure(trial.latency_s("polled", "requested") for trial in candidate.done),
-        requested_to_restarted_s=figure(trial.latency_s("requested", "restarted") for trial in candidate.done),
+        polled_to_restarted_s=estimate(samples),
+        polled_to_requested_s=estimate(trial.latency_s("polled", "requested") for trial in candidate.done),
+        requested_to_restarted_s=estimate(trial.latency_s("requested", "restarted") for trial in candidate.done),
         samples_s=samples,
         repeated_s=[trial.latency_s("polled", "restarted") for trial in candidate.repeated],
         pushes=len(candidate.done) + len(candidate.repeated),
         changed_before_restart=early,
         requests={"sent": len(candidate.responses), "failed": sum(r.failed for r in candidate.responses)},
-        mixed_commit_s=figure(mixed),
+        mixed_commit_s=estimate(mixed),
         rollouts_per_burst=behaviour.rollouts,
         regressions=behaviour.regressions,
         recovers_missed_change=behaviour.recovers,

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
+from matplotlib.figure import Figure
 
 from git_to_pod.report.charts import svg
 from git_to_pod.report.charts.svg import Chart
-from git_to_pod.timing.medians import figure, in_words
+from git_to_pod.timing.medians import estimate, in_words
 
 Line = tuple[str, Sequence[float]]  # a label, and its samples in seconds
 
@@ -19,21 +19,21 @@ def dots(lines: Sequence[Line], xlabel: str, title: str = "", note: str = "", ch
     """One line of dots for each label. If `chosen` is given, only that line has a colour."""
     furthest = max((s for _, samples in lines for s in samples if math.isfinite(s)), default=0.0) or 1.0
 
-    def draw(canvas: Canvas, _narrow: bool) -> None:
-        ax = canvas.subplots()
+    def draw(figure: Figure, _narrow: bool) -> None:
+        ax = figure.subplots()
         for level, (label, samples) in enumerate(lines):
             colour = svg.PLAIN if chosen and label != chosen else svg.CHAIN_1
             draw_line(ax, -level, label, samples, colour, furthest)
         ax.set(ylim=(0.4 - len(lines), 0.75), xlim=(0, 1.12 * furthest), yticks=[], xlabel=xlabel)
         ax.grid(axis="y", visible=False)
 
-    words = "; ".join(f"{label}: {in_words(figure(samples))}" for label, samples in lines)
+    words = "; ".join(f"{label}: {in_words(estimate(samples))}" for label, samples in lines)
     alternative = f"Dot plot of every sample, in seconds. Medians: {words}."
     return Chart(title, note, alternative, draw, height=56 + 52 * len(lines))
 
 
 def draw_line(ax: Axes, level: float, label: str, samples: Sequence[float], colour: str, furthest: float) -> None:
-    known, found = sorted(s for s in samples if math.isfinite(s)), figure(samples)
+    known, found = sorted(s for s in samples if math.isfinite(s)), estimate(samples)
     # Three heights, so that equal values do not hide each other.
     heights = [level + (i % 3 - 1) * 0.1 for i in range(len(samples))]
     ax.scatter(known, heights[: len(known)], s=34, color=colour, alpha=0.75, lw=0)

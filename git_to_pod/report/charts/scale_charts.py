@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
+from matplotlib.figure import Figure
 
 from git_to_pod.experiments.scale.linear_fit import LinearFit
 from git_to_pod.experiments.scale.polling import INTERVAL_S, TARGET, Scale
@@ -32,12 +32,12 @@ def polls(scale: Scale) -> Chart:
     models = scale.models
     node, host = models["node_cpu_per_poll"], models["host_cpu_per_poll"]
 
-    def draw(canvas: Canvas, narrow: bool) -> None:
-        ax = canvas.subplots()
+    def draw(figure: Figure, narrow: bool) -> None:
+        ax = figure.subplots()
         with_model(ax, [(p.polls_per_s, p.node_cpu) for p in scale.small], node, svg.CHAIN_1, "node: git-sync")
         with_model(ax, [(p.polls_per_s, p.host_cpu) for p in scale.small], host, svg.RESTART_1, "git host")
         ax.set(xlim=(0, None), ylim=(0, None), xlabel="polls per second", ylabel="CPU, cores")
-        canvas.legend(loc="outside lower left", ncols=1 if narrow else 2, frameon=False)
+        figure.legend(loc="outside lower left", ncols=1 if narrow else 2, frameon=False)
 
     value, low, high = node.at(TARGET / INTERVAL_S)
     title = cost_of_a_poll(node, host)
@@ -53,8 +53,8 @@ def fan_out(scale: Scale) -> Chart:
     models = scale.models
     fans, restarts = models["fan_out_s_per_deployment"], models["restart_s_per_pod"]
 
-    def draw(canvas: Canvas, narrow: bool) -> None:
-        left, right = canvas.subplots(2, 1) if narrow else canvas.subplots(1, 2)
+    def draw(figure: Figure, narrow: bool) -> None:
+        left, right = figure.subplots(2, 1) if narrow else figure.subplots(1, 2)
         with_model(left, [(f.deployments, f.last_patched_s) for f in scale.fans], fans, svg.CHAIN_1, "patched")
         sizes, ends = [f.deployments for f in scale.fans], [f.last_restarted_s for f in scale.fans]
         left.scatter(sizes, ends, s=26, fc="none", ec=svg.CHAIN_1, label="rollout complete")

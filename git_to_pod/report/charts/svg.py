@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.figure import Figure as Canvas
+from matplotlib.figure import Figure
 
 # Each colour becomes a variable of templates/report/style.css, which defines its light and its dark value. The hues are
 # those of Okabe and Ito, for colour-blind readers. Shapes, labels and order repeat what the colours say.
@@ -64,7 +64,7 @@ class Chart:
     title: str
     note: str
     alternative: str
-    draw: Callable[[Canvas, bool], None]
+    draw: Callable[[Figure, bool], None]
     height: int = 300
     narrow_height: int = 0
 
@@ -73,15 +73,21 @@ class Chart:
         title = f'<p class="finding">{escape(self.title)}</p>' if self.title else ""
         return f"<figure>{title}{self.pictures()}<figcaption>{note}</figcaption></figure>"
 
-    def save_as(self, path: Path) -> Chart:
-        """Write the chart with its title to path.svg and path.png, for documents; return it, for the page."""
+    def figure(self) -> Figure:
+        """The chart with its title as an ordinary matplotlib Figure: change its axes, or save it with savefig."""
         with mpl.rc_context(STYLE):
-            canvas = Canvas(figsize=(WIDE / 72, (self.height + 40) / 72), layout="constrained", facecolor=PAPER)
-            self.draw(canvas, False)
-            canvas.suptitle(textwrap.fill(self.title, 95), x=0.01, ha="left", size=12, color=INK)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            drawn = Figure(figsize=(WIDE / 72, (self.height + 40) / 72), layout="constrained", facecolor=PAPER)
+            self.draw(drawn, False)
+            drawn.suptitle(textwrap.fill(self.title, 95), x=0.01, ha="left", size=12, color=INK)
+        return drawn
+
+    def save_as(self, path: Path) -> Chart:
+        """Write figure() to path.svg and path.png, for documents; return the chart, for the page."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        drawn = self.figure()
+        with mpl.rc_context(STYLE):
             for suffix in (".svg", ".png"):
-                canvas.savefig(path.with_suffix(suffix), dpi=144)
+                drawn.savefig(path.with_suffix(suffix), dpi=144)
         return self
 
     def pictures(self) -> str:
@@ -93,13 +99,13 @@ class Chart:
         return svg(self.draw, NARROW, self.narrow_height or self.height, narrow=True, alternative=self.alternative)
 
 
-def svg(draw: Callable[[Canvas, bool], None], width: int, height: int, narrow: bool, alternative: str) -> str:
+def svg(draw: Callable[[Figure, bool], None], width: int, height: int, narrow: bool, alternative: str) -> str:
     """Draw the chart as SVG that takes its fonts and colours from the page's CSS."""
     with mpl.rc_context(STYLE | {"svg.hashsalt": f"{alternative}{width}"}):  # makes the IDs unique on the page
-        canvas = Canvas(figsize=(width / 72, height / 72), layout="constrained")
-        draw(canvas, narrow)
+        figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
+        draw(figure, narrow)
         written = io.StringIO()
-        canvas.savefig(written, format="svg", transparent=True)
+        figure.savefig(written, format="svg", transparent=True)
     text = written.getvalue()
     text = text[text.index("<svg") :]
     for unwanted in (r"<metadata>.*?</metadata>", r"<style.*?</style>", r"font-family: [^;\"]*;", r"<!--.*?-->"):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from git_to_pod.app.load import Response
@@ -14,7 +14,7 @@ from git_to_pod.evaluation.summary import Evaluation
 from git_to_pod.report.charts import svg
 from git_to_pod.report.charts.dot_plot import dots
 from git_to_pod.report.charts.svg import Chart
-from git_to_pod.timing.medians import Figure, in_words, median
+from git_to_pod.timing.medians import Estimate, in_words, median
 from git_to_pod.timing.trials import PLAIN, PUSH, RESTART, Trial, latencies
 
 # The segments of the timeline: from phase, to phase, label, colour.
@@ -51,15 +51,15 @@ def strip(evaluation: Evaluation) -> Chart:
 
 def ecdf(evaluation: Evaluation) -> Chart:
     """The share of trials that had finished after each time."""
-    samples, found = latencies(evaluation.trials), evaluation.figures
+    samples, found = latencies(evaluation.trials), evaluation.estimates
     lines = (
         ("push_to_restarted", "push → live on all replicas", svg.CHAIN_1, "-"),
         ("rollout_restart", "rollout restart alone", svg.RESTART_1, "--"),
         ("plain_rollout_restart", "rollout restart of nginx without git-sync", svg.PLAIN, ":"),
     )
 
-    def draw(canvas: Canvas, narrow: bool) -> None:
-        ax = canvas.subplots()
+    def draw(figure: Figure, narrow: bool) -> None:
+        ax = figure.subplots()
         for name, label, colour, style in lines:
             known, n = finite(samples[name]), found[name].n
             # The share is of all trials, so a line with timeouts never reaches 100%.
@@ -69,7 +69,7 @@ def ecdf(evaluation: Evaluation) -> Chart:
             )
             ax.scatter(known, shares[1:], s=12, color=colour, lw=0)
         ax.set(ylim=(0, 104), xlim=(0, None), xlabel="seconds", ylabel="% of trials finished")
-        canvas.legend(loc="outside lower left", ncols=1 if narrow else 3, frameon=False, handlelength=2.2)
+        figure.legend(loc="outside lower left", ncols=1 if narrow else 3, frameon=False, handlelength=2.2)
 
     push, restart = found["push_to_restarted"], found["rollout_restart"]
     title = live_after(push, restart)
@@ -81,7 +81,7 @@ def ecdf(evaluation: Evaluation) -> Chart:
     return Chart(title, note, words, draw, height=330, narrow_height=380)
 
 
-def live_after(push: Figure, restart: Figure) -> str:
+def live_after(push: Estimate, restart: Estimate) -> str:
     """How long a push takes, beside a restart alone."""
     if not push.n:
         return NO_PUSH
@@ -98,8 +98,8 @@ def timeline(evaluation: Evaluation) -> Chart:
     pushes = [trial for trial in evaluation.trials if trial.kind == PUSH and "restarted" in trial.instants]
     pushes.sort(key=lambda trial: trial.latency_s("pushed", "restarted"))
 
-    def draw(canvas: Canvas, narrow: bool) -> None:
-        ax = canvas.subplots()
+    def draw(figure: Figure, narrow: bool) -> None:
+        ax = figure.subplots()
         for line, trial in enumerate(pushes):
             for start, end, _, colour in segments_of(trial):
                 begin, length = trial.instants[start] - trial.began, trial.instants[end] - trial.instants[start]
@@ -109,9 +109,9 @@ def timeline(evaluation: Evaluation) -> Chart:
         ax.set(xlabel="seconds since the push", xlim=(0, None), ylim=(-0.7, len(pushes) - 0.3))
         ax.set_yticks(range(len(pushes)), [trial.commit[:7] for trial in pushes], family="monospace", size=9)
         ax.grid(axis="y", visible=False)
-        canvas.legend(loc="outside lower left", ncols=1 if narrow else 2, frameon=False, handlelength=1.2)
+        figure.legend(loc="outside lower left", ncols=1 if narrow else 2, frameon=False, handlelength=1.2)
 
-    found = evaluation.figures
+    found = evaluation.estimates
     overhead, restart, wait = (
         found[name].median for name in ("polled_to_requested", "requested_to_restarted", "push_to_polled")
     )
@@ -153,8 +153,8 @@ def run_order(evaluation: Evaluation) -> Chart:
     )
     longest = max((s for values in latencies(evaluation.trials).values() for s in finite(values)), default=0.0) or 1.0
 
-    def draw(canvas: Canvas, narrow: bool) -> None:
-        ax = canvas.subplots()
+    def draw(figure: Figure, narrow: bool) -> None:
+        ax = figure.subplots()
         for kind, start, label, colour, marker in kinds:
             points = [(t.number, t.latency_s(start, "restarted")) for t in evaluation.trials if t.kind == kind]
             known = [(x, y) for x, y in points if math.isfinite(y)]
@@ -172,7 +172,7 @@ def run_order(evaluation: Evaluation) -> Chart:
             )
         ax.set(ylim=(0, longest * 1.12), xlabel="trial, in order of the run", ylabel="seconds")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        canvas.legend(loc="outside lower left", ncols=1 if narrow else 3, frameon=False, handletextpad=0.3)
+        figure.legend(loc="outside lower left", ncols=1 if narrow else 3, frameon=False, handletextpad=0.3)
 
     pushes = [t.latency_s("pushed", "restarted") for t in evaluation.trials if t.kind == PUSH]
     first, second = (sorted(s for s in half if not math.isnan(s)) for half in halves(pushes))
@@ -205,8 +205,8 @@ def who_serves_what(evaluation: Evaluation) -> Chart:
     number = {trial.commit: i for i, trial in enumerate(pushes, 1)}
     origin = next((trial.began for trial in evaluation.trials if not math.isnan(trial.began)), 0.0)
 
-    def draw(canvas: Canvas, _narrow: bool) -> None:
-        whole, close = canvas.subplots(2, 1, height_ratios=[3, 2])
+    def draw(figure: Figure, _narrow: bool) -> None:
+        whole, close = figure.subplots(2, 1, height_ratios=[3, 2])
         for commit, start, end in runs_of(evaluation.responses):
             if commit in number:
                 whole.plot(
@@ -221,7 +221,7 @@ def who_serves_what(evaluation: Evaluation) -> Chart:
         if example:
             draw_close_up(close, example, evaluation.responses)
 
-    found = evaluation.figures["mixed_commits"]
+    found = evaluation.estimates["mixed_commits"]
     at_once = sum(trial.mixed_s == 0 for trial in pushes)
     title = switched(len(pushes), at_once, found.max)
     note = f"n = {counted(len(pushes))}, {len(evaluation.responses):,} responses of the Service. "

@@ -187,7 +187,7 @@ def test_a_commit_that_was_never_published_fails_r2_and_r3(tmp_path: Path) -> No
     evaluation.measured(evaluation.trials, evaluation.responses)
     assert evaluation.failing == ["R2", "R3"]
     assert "5 of 6 pushed commits were published" in evaluation.requirements["R2"].evidence
-    assert evaluation.figures["push_to_restarted"].timeouts == 1
+    assert evaluation.estimates["push_to_restarted"].timeouts == 1
 
 
 def test_a_failed_request_misses_its_target_and_is_named(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from git_to_pod.report.charts import scale_charts, trial_charts
 from git_to_pod.report.charts.dot_plot import dots
 from git_to_pod.report.charts.svg import Chart
 from git_to_pod.report.charts.trial_charts import added, compared, live_after, segments_of, switched
-from git_to_pod.timing.medians import figure
+from git_to_pod.timing.medians import estimate
 from git_to_pod.timing.trials import PHASES, PUSH, Trial
 from tests.samples import a_run
 
@@ -143,8 +143,8 @@ def test_a_chart_of_the_whole_run_is_not_empty(tmp_path: Path) -> None:
 
 
 def test_the_title_compares_a_push_with_a_restart() -> None:
-    done, late, none = figure([2.25, 2.27, 2.5]), figure([math.inf, math.inf, 1.0]), figure([])
-    restart = figure([1.52])
+    done, late, none = estimate([2.25, 2.27, 2.5]), estimate([math.inf, math.inf, 1.0]), estimate([])
+    restart = estimate([1.52])
     assert live_after(done, restart) == (
         "A push is live on all replicas after a median of 2.27 s; a rollout restart alone takes 1.52 s"
     )
@@ -200,3 +200,10 @@ def test_charts_of_the_scale_are_drawn_from_few_points(
         [Fan("fan-out", pods, 0.2 * pods, 0.3 * pods, 30 * pods, 0.1, 1 << 20, "no pods") for pods in range(1, n + 1)],
     )
     assert "<svg" in drawn(chart(scale))
+
+
+def test_a_chart_is_a_matplotlib_figure_that_a_reader_can_change_and_save(tmp_path: Path) -> None:
+    drawn = trial_charts.run_order(a_run(tmp_path)).figure()
+    drawn.axes[0].set_xlabel("changed by the reader")
+    drawn.savefig(tmp_path / "mine.svg")
+    assert "changed by the reader" in (tmp_path / "mine.svg").read_text()

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from git_to_pod.timing.medians import difference, figure, median_interval
+from git_to_pod.timing.medians import difference, estimate, median_interval
 
 
 # Ranks from the tables of the sign test: n, and the rank of the lower bound.
@@ -17,7 +17,7 @@ def test_the_interval_is_the_known_pair_of_order_statistics(n: int, rank: int) -
 
 
 def test_under_six_samples_there_is_no_95_percent_interval() -> None:
-    found = figure([1.0, 2.0, 3.0, 4.0, 5.0])
+    found = estimate([1.0, 2.0, 3.0, 4.0, 5.0])
     assert found.median == 3.0
     assert math.isnan(found.low)
     assert math.isnan(found.high)
@@ -27,24 +27,24 @@ def test_the_interval_covers_the_true_median_as_often_as_it_says() -> None:
     chance = random.Random(1)
     covered = 0
     for _ in range(2000):
-        found = figure(chance.expovariate(1.0) for _ in range(20))
+        found = estimate(chance.expovariate(1.0) for _ in range(20))
         covered += found.low <= math.log(2) <= found.high
     assert covered / 2000 > 0.945
 
 
 def test_a_timeout_stays_in_as_infinitely_long() -> None:
-    found = figure([1.0, 2.0, math.inf])
+    found = estimate([1.0, 2.0, math.inf])
     assert (found.median, found.max, found.n, found.timeouts) == (2.0, math.inf, 3, 1)
 
 
 def test_a_median_of_timeouts_is_infinite() -> None:
-    assert figure([1.0, math.inf, math.inf]).median == math.inf
-    assert figure([1.0, math.inf]).median == math.inf
+    assert estimate([1.0, math.inf, math.inf]).median == math.inf
+    assert estimate([1.0, math.inf]).median == math.inf
 
 
 def test_what_was_not_measured_is_left_out() -> None:
-    assert figure([1.0, math.nan, 3.0]).n == 2
-    assert figure([math.nan]).n == 0
+    assert estimate([1.0, math.nan, 3.0]).n == 2
+    assert estimate([math.nan]).n == 0
 
 
 def test_the_interval_of_a_difference_covers_the_true_one_about_as_often_as_it_says() -> None:
