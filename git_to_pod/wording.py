@@ -29,4 +29,4 @@ def duration(seconds: float) -> str:
 
 
 def millicores(cores: float) -> str:
-    return f"{1000 * cores:.0f} m"
+    return f"{1000 * cores:,.0f} m"

@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +147,7 @@ def complete_summary(settings: Settings, executed: Path, message: str) -> dict[s
         why = (export.last_error(executed) if executed.exists() else "") or message.strip().splitlines()[-1]
         summary |= {"answer": f"No. The run was aborted: {why}", "holds": False}
         if executed.exists():
-            export.replace_answer(executed, f'<p class="headline">{escape(summary["answer"])}</p>')
+            export.replace_answer(executed, summary["answer"])
     return summary
 
 

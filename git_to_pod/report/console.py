@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from git_to_pod.cluster.api import ApiError, Cluster
 from git_to_pod.cluster.waiting import TimedOut
 from git_to_pod.git.repository import Repository
-from git_to_pod.report.html import Html
+from git_to_pod.report.html import Html, render
 
 
 def kubectl(cluster: Cluster, namespace: str, *arguments: str) -> Html:
@@ -27,4 +25,4 @@ def last_push(repository: Repository) -> Html:
 
 def terminal(command: str, output: str) -> Html:
     """A command and its output, in the order of a terminal."""
-    return Html(f'<pre class="terminal"><b>$ {escape(command)}</b>\n{escape(output.rstrip())}</pre>')
+    return Html(render("terminal", command=command, output=output.rstrip()))

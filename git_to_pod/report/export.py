@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from html import escape
 from pathlib import Path
 
 import nbformat
@@ -12,6 +11,7 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 from git_to_pod.progress import MIME
+from git_to_pod.report.html import paragraphs
 
 UNFINISHED = "No answer: the run was ended before its last cell. The sections below show what it measured until then."
 TEMPLATES = Path(__file__).parent / "templates"
@@ -57,12 +57,12 @@ def contents(notebook: NotebookNode) -> list[str]:
     return [line.removeprefix("## ").strip() for line in lines if line.startswith("## ")]
 
 
-def replace_answer(executed: Path, html: str) -> None:
-    """Write the answer into the notebook of a run that failed before it could do so itself."""
+def replace_answer(executed: Path, text: str) -> None:
+    """Write the headline of the answer into the notebook of a run that failed before it could do so itself."""
     notebook = read(executed)
     for cell in notebook.cells:
         if "answer" in cell.metadata.get("tags", []):
-            cell.outputs = [display(f'<div class="answer">{html}</div>')]
+            cell.outputs = [display(f'<div class="answer">{paragraphs(text, kind="headline")}</div>')]
     nbformat.write(notebook, executed)
 
 
@@ -84,7 +84,7 @@ def export_folder(folder: Path) -> list[Path]:
     pages = []
     for executed in sorted(folder.glob("*.ipynb")):
         if not is_finished(executed):
-            replace_answer(executed, f'<p class="headline">{escape(UNFINISHED)}</p>')
+            replace_answer(executed, UNFINISHED)
         pages.append(export(executed))
     return pages
 

@@ -6,21 +6,21 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import ClassVar
 
 from IPython import get_ipython
 from IPython.core.interactiveshell import ExecutionResult
+from markupsafe import Markup
 
 from git_to_pod.evaluation.checks import CONSTRAINTS, REQUIREMENTS, EvaluationFailed
 from git_to_pod.evaluation.summary import Evaluation, undecided
 from git_to_pod.progress import Display
 from git_to_pod.report.charts import trial_charts
-from git_to_pod.report.html import Html, html_table
+from git_to_pod.report.html import Html, html_table, paragraphs, render
 from git_to_pod.timing.medians import in_words
 from git_to_pod.timing.trials import PLAIN
-from git_to_pod.wording import all_of, counted, names, quoted
+from git_to_pod.wording import all_of, counted, millicores, names, quoted
 
 STYLE = Path(__file__).parent / "templates" / "report" / "style.css"
 SHORT = {  # the requirements, on the first screen
@@ -50,7 +50,7 @@ class Answer:
 
     def __init__(self) -> None:
         self.display = Display()
-        self.show('<p class="headline">This notebook computes the answer. Run all of its cells.</p>')
+        self.show(paragraphs("This notebook computes the answer. Run all of its cells.", kind="headline"))
 
     def follow(self, evaluation: Evaluation) -> None:
         """Show the failure of any cell from now on, because papermill does not run the cells after it."""
@@ -72,55 +72,48 @@ class Answer:
     def fill(self, evaluation: Evaluation) -> None:
         self.show(answer_html(evaluation))
 
-    def show(self, text: str) -> None:
-        self.display.show(f'<style>{STYLE.read_text()}</style><div class="answer">{text}</div>')
+    def show(self, answer: Markup) -> None:
+        self.display.show(f'<style>{STYLE.read_text()}</style><div class="answer">{answer}</div>')
 
 
-def answer_html(evaluation: Evaluation) -> str:
+def answer_html(evaluation: Evaluation) -> Markup:
     """What a manager reads, on one screen."""
-    parts = [
-        stand_ins_banner(evaluation.stand_ins),
-        f'<p class="headline">{escape(headline(evaluation))}</p>',
-        *(f'<p class="note">{escape(note)}</p>' for note in evaluation.notes),
-        verdict_row(evaluation),
-    ]
-    if math.isfinite(evaluation.estimates["push_to_restarted"].median):
-        parts.append(
-            f'<div class="key">{key_figure(evaluation)}<div>{trial_charts.strip(evaluation).small()}</div></div>'
-        )
-    parts.append(f'<p class="decide"><strong>Recommendation.</strong> {escape(recommendation(evaluation))}</p>')
-    parts.append(
-        measured_on(evaluation.kubernetes, evaluation.images, bool(evaluation.settings.lab), evaluation.started)
+    in_lab = bool(evaluation.settings.lab)
+    return render(
+        "first_answer",
+        banner=stand_ins_banner(evaluation.stand_ins),
+        headline=headline(evaluation),
+        notes=evaluation.notes,
+        tiles=verdict_row(evaluation),
+        recommendation=recommendation(evaluation),
+        measured_on=measured_on(evaluation.kubernetes, evaluation.images, in_lab, evaluation.started),
+        **key_figure(evaluation),
     )
-    return "".join(parts)
 
 
-def stand_ins_banner(refs: Sequence[str]) -> str:
+def stand_ins_banner(refs: Sequence[str]) -> Markup:
     """The warning at the head of a page about a run with stand-ins."""
-    if not refs:
-        return ""
-    return (
-        '<p class="banner"><strong>Made with stand-ins, no conclusion about git-sync or Reloader.</strong> '
-        f"Small programs of this project ran in place of {escape(names([short(ref) for ref in refs]))}. The run shows "
-        "that the manifests and the measurement work, and nothing about the products.</p>"
-    )
+    return render("banner", images=names([short(ref) for ref in refs])) if refs else Markup("")
 
 
-def key_figure(evaluation: Evaluation) -> str:
-    """How fast: one figure with its interval and the slowest push."""
+def key_figure(evaluation: Evaluation) -> dict[str, object]:
+    """How fast: one figure with its interval, the slowest push and the chart. No `median` if there is none."""
     found, settings = evaluation.estimates["push_to_restarted"], evaluation.settings
+    if not math.isfinite(found.median):
+        return {"median": ""}
     bounds = f"{found.low:.2f}–{found.high:.2f} s" if math.isfinite(found.high) else f"from {found.low:.2f} s"
-    link = '<a href="#How-it-was-measured">confidence interval</a>'
-    interval = "" if math.isnan(found.low) else f" (95% {link} {bounds})"
     slowest = f"The slowest took {found.max:.2f} s. " if found.n > 1 else ""
     if found.timeouts:
         slowest = f"{counted(found.timeouts, 'push', 'pushes')} timed out after {settings.timeout_s:g} s. "
-    return (
-        f'<div><p class="number">{found.median:.2f}&thinsp;s</p><p>from a push until '
-        f"{all_of(settings.replicas, 'pod')} run{'s' if settings.replicas == 1 else ''} the new content. This is the "
-        f"median of {counted(found.n, 'push', 'pushes')}{interval}. {slowest}git-sync polls every "
-        f"{settings.period_s:g} s.</p></div>"
-    )
+    return {
+        "median": f"{found.median:.2f}",
+        "pods": f"{all_of(settings.replicas, 'pod')} run{'s' if settings.replicas == 1 else ''}",
+        "pushes": counted(found.n, "push", "pushes"),
+        "bounds": "" if math.isnan(found.low) else bounds,
+        "slowest": slowest,
+        "poll_interval": f"{settings.period_s:g} s",
+        "chart": Markup(trial_charts.strip(evaluation).small()),
+    }
 
 
 def headline(evaluation: Evaluation) -> str:
@@ -140,7 +133,7 @@ def untried(evaluation: Evaluation) -> str:
     return undecided(*of)
 
 
-def verdict_row(evaluation: Evaluation) -> str:
+def verdict_row(evaluation: Evaluation) -> Markup:
     """One tile for each requirement, one for the constraints, one for the load, each a link to its evidence."""
     tiles = []
     for name in REQUIREMENTS:
@@ -155,15 +148,13 @@ def verdict_row(evaluation: Evaluation) -> str:
     if sent := len(evaluation.responses):
         failed = len(evaluation.failed_requests)
         tiles.append(tile("load", not failed, f"{failed} failed", f"of {sent:,} requests"))
-    return f'<ul class="verdicts">{"".join(tiles)}</ul>'
+    return render("tiles", tiles=tiles)
 
 
-def tile(anchor: str, holds: bool | None, verdict: str, what: str) -> str:
+def tile(anchor: str, holds: bool | None, verdict: str, what: str) -> dict[str, str]:
+    """A tile of the template `tiles`, with a link to the section that has the evidence."""
     kind, sign = {True: ("good", "✓"), False: ("bad", "✕"), None: ("open", "–")}[holds]
-    return (
-        f'<li class="{kind}"><a href="#{anchor}"><strong><span class="sign" aria-hidden="true">{sign}</span> '
-        f"{escape(verdict)}</strong> <span>{escape(what)}</span></a></li>"
-    )
+    return {"kind": kind, "sign": sign, "anchor": anchor, "verdict": verdict, "what": what}
 
 
 def recommendation(evaluation: Evaluation) -> str:
@@ -181,16 +172,17 @@ def recommendation(evaluation: Evaluation) -> str:
     return words if not missed else f"{words} Look first at what missed its target: {names(missed)}."
 
 
-def measured_on(kubernetes: dict[str, str], images: Sequence[dict[str, str]], in_lab: bool, started: str = "") -> str:
+def measured_on(
+    kubernetes: dict[str, str], images: Sequence[dict[str, str]], in_lab: bool, started: str = ""
+) -> Markup:
     """When, on what, and which programs really ran. `started`: ISO 8601."""
     if not kubernetes:
-        return ""  # the run was aborted before it looked
+        return Markup("")  # the run was aborted before it looked
     when = f" on {datetime.fromisoformat(started):%-d %B %Y}," if started else ""
     text = f"Measured{when} on {cluster_in_words(kubernetes, in_lab)}, Kubernetes {kubernetes.get('version', '?')}."
     if "git_host" in kubernetes:
         text += " The run deployed its own git host into the cluster."
-    ran = "".join(f"<li>{escape(provenance(image))}</li>" for image in images)
-    return f'<div class="note"><p>{escape(text)} What ran:</p><ul>{ran}</ul></div>'
+    return render("measured_on", text=text, images=[provenance(image) for image in images])
 
 
 def cluster_in_words(kubernetes: dict[str, str], in_lab: bool) -> str:
@@ -293,24 +285,28 @@ def load_shown(evaluation: Evaluation) -> Html:
     title = f"{len(failed):,} of {counted(sent, 'request')} failed in {seconds:.0f} s"
     first = "Failed requests" if len(failed) == len(rows) else f"The first {len(rows)} failed requests"
     return Html(
-        f'<div class="check {kind}" id="load"><p class="claim"><span class="badge">{len(failed):,} failed</span> '
-        f"{title if sent else 'No request was sent'}</p>"
-        "<p>A pod in the cluster sent the requests to the app's Service, each on a new connection. Meanwhile, "
-        f"{rollouts} of the app replaced every pod.</p>{html_table(rows, first)}</div>"
+        render(
+            "load",
+            kind=kind,
+            failed=f"{len(failed):,}",
+            title=title if sent else "No request was sent",
+            rollouts=rollouts,
+            table=html_table(rows, first),
+        )
     )
 
 
 def cost_table(evaluation: Evaluation) -> Html:
     """CPU and memory of each container during the trials."""
     if "note" in evaluation.cost:
-        return Html(f"<p>{escape(str(evaluation.cost['note']))}</p>")
+        return Html(paragraphs(str(evaluation.cost["note"])))
     rows = []
     for name, cost in evaluation.cost.items():
         cores = cost["cpu_cores"]
         rows.append(
             {
                 "container": name,
-                "CPU": "–" if cores is None else f"{1000 * cores:.0f} m",
+                "CPU": "–" if cores is None else millicores(cores),
                 "CPU time since its start": f"{cost['cpu_seconds']:.2f} s",
                 "memory": f"{cost['memory_bytes'] / 2**20:.0f} MiB",
             }
@@ -332,8 +328,4 @@ def verdict(evaluation: Evaluation) -> Html:
         "Median overhead of git-sync and Reloader, from the poll until the Deployment is patched: "
         f"{in_words(found['polled_to_requested'])}."
     )
-    listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return Html(
-        f"<h3>Findings</h3><ul>{listed}</ul>"
-        f'<h3>Recommendation</h3><p class="decide">{escape(recommendation(evaluation))}</p>'
-    )
+    return Html(render("findings", lines=lines, recommendation=recommendation(evaluation)))

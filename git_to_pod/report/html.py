@@ -1,10 +1,13 @@
-"""HTML of tables and checks."""
+"""HTML from the templates in templates/parts, which escape every text: tables, checks, and parts of the pages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from git_to_pod.evaluation.checks import Check
 
@@ -19,35 +22,39 @@ class Html:
         return self.text
 
 
+def width_class(text: str) -> Markup:
+    """The class of a table's cell. Short texts stay on one line; ids and digests may break anywhere."""
+    kind = "long" if any(len(word) > 24 for word in text.split()) else "short" if len(text) <= 16 else ""
+    return Markup(' class="{}"').format(kind) if kind else Markup("")
+
+
+PARTS = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates" / "parts"),
+    autoescape=True,
+    trim_blocks=True,
+    undefined=StrictUndefined,
+)
+PARTS.filters["width_class"] = width_class
+
+
+def render(part: str, **values: object) -> Markup:
+    """The template of this name. A text among the values is escaped, and a Markup is not."""
+    return Markup(PARTS.get_template(f"{part}.html.j2").render(values))
+
+
+def paragraphs(*lines: str, kind: str = "") -> Markup:
+    css = Markup(' class="{}"').format(kind) if kind else Markup("")
+    return Markup("").join(Markup("<p{}>{}</p>").format(css, line) for line in lines)
+
+
 def show(check: Check) -> Html:
     """A check with its claim, its evidence and its table."""
     kind = {True: "good", False: "bad", None: "open"}[check.holds]
-    return Html(
-        f'<div class="check {kind}" id="{check.name}"><p class="claim">'
-        f'<span class="badge">{check.outcome}</span> {escape(check.claim)}</p>'
-        f"<p>{escape(check.evidence)}</p>{html_table(check.rows, label=check.claim)}</div>"
-    )
+    table = html_table(check.rows, label=check.claim)
+    words = {"badge": check.outcome, "claim": check.claim, "evidence": check.evidence}
+    return Html(render("check", kind=kind, id=check.name, table=table, **words))
 
 
-def html_table(rows: Sequence[dict[str, str]], caption: str = "", label: str = "Table") -> str:
-    """A table that scrolls by itself on a narrow page. `label` names a table without a caption."""
-    if not rows:
-        return ""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in rows[0])
-    title = f'<p class="caption">{escape(caption)}</p>' if caption else ""  # not in the table: it would scroll too
-    return (
-        f'{title}<div class="table" tabindex="0" role="group" aria-label="{escape(caption or label)}">'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(map(html_row, rows))}</tbody></table></div>"
-    )
-
-
-def html_row(row: dict[str, str]) -> str:
-    """The first cell names the row."""
-    name, *values = row.values()
-    return f'<tr><th scope="row"{kind_of(name)}</th>{"".join(f"<td{kind_of(value)}</td>" for value in values)}</tr>'
-
-
-def kind_of(text: str) -> str:
-    """The rest of a cell. Short texts stay on one line; ids and digests may break anywhere."""
-    kind = "long" if any(len(word) > 24 for word in text.split()) else "short" if len(text) <= 16 else ""
-    return f' class="{kind}">{escape(text)}' if kind else f">{escape(text)}"
+def html_table(rows: Sequence[dict[str, str]], caption: str = "", label: str = "Table") -> Markup:
+    """A table; nothing without rows. The first cell names its row. `label` names a table without a caption."""
+    return render("table", rows=rows, caption=caption, label=label) if rows else Markup("")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import Any
+
+from markupsafe import Markup
 
 from git_to_pod.experiments import recommendation, startup_orders
 from git_to_pod.experiments.results import EXPERIMENTS, ExperimentResults, ResultRow, section
 from git_to_pod.report.charts.dot_plot import dots
 from git_to_pod.report.charts.svg import Chart
 from git_to_pod.report.first_page import Answer, measured_on, stand_ins_banner, tile
+from git_to_pod.report.html import render
 from git_to_pod.wording import duration
 
 Rows = Sequence[ResultRow]
@@ -25,25 +27,25 @@ class Recommendation(Answer):
         self.show(recommendation_html(results))
 
 
-def recommendation_html(results: ExperimentResults) -> str:
+def recommendation_html(results: ExperimentResults) -> Markup:
     """What a manager reads."""
     first, *others = results.extra.get("recommendation", ["There is no recommendation."])
     if results.error:
         first, others = f"The run was aborted. {results.error}", []
-    listed = f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in others)}</ul>" if others else ""
     rows = results.rows.get("alternatives", [])
-    picture = candidates(rows).small() if rows else ""
-    tiles = "".join(tile_of(name, results.rows.get(name, [])) for name in EXPERIMENTS)
     kubernetes, in_lab = results.summary.get("kubernetes", {}), bool(results.settings.lab)
-    started = str(results.summary.get("started", ""))
-    return (
-        f'{stand_ins_banner(results.stand_ins)}<p class="headline">{escape(first)}</p>'
-        f'<ul class="verdicts">{tiles}</ul><div class="key">{listed}<div>{picture}</div></div>'
-        f"{measured_on(kubernetes, results.ran, in_lab, started)}"
+    return render(
+        "second_answer",
+        banner=stand_ins_banner(results.stand_ins),
+        headline=first,
+        tiles=render("tiles", tiles=[tile_of(name, results.rows.get(name, [])) for name in EXPERIMENTS]),
+        sentences=others,
+        chart=Markup(candidates(rows).small() if rows else ""),
+        measured_on=measured_on(kubernetes, results.ran, in_lab, str(results.summary.get("started", ""))),
     )
 
 
-def tile_of(name: str, rows: Rows) -> str:
+def tile_of(name: str, rows: Rows) -> dict[str, str]:
     """An experiment's result, with a link to its section."""
     what, words = TILES[name]
     good, verdict = words(rows) if rows else (None, "not tried")

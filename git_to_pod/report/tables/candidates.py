@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from html import escape
+
+from markupsafe import Markup
 
 from git_to_pod.experiments.alternatives.comparison import (
     GAP_S,
@@ -13,9 +14,9 @@ from git_to_pod.experiments.alternatives.comparison import (
     limit_in_words,
 )
 from git_to_pod.experiments.effort import effort
-from git_to_pod.report.html import html_table
+from git_to_pod.report.html import html_table, paragraphs
 from git_to_pod.timing.medians import difference, in_words
-from git_to_pod.wording import names, quoted
+from git_to_pod.wording import millicores, names, quoted
 
 
 def candidates_finding(rows: Sequence[CandidateResult]) -> str:
@@ -68,7 +69,7 @@ def noise(rows: Sequence[CandidateResult]) -> str:
     )
 
 
-def candidates_table(rows: Sequence[CandidateResult], skipped: Sequence[str]) -> str:
+def candidates_table(rows: Sequence[CandidateResult], skipped: Sequence[str]) -> Markup:
     """The table as HTML: a column for each candidate, since there are more questions than candidates."""
     questions: dict[str, Callable[[CandidateResult], str]] = {
         "poll → all replicas restarted": lambda r: in_words(r.polled_to_restarted_s),
@@ -90,13 +91,13 @@ def candidates_table(rows: Sequence[CandidateResult], skipped: Sequence[str]) ->
             "yes" if r.git_pod_changes_workloads else "no"
         ),
         "another workload needs a new right": lambda r: "yes" if r.names_each_workload else "no",
-        "CPU, idle": lambda r: "not measured" if math.isnan(r.cpu_cores) else f"{1000 * r.cpu_cores:.0f} m",
+        "CPU, idle": lambda r: "not measured" if math.isnan(r.cpu_cores) else millicores(r.cpu_cores),
         "memory, idle": lambda r: f"{r.memory_bytes / 2**20:.0f} MiB" if r.memory_bytes else "not measured",
         "the commit is visible in": lambda r: "; ".join(r.commit_seen_in) or "nothing",
     }
     table = [{"": name} | {row.name: cell(row) for row in rows} for name, cell in questions.items()]
     notes = [*filter(None, [noise(rows)]), *(f"Not measured: {line}." for line in skipped)]
-    return html_table(table, candidates_finding(rows)) + "".join(f"<p>{escape(line)}</p>" for line in notes)
+    return html_table(table, candidates_finding(rows)) + paragraphs(*notes)
 
 
 def listed(objects: dict[str, int]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 from git_to_pod.experiments.scale.fan_out import Fan
 from git_to_pod.report.html import html_table
 from git_to_pod.wording import duration
@@ -21,7 +23,7 @@ def fan_out_finding(fans: list[Fan]) -> str:
     )
 
 
-def fan_out_table(fans: list[Fan]) -> str:
+def fan_out_table(fans: list[Fan]) -> Markup:
     """The table, as HTML."""
     rows = [
         {

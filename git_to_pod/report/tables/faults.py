@@ -6,8 +6,10 @@ import math
 import textwrap
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from git_to_pod.experiments.faults.experiment import FaultResult
-from git_to_pod.report.html import html_table
+from git_to_pod.report.html import html_table, paragraphs
 from git_to_pod.wording import counted, quoted
 
 
@@ -26,10 +28,10 @@ def faults_finding(rows: Sequence[FaultResult]) -> str:
     return f"{words} Not recovered: {quoted([row.name for row in broken])}." if broken else words
 
 
-def faults_table(rows: Sequence[FaultResult]) -> str:
+def faults_table(rows: Sequence[FaultResult]) -> Markup:
     """The table, with its finding as the title."""
     if not rows:
-        return "<p>Not tried: faults are injected in the embedded lab only, and this run used another cluster.</p>"
+        return paragraphs("Not tried: faults are injected in the embedded lab only, and this run used another cluster.")
     return html_table([fault_cells(row) for row in rows], faults_finding(rows))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from html import escape
+
+from markupsafe import Markup
 
 from git_to_pod.experiments.git_hosts.matrix import (
     COLUMNS,
@@ -17,7 +18,7 @@ from git_to_pod.experiments.git_hosts.matrix import (
     File,
     GitHostResult,
 )
-from git_to_pod.report.html import html_table
+from git_to_pod.report.html import html_table, paragraphs, render
 from git_to_pod.wording import names
 
 LISTED = 5  # failed checks that the finding names
@@ -82,19 +83,23 @@ def conclusions(rows: Sequence[GitHostResult]) -> list[str]:
     return parts
 
 
-def git_hosts_tables(rows: Sequence[GitHostResult]) -> str:
+def git_hosts_tables(rows: Sequence[GitHostResult]) -> Markup:
     """The matrix, the checks that run on one host only, and every check in detail."""
     if not rows:
-        return "<p>Not tried: git hosts are checked in the embedded lab only, and this run used another cluster.</p>"
-    notes = "".join(f"<li>{escape(sentence)}</li>" for sentence in (*unexpected(rows), *conclusions(rows)))
-    listed = f"<ul>{notes}</ul>" if notes else ""
+        return paragraphs(
+            "Not tried: git hosts are checked in the embedded lab only, and this run used another cluster."
+        )
     others = special_table(rows)
     hosts = names(sorted({row.server for row in rows if row.case not in COLUMNS}))
     summary = f"All {len(rows)} checks in detail" if len(rows) > 1 else "The check in detail"
-    return (
-        f'{html_table(matrix(rows), counted(rows))}<p class="note">{LEGEND}</p>{listed}'
-        f"{html_table(others, f'Git LFS and submodules, checked on {hosts} only')}"
-        f"<details><summary>{summary}</summary>{html_table(details(rows), label=summary)}</details>"
+    return render(
+        "git_hosts",
+        matrix=html_table(matrix(rows), counted(rows)),
+        legend=LEGEND,
+        notes=[*unexpected(rows), *conclusions(rows)],
+        others=html_table(others, f"Git LFS and submodules, checked on {hosts} only"),
+        summary=summary,
+        details=html_table(details(rows), label=summary),
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
+
+from markupsafe import Markup
 
 from git_to_pod.experiments.recommendation import CRITERIA, REQUIRED, TOTAL, as_good, failed, score
 from git_to_pod.experiments.results import EXPERIMENTS, ExperimentResults, ResultRow, section
-from git_to_pod.report.html import html_table
+from git_to_pod.report.html import html_table, render
 
 
 def weights() -> list[dict[str, str]]:
@@ -30,21 +31,19 @@ def candidates_by_criterion(rows: Sequence[ResultRow]) -> list[dict[str, str]]:
     return [*found, {"criterion": "score", "weight": str(TOTAL), **scores}]
 
 
-def weights_table() -> str:
+def weights_table() -> Markup:
     """The criteria and their weights, without figures."""
     return html_table(weights(), "Criteria and weights, fixed before the candidates were measured")
 
 
-def recommendation_section(results: ExperimentResults) -> str:
+def recommendation_section(results: ExperimentResults) -> Markup:
     """Findings and recommendation, apart."""
     rows = results.rows.get("alternatives", [])
     title = "Each candidate against the criteria. ✓ means that a required criterion is met, or that no other candidate "
     title += "is better. The score is the sum of the weights with a ✓"
-    listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in results.extra.get("recommendation", []))
-    sources = ", ".join(f'<a href="#{section(name)}">{text}</a>' for name, text in EXPERIMENTS.items())
-    table = html_table(candidates_by_criterion(rows), title) if rows else "<p>No candidate was measured.</p>"
-    return (
-        f"<h3>Findings</h3>{table}"
-        f"<p>The figures are from the sections above: {sources}.</p>"
-        f'<h3>Recommendation</h3><ol class="decide">{listed}</ol>'
+    return render(
+        "recommendation",
+        table=html_table(candidates_by_criterion(rows), title),
+        sources=[(section(name), text) for name, text in EXPERIMENTS.items()],
+        sentences=results.extra.get("recommendation", []),
     )

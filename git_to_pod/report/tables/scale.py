@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 
+from markupsafe import Markup
+
 from git_to_pod.experiments.scale.linear_fit import LinearFit
 from git_to_pod.experiments.scale.polling import INTERVAL_S, TARGET, Scale
 from git_to_pod.report.html import html_table
+from git_to_pod.wording import millicores
 
 
 def polls_finding(scale: Scale) -> str:
@@ -50,7 +53,7 @@ def cpu_time(seconds: float) -> str:
     return f"{1000 * seconds:.{0 if seconds >= 0.001 else 1}f} ms"
 
 
-def polls_tables(scale: Scale) -> str:
+def polls_tables(scale: Scale) -> Markup:
     """Two tables: the measurements and the extrapolation."""
     polls = [
         {
@@ -58,8 +61,8 @@ def polls_tables(scale: Scale) -> str:
             "poll interval": f"{p.period_s:g} s",
             "files": f"{p.files:,}",
             "polls per second": f"{p.polls_per_s:.2f}",
-            "CPU on the git host": f"{1000 * p.host_cpu:,.0f} m",
-            "CPU on the node": f"{1000 * p.node_cpu:,.0f} m",
+            "CPU on the git host": millicores(p.host_cpu),
+            "CPU on the node": millicores(p.node_cpu),
             "traffic": f"{p.bytes_per_s / 1000:.1f} kB/s",
         }
         for p in scale.polls

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from git_to_pod.experiments.startup_orders import BASELINE, DEPLOYED, StartupResult
 from git_to_pod.report.charts.dot_plot import dots, median_of
 from git_to_pod.report.charts.svg import Chart
@@ -36,7 +38,7 @@ def startup_chart(rows: Sequence[StartupResult]) -> Chart:
     )
 
 
-def startup_table(rows: Sequence[StartupResult]) -> str:
+def startup_table(rows: Sequence[StartupResult]) -> Markup:
     """The table, as HTML."""
     table = [
         {
