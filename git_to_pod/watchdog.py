@@ -65,7 +65,7 @@ class Watchdog:
         )
         self.write(self.lines)
 
-    def tell(self, **line: Any) -> None:  # noqa: ANN401  # JSON
+    def send(self, **line: Any) -> None:  # noqa: ANN401  # JSON
         """Send one line. Does nothing in a kernel whose run already has a watchdog."""
         with self.lock:
             if RUN in os.environ or line in self.lines[-1:]:
@@ -110,7 +110,7 @@ class Watchdog:
             self.process, self.lines = None, []
 
 
-_own = Watchdog()
+_watchdog = Watchdog()
 
 
 def guard_namespace(cluster: Cluster, namespace: str, *, lab: bool = False) -> None:
@@ -118,7 +118,7 @@ def guard_namespace(cluster: Cluster, namespace: str, *, lab: bool = False) -> N
     guard_client(cluster)
     kubeconfig = str(cluster.kubeconfig.absolute()) if cluster.kubeconfig else ""
     limit_s = LAB_LIMIT_S if lab else LIMIT_S
-    _own.tell(namespace=namespace, context=cluster.context, kubeconfig=kubeconfig, limit_s=limit_s)
+    _watchdog.send(namespace=namespace, context=cluster.context, kubeconfig=kubeconfig, limit_s=limit_s)
 
 
 def guard_client(cluster: Cluster) -> None:
@@ -132,31 +132,31 @@ def guard_client(cluster: Cluster) -> None:
 
 def guard_path(path: Path) -> None:
     """Have a temporary folder or file removed if this process ends."""
-    _own.tell(path=str(path.absolute()))
+    _watchdog.send(path=str(path.absolute()))
 
 
 def guarded() -> list[str]:
     """The namespaces that this process has not removed yet."""
-    return _own.namespaces()
+    return _watchdog.namespaces()
 
 
 def forget(namespace: str) -> None:
     """The namespace is gone, or was never created."""
     if namespace in guarded():
-        _own.tell(forget=namespace)
+        _watchdog.send(forget=namespace)
 
 
 def forget_namespaces() -> None:
     """The cluster is gone, and all namespaces with it."""
     for namespace in guarded():
-        _own.tell(forget=namespace)
+        _watchdog.send(forget=namespace)
 
 
 def log_to(folder: Path) -> None:
     """The output folder of the run."""
-    _own.tell(log=str(folder.absolute() / LOG))
+    _watchdog.send(log=str(folder.absolute() / LOG))
 
 
 def end() -> None:
     """End this process's watchdog, after the run has cleaned up."""
-    _own.end()
+    _watchdog.end()

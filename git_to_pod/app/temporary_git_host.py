@@ -43,8 +43,8 @@ def git_host(given: Parameters) -> Iterator[Parameters]:
     namespace = f"{given.namespace}-git"
     check_rights(cluster, given.namespace)  # before anything is applied: the rights of the run itself
     check_rights(cluster, given.namespace, (RUN, GIT_HOST), work_in=namespace)
-    for own in (given.namespace, namespace):
-        check_namespace(cluster, own)
+    for name in (given.namespace, namespace):
+        check_namespace(cluster, name)
     host = f"{NAME}.{namespace}.svc"
     folder = Path(tempfile.mkdtemp(prefix="git-to-pod-"))  # 0700: it holds the accounts' passwords
     watchdog.guard_path(folder)
@@ -73,11 +73,11 @@ def make_accounts(folder: Path, host: str) -> None:
     server = ca.issue_cert(host, "127.0.0.1")  # for the pods, and for this machine's port-forward
     passwords = {account: secrets.token_urlsafe(24) for account in ACCOUNTS}
     for account, password in passwords.items():
-        own = folder / account
-        own.mkdir()
-        (own / "username").write_text(account)
-        (own / "password").write_text(password)
-        ca.cert_pem.write_to_path(str(own / "ca.crt"))
+        account_folder = folder / account
+        account_folder.mkdir()
+        (account_folder / "username").write_text(account)
+        (account_folder / "password").write_text(password)
+        ca.cert_pem.write_to_path(str(account_folder / "ca.crt"))
     (folder / NAME).mkdir()
     files = {
         "tls.crt": b"".join(part.bytes() for part in server.cert_chain_pems),
@@ -110,13 +110,13 @@ def write_overlay(folder: Path, namespace: str, ref: str, manifests: Sequence[Ob
     app = next(item for item in manifests if (item["kind"], item["metadata"]["name"]) == ("Deployment", "app"))
     template = pod_template(app["spec"]["template"], ref)
     patch = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": NAME}, "spec": {"template": template}}
-    own = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME, "labels": labels()}}
+    namespace_patch = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME, "labels": labels()}}
     (folder / "pull-secrets.yaml").touch(0o600)
     (folder / "pull-secrets.yaml").write_text(yaml.safe_dump_all(pull_secrets(template["spec"], manifests)))
     overlay = {
         "namespace": namespace,
         "resources": ["base", "pull-secrets.yaml"],
-        "patches": [{"patch": yaml.safe_dump(patch)}, {"patch": yaml.safe_dump(own)}],
+        "patches": [{"patch": yaml.safe_dump(patch)}, {"patch": yaml.safe_dump(namespace_patch)}],
         "secretGenerator": [{"name": NAME, "files": [f"{NAME}/{f.name}" for f in sorted((folder / NAME).iterdir())]}],
         "generatorOptions": {"disableNameSuffixHash": True},
     }

@@ -108,8 +108,8 @@ def gather_evidence(given: Parameters, settings: Settings, terminal: Terminal) -
 
 def run_notebook(given: Parameters, notebook: Path, executed: Path, terminal: Terminal) -> str:
     """Run papermill as a child process, so that a signal ends it and its kernel. Returns its output if it failed."""
-    own = tempfile.TemporaryDirectory(prefix="git-to-pod-", ignore_cleanup_errors=True)
-    with own as folder, (Path(folder) / "log").open("w+") as log:
+    temporary = tempfile.TemporaryDirectory(prefix="git-to-pod-", ignore_cleanup_errors=True)
+    with temporary as folder, (Path(folder) / "log").open("w+") as log:
         watchdog.guard_path(Path(folder))
         shown = os.dup(terminal.out.fileno())  # not its standard error, which the kernel inherits
         options = {

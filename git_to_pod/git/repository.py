@@ -115,8 +115,8 @@ class Account:
 def isolated_environment(folder: Path, timeout_s: float) -> dict[str, str]:
     """The environment of git, in which nothing of the user's own supplies credentials or changes what git does."""
     # ~/.netrc answers for libcurl, SSH_ASKPASS for git, a Kerberos ticket for both.
-    own = ("GIT_", "SSH_", "XDG_", "NETRC", "KRB5")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    prefixes = ("GIT_", "SSH_", "XDG_", "NETRC", "KRB5")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
     settings = {
         "credential.helper": "",
         "http.emptyAuth": "false",

@@ -16,10 +16,9 @@ from pathlib import Path
 import pandas as pd
 
 from git_to_pod.app import baseline
-from git_to_pod.app.app import served_commit
+from git_to_pod.app.app import restart, served_commit
 from git_to_pod.app.load import Response, mixed_commits
 from git_to_pod.cluster.api import ApiError, Cluster, Unreachable
-from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import described, is_complete, pods_of, settled
 from git_to_pod.cluster.waiting import TimedOut, pause, wait_for
@@ -184,15 +183,13 @@ class Trials:
         return trial
 
     def restart(self, number: int, kind: str, offset_s: float = 0.0) -> Trial:
-        """Restart as `kubectl rollout restart` does, by an annotation with the time."""
+        """Follow a `kubectl rollout restart` of the app, or of the baseline."""
         trial = Trial(number, kind, offset_s)
         app = "app" if kind == RESTART else baseline.APP
         pause(offset_s)
         rollout, position = self.begin(app, "")
-        annotations = {"kubectl.kubernetes.io/restartedAt": datetime.now(UTC).isoformat()}
-        path = api_path("Deployment", self.settings.namespace, app)
         try:
-            self.cluster.patch(path, {"spec": {"template": {"metadata": {"annotations": annotations}}}})
+            restart(self.cluster, self.settings.namespace, app)
         except (ApiError, Unreachable) as error:
             trial.outcome = f"failed: {error}"
         else:

@@ -32,7 +32,7 @@ from pathlib import Path
 from git_to_pod import watchdog
 watchdog.log_to(Path(sys.argv[1]))
 watchdog.guard_path(Path(sys.argv[1], "git-to-pod-secret"))
-print(watchdog._own.process.pid, flush=True)
+print(watchdog._watchdog.process.pid, flush=True)
 exec(sys.argv[2])
 """
 
@@ -373,7 +373,7 @@ def test_a_client_with_its_own_certificate_files_is_left_alone() -> None:
         api = Client()
 
     watchdog.guard_client(WithApi())  # type: ignore[arg-type]
-    assert not any("path" in line for line in watchdog._own.lines)
+    assert not any("path" in line for line in watchdog._watchdog.lines)
 
 
 @pytest.mark.parametrize("name", ["", "Upper"])

@@ -69,14 +69,14 @@ class Right:
 def rights(cluster: Cluster, namespace: str) -> list[Right]:
     """The RBAC rules of the namespace's service accounts, from RoleBindings and ClusterRoleBindings."""
     rbac = "/apis/rbac.authorization.k8s.io/v1"
-    own = f"{rbac}/namespaces/{namespace}"
-    bindings = [(item, False) for item in cluster.items(f"{own}/rolebindings")]
+    local = f"{rbac}/namespaces/{namespace}"
+    bindings = [(item, False) for item in cluster.items(f"{local}/rolebindings")]
     bindings += [(item, True) for item in cluster.items(f"{rbac}/clusterrolebindings")]
     found = []
     for binding, everywhere in bindings:
         role, holders = binding["roleRef"], accounts(binding, namespace)
         if holders:
-            where = f"{rbac}/clusterroles" if role["kind"] == "ClusterRole" else f"{own}/roles"
+            where = f"{rbac}/clusterroles" if role["kind"] == "ClusterRole" else f"{local}/roles"
             rules = cluster.get(f"{where}/{role['name']}").get("rules") or []
             found += [right(account, rule, everywhere) for account in holders for rule in rules]
     return sorted(found, key=str)
@@ -84,8 +84,8 @@ def rights(cluster: Cluster, namespace: str) -> list[Right]:
 
 def accounts(binding: Object, namespace: str) -> list[str]:
     """The subjects of a binding that are service accounts of the namespace."""
-    subjects, own = binding.get("subjects") or [], binding["metadata"].get("namespace")
-    return [s["name"] for s in subjects if s["kind"] == "ServiceAccount" and s.get("namespace", own) == namespace]
+    subjects, local = binding.get("subjects") or [], binding["metadata"].get("namespace")
+    return [s["name"] for s in subjects if s["kind"] == "ServiceAccount" and s.get("namespace", local) == namespace]
 
 
 def right(account: str, rule: dict[str, Any], everywhere: bool) -> Right:

@@ -103,7 +103,7 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Try:
+class HostCheck:
     """One check: what a pod fetches, and the expected result."""
 
     server: Server
@@ -143,27 +143,27 @@ def servers(lab: Lab, reader: Credentials) -> Iterator[Server]:
     yield Server("git http-backend (protocol v0 only)", "password", f"{base}v0/content.git", old, reader, NO_COMMIT)
     yield Server("OpenSSH", "deploy key", ssh, lab.ssh_push_url, reader)
     if lab.gitea:
-        told = lab.gitea
-        token = replace(reader, password=Path(told["token"]).read_text())
-        yield Server("Gitea 1.27.3 (HTTPS)", "password", told["repository"], told["push_url"], reader)
-        yield Server("Gitea 1.27.3 (HTTPS)", "token", told["repository"], told["push_url"], token)
-        yield Server("Gitea 1.27.3 (SSH)", "deploy key", told["ssh_repository"], told["ssh_push_url"], reader)
+        gitea = lab.gitea
+        token = replace(reader, password=Path(gitea["token"]).read_text())
+        yield Server("Gitea 1.27.3 (HTTPS)", "password", gitea["repository"], gitea["push_url"], reader)
+        yield Server("Gitea 1.27.3 (HTTPS)", "token", gitea["repository"], gitea["push_url"], token)
+        yield Server("Gitea 1.27.3 (SSH)", "deploy key", gitea["ssh_repository"], gitea["ssh_push_url"], reader)
 
 
-def tries(server: Server, content: Content) -> Iterator[Try]:
+def checks(server: Server, content: Content) -> Iterator[HostCheck]:
     """Fetches with the right credentials, then fetches with one wrong credential at a time."""
 
     def reading(ref: str, reader: Credentials = server.reader) -> Access:
         return Access(server.repository, reader, ref)
 
     way_in, branch, tip, older = server.way_in, content.branch, content.tip, content.older
-    yield Try(server, Case.BRANCH, COLUMNS[Case.BRANCH], way_in, reading(branch), tip)
-    yield Try(server, Case.COMMIT, COLUMNS[Case.COMMIT], way_in, reading(tip), tip)
-    yield Try(server, Case.OLD_COMMIT, COLUMNS[Case.OLD_COMMIT], server.older, reading(older), older)
+    yield HostCheck(server, Case.BRANCH, COLUMNS[Case.BRANCH], way_in, reading(branch), tip)
+    yield HostCheck(server, Case.COMMIT, COLUMNS[Case.COMMIT], way_in, reading(tip), tip)
+    yield HostCheck(server, Case.OLD_COMMIT, COLUMNS[Case.OLD_COMMIT], server.older, reading(older), older)
     if way_in != SERVED:
         return
     for case, (what, expected, reader) in wrong(server.reader, server.authentication).items():
-        yield Try(server, case, what, expected, reading(tip, reader), tip)
+        yield HostCheck(server, case, what, expected, reading(tip, reader), tip)
 
 
 def wrong(reader: Credentials, authentication: str) -> dict[Case, tuple[str, str, Credentials]]:
@@ -182,23 +182,23 @@ def wrong(reader: Credentials, authentication: str) -> dict[Case, tuple[str, str
     }
 
 
-def special(server: Server, content: Content, with_stand_in: bool) -> Iterator[Try]:
+def special(server: Server, content: Content, with_stand_in: bool) -> Iterator[HostCheck]:
     """Commits with a Git LFS file or a submodule."""
 
     def reading(branch: str, submodules: str = "off") -> Access:
         return Access(server.repository, server.reader, content.branches[branch], submodules)
 
     of = content.branches
-    yield Try(server, Case.LFS, "file in Git LFS", SERVED, reading("lfs"), of["lfs"], content.file_in_lfs)
+    yield HostCheck(server, Case.LFS, "file in Git LFS", SERVED, reading("lfs"), of["lfs"], content.file_in_lfs)
     off, inside = "submodule, GITSYNC_SUBMODULES=off", "submodule on the same host, GITSYNC_SUBMODULES=recursive"
     outside = "submodule on an unknown host, GITSYNC_SUBMODULES=recursive"
     submodule, file = of["submodule"], content.file_in_submodule
-    yield Try(server, Case.SUBMODULE_OFF, off, SERVED, reading("submodule"), submodule, file)
+    yield HostCheck(server, Case.SUBMODULE_OFF, off, SERVED, reading("submodule"), submodule, file)
     if with_stand_in:
         return  # the stand-in does not implement submodules
-    yield Try(server, Case.SUBMODULE, inside, SERVED, reading("submodule", "recursive"), submodule, file)
+    yield HostCheck(server, Case.SUBMODULE, inside, SERVED, reading("submodule", "recursive"), submodule, file)
     elsewhere = reading("submodule elsewhere", "recursive")
-    yield Try(server, Case.SUBMODULE_ELSEWHERE, outside, NO_HOST, elsewhere, of["submodule elsewhere"])
+    yield HostCheck(server, Case.SUBMODULE_ELSEWHERE, outside, NO_HOST, elsewhere, of["submodule elsewhere"])
 
 
 def run_providers(
@@ -211,24 +211,24 @@ def run_providers(
     if not settings.lab:
         return []
     template = with_readable_log(template)
-    there = list(servers(settings.lab, settings.reader))[: effort().git_hosts]
+    available = list(servers(settings.lab, settings.reader))[: effort().git_hosts]
     with_stand_in = any(i["source"] == "stand-in" and "git-sync" in i["ref"] for i in settings.lab.images)
-    with pushed(repository, there) as content:
-        planned = [one for server in there for one in tries(server, content)] + list(
-            special(there[0], content, with_stand_in)
+    with pushed(repository, available) as content:
+        planned = [check for server in available for check in checks(server, content)] + list(
+            special(available[0], content, with_stand_in)
         )
         with ThreadPoolExecutor(AT_ONCE) as pool:
             running = [
-                pool.submit(try_reading, cluster, settings.namespace, template, f"reading-{number}", one)
-                for number, one in enumerate(planned)
+                pool.submit(check_reading, cluster, settings.namespace, template, f"reading-{number}", check)
+                for number, check in enumerate(planned)
             ]
             rows = []
-            for number, (one, future) in enumerate(zip(planned, running, strict=True)):
+            for number, (check, future) in enumerate(zip(planned, running, strict=True)):
                 if progress:
-                    progress.bar(number, len(planned), f"{one.server.name}: {one.what}")
+                    progress.bar(number, len(planned), f"{check.server.name}: {check.what}")
                 rows.append(future.result())
-        to_push = {(server.push_url, server.authentication): server for server in reversed(there)}.values()
-        rows += [try_pushing(server, repository, content) for server in reversed(to_push)]
+        to_push = {(server.push_url, server.authentication): server for server in reversed(available)}.values()
+        rows += [check_pushing(server, repository, content) for server in reversed(to_push)]
     if progress:
         progress.bar(len(planned), len(planned), "all git hosts checked")
     return rows
@@ -244,9 +244,9 @@ def with_readable_log(template: Object) -> Object:
 
 
 @contextmanager
-def pushed(repository: Repository, there: Sequence[Server]) -> Iterator[Content]:
+def pushed(repository: Repository, available: Sequence[Server]) -> Iterator[Content]:
     """Push the same commits to every host, on test branches that are deleted at the end of the block."""
-    urls = list(dict.fromkeys(server.push_url for server in there if "ssh:" not in server.push_url))
+    urls = list(dict.fromkeys(server.push_url for server in available if "ssh:" not in server.push_url))
     content = Content(repository)
     try:
         for url in urls:
@@ -257,35 +257,35 @@ def pushed(repository: Repository, there: Sequence[Server]) -> Iterator[Content]
             content.delete(url)
 
 
-def try_reading(cluster: Cluster, namespace: str, template: Object, name: str, one: Try) -> GitHostResult:
+def check_reading(cluster: Cluster, namespace: str, template: Object, name: str, check: HostCheck) -> GitHostResult:
     """Start a pod, and wait until it serves the commit or git-sync's log has the expected refusal."""
-    row = row_of(one.server, one.case, one.what, one.expected)
+    row = row_of(check.server, check.case, check.what, check.expected)
     served = log = ""
 
     def outcome() -> bool:
         nonlocal served, log
         served = served_commit(cluster, namespace, name)[0]
-        log = words_of_git(cluster, namespace, name)
-        refusal = kind_of(log, one.expected) if one.expected != SERVED else ""
-        return served == one.commit or refusal == one.expected
+        log = git_sync_log(cluster, namespace, name)
+        refusal = kind_of(log, check.expected) if check.expected != SERVED else ""
+        return served == check.commit or refusal == check.expected
 
     started = time.monotonic()
     try:
-        with pod_reading(cluster, namespace, template, name, one.access):
-            wait_for(f"{one.server.name}: {one.what}", outcome, LIMIT_S, pause_s=0.2)
+        with pod_reading(cluster, namespace, template, name, check.access):
+            wait_for(f"{check.server.name}: {check.what}", outcome, LIMIT_S, pause_s=0.2)
             row.seconds = round(time.monotonic() - started, 3)
-            if served == one.commit:
+            if served == check.commit:
                 row.found = SERVED
-                row.file, row.message = told_of(cluster, namespace, name, one.file)
+                row.file, row.message = served_file(cluster, namespace, name, check.file)
             else:
-                row.found, row.message = kind_of(log, one.expected), shortened(log, one.expected)
+                row.found, row.message = kind_of(log, check.expected), shortened(log, check.expected)
     except TimedOut:
         row.found, row.message = NO_RESULT, log[-200:]
     row.held = row.found == row.expected
     return row
 
 
-def try_pushing(server: Server, repository: Repository, content: Content) -> GitHostResult:
+def check_pushing(server: Server, repository: Repository, content: Content) -> GitHostResult:
     """Push from this machine with the cluster's credentials. The host must deny it."""
     row = row_of(server, Case.PUSH, COLUMNS[Case.PUSH], PUSH_DENIED)
     with account(server.reader) as reader:
@@ -311,7 +311,7 @@ def kind_of(message: str, expected: str, url: str = "") -> str:
     return ""
 
 
-def words_of_git(cluster: Cluster, namespace: str, pod: str) -> str:
+def git_sync_log(cluster: Cluster, namespace: str, pod: str) -> str:
     """git-sync's log so far; empty if it cannot be read yet."""
     path = f"{api_path('Pod', namespace, pod)}/log"
     answer = cluster.request("GET", path, query={"container": "git-sync"})
@@ -323,7 +323,7 @@ def shortened(log: str, expected: str) -> str:
     return excerpt(log, REFUSALS[expected])[:160]
 
 
-def told_of(cluster: Cluster, namespace: str, pod: str, file: str) -> tuple[File, str]:
+def served_file(cluster: Cluster, namespace: str, pod: str, file: str) -> tuple[File, str]:
     """How a pod serves one more file, and the first line of its response."""
     if not file:
         return File.NOT_CHECKED, ""
