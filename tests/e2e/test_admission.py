@@ -68,6 +68,7 @@ def policy(cluster: Cluster) -> Iterator[None]:
         cluster.delete(f"{BINDINGS}/{TEAM}")
         cluster.delete(f"{POLICIES}/{TEAM}")
         cluster.delete(f"/api/v1/namespaces/{probe}")
+        wait_for("the probe's namespace removed", lambda: not cluster.find(f"/api/v1/namespaces/{probe}"), 60)
 
 
 @contextmanager
