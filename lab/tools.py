@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from lab.child import die_with_parent
 from lab.errors import LabError
-from lab.namespace import die_with_parent
 
 Report = Callable[[str], None]
 _PROGRESS_S = 15.0
@@ -68,7 +68,8 @@ class Runner:
     ) -> Iterator[subprocess.Popen[str]]:
         child = subprocess.Popen(
             command, cwd=cwd, env={**os.environ, **(env or {})}, text=True, errors="replace",
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=die_with_parent,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True, preexec_fn=die_with_parent(),
         )  # fmt: skip
         self._running.add(child)
         try:
