@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -157,15 +156,11 @@ def check_host() -> None:
 
 def build(runner: Runner) -> Built:
     """Build what is missing: the Go modules one after the other, and at the same time the root of Debian packages."""
-    with ThreadPoolExecutor() as pool:
+    with runner.pool() as pool:
         root = pool.submit(_root, runner)
-        try:
-            folders = [_build_module(module, runner) for module in MODULES]
-            parts = whole(CACHE / "parts" / digest_of(*map(str, folders)), lambda path: _link(folders, path))
-            return Built(parts, root.result())
-        except BaseException:
-            runner.stop()
-            raise
+        folders = [_build_module(module, runner) for module in MODULES]
+        parts = whole(CACHE / "parts" / digest_of(*map(str, folders)), lambda path: _link(folders, path))
+        return Built(parts, root.result())
 
 
 def build_extras(runner: Runner) -> tuple[Path, Path]:

@@ -1,12 +1,13 @@
 """Find each image: the user's archive, else a pull from the registry, else a substitute that the lab builds."""
 
+import contextlib
 import inspect
 import platform
 import re
 import socket
 import tarfile
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def resolve(built: Built, archives: Path | None, runner: Runner) -> list[Image]:
     IMAGES.mkdir(parents=True, exist_ok=True)
     given = _given(built, archives, runner) if archives else {}
     missing = [ref for ref in references() if ref not in given]
-    with ThreadPoolExecutor() as pool:
+    with runner.pool() as pool:
         found = pool.map(lambda ref: _pulled(ref, built, runner) or _made(ref, built, runner), missing)
         return [*given.values(), *found]
 
@@ -162,21 +163,27 @@ def _pulled(ref: str, built: Built, runner: Runner) -> Image | None:
     try:
         archive = whole(IMAGES / f"pulled-{digest_of(ref)}.tar", pull)
     except LabError as error:
+        if runner.stopped:
+            raise
         runner.report(f"{error}; the lab uses its substitute")
         return None
     return Image(ref, "pulled", oci.read(archive).digest, f"pulled from {host}", archive)
 
 
 def _reachable(host: str) -> bool:
-    # A DNS lookup without an answer outlasts the timeout of the connection, so this does not wait for the thread.
-    pool = ThreadPoolExecutor(max_workers=1)
-    try:
-        pool.submit(lambda: socket.create_connection((host, 443), _REACH_S).close()).result(_REACH_S)
-    except (OSError, TimeoutError):
-        return False
-    finally:
-        pool.shutdown(wait=False)
-    return True
+    """Whether the registry accepts a connection in time."""
+    connected = threading.Event()
+
+    def connect() -> None:
+        with contextlib.suppress(OSError):
+            socket.create_connection((host, 443), _REACH_S).close()
+            connected.set()
+
+    # A DNS lookup without an answer outlasts the timeout of the connection. It must not delay the end of this process.
+    attempt = threading.Thread(target=connect, daemon=True)
+    attempt.start()
+    attempt.join(_REACH_S)
+    return connected.is_set()
 
 
 def _made(ref: str, built: Built, runner: Runner) -> Image:

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lab.child import die_with_parent
@@ -23,7 +24,7 @@ class Runner:
     def __init__(self, report: Report) -> None:
         self.report = report
         self._running: set[subprocess.Popen[str]] = set()
-        self._stopped = False
+        self.stopped = False
 
     def run(
         self,
@@ -49,7 +50,7 @@ class Runner:
                     self.report(f"{title}: {len(lines)} steps, {reported - began:.0f} s")
             status = child.wait()
             limit.cancel()
-        if self._stopped:
+        if self.stopped:
             raise LabError(f"{title}: interrupted")
         if status:
             tail = " | ".join(text.strip() for text in lines[-4:])
@@ -58,9 +59,20 @@ class Runner:
 
     def stop(self) -> None:
         """Kill all running programs."""
-        self._stopped = True
+        self.stopped = True
         for child in list(self._running):
             _kill_group(child)
+
+    @contextlib.contextmanager
+    def pool(self) -> Iterator[ThreadPoolExecutor]:
+        """A pool of threads that call `run`. An exception in the block, or a signal, stops all running programs."""
+        with ThreadPoolExecutor() as pool:
+            try:
+                yield pool
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.stop()
+                raise
 
     @contextlib.contextmanager
     def _started(
@@ -72,6 +84,8 @@ class Runner:
             start_new_session=True, preexec_fn=die_with_parent(),
         )  # fmt: skip
         self._running.add(child)
+        if self.stopped:  # since before the line above, so that `stop` did not see this program
+            _kill_group(child)
         try:
             yield child
         finally:
