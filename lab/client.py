@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from multiprocessing.connection import Client
 from pathlib import Path
+from typing import IO
 
 from lab.errors import LabError
 from lab.paths import LOCK, LOGS, PROJECT, RUN, STATE
@@ -67,12 +68,14 @@ def up(images: Path | None, report: Callable[[str], None], owned: bool, extras: 
 
     `extras` adds Gitea and KWOK, which the second notebook uses. An owned lab stops when this process ends.
     """
-    supervisor = subprocess.Popen(
-        [sys.executable, "-m", "lab.supervisor", *(["--owned"] if owned else []),
-         *(["--extras"] if extras else []), *([f"--images={images.resolve()}"] if images else [])],
-        cwd=PROJECT, text=True, start_new_session=True,
-        stdin=subprocess.PIPE if owned else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=_errors_file(),
-    )  # fmt: skip
+    options = [*(["--owned"] if owned else []), *(["--extras"] if extras else [])]
+    if images:
+        options.append(f"--images={images.resolve()}")
+    with _new_error_log() as errors:
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "lab.supervisor", *options], cwd=PROJECT, text=True, start_new_session=True,
+            stdin=subprocess.PIPE if owned else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+        )  # fmt: skip
     assert supervisor.stdout is not None
     line = ""
     try:
@@ -161,11 +164,18 @@ def _end(supervisor: subprocess.Popen[str]) -> None:
         raise LabError(f"the lab (process {supervisor.pid}) did not end within {STOP_TIMEOUT_S} s") from error
 
 
-def _errors_file() -> int:
-    LOCK.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(LOCK.with_name("supervisor.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def _new_error_log() -> IO[str]:
+    """The file for the supervisor's standard error, opened and empty."""
+    path = _error_log()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    return path.open("w")
+
+
+def _error_log() -> Path:
+    return LOCK.with_name("supervisor.log")
 
 
 def _last_error() -> str:
-    lines = LOCK.with_name("supervisor.log").read_text().strip().splitlines()
+    lines = _error_log().read_text().strip().splitlines()
     return f"the lab did not start: {lines[-1] if lines else 'the supervisor printed no error'}; logs are in {LOGS}"

@@ -1,7 +1,8 @@
 """The process that owns a running lab: it builds and starts the lab, answers commands and finally cleans up.
 
 It ends on SIGTERM, SIGINT and the command `down`; with --owned, also when the other end of its standard input closes.
-lab.client starts it. It prints its progress on standard output and closes that once the lab is up.
+lab.client starts it. It prints its progress on standard output and closes that once the lab is up. Its standard error
+is a log file.
 """
 
 import argparse
@@ -175,7 +176,7 @@ def main() -> int:
         supervisor = Supervisor(arguments.images, arguments.extras)
         try:
             supervisor.start()
-            os.close(1)  # signals lab.client that the lab is up
+            _end_progress()
             supervisor.wait(arguments.owned)
         except KeyboardInterrupt:
             return 0
@@ -188,6 +189,11 @@ def main() -> int:
                 signal.signal(number, signal.SIG_IGN)  # a signal must not interrupt the clean-up
             supervisor.stop()
     return 0
+
+
+def _end_progress() -> None:
+    """Close the pipe to lab.client, which is the sign that the lab is up. What is printed later goes into the log."""
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
 
 def _interrupted(_number: int, _frame: object) -> None:
