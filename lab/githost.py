@@ -27,17 +27,6 @@ PASSWORDS = OWN / "etc" / "accounts" / "passwords"
 SSH_REPOSITORY = f"ssh://git@{network.GIT_NAME}/srv/git/content.git"
 SSH_PUSH_URL = f"ssh://git@{network.GIT_ADDRESS}/srv/git/content.git"
 
-_FIRST_COMMIT = """
-set -eu
-export HOME=/tmp GIT_AUTHOR_NAME=lab GIT_AUTHOR_EMAIL=lab@example.test
-export GIT_COMMITTER_NAME=lab GIT_COMMITTER_EMAIL=lab@example.test
-git init --quiet --bare --initial-branch=main /srv/git/content.git
-cd /srv/git/content.git
-page=$(echo '<h1>content</h1>' | git hash-object -w --stdin)
-tree=$(printf '100644 blob %s\\tindex.html\\n' "$page" | git mktree)
-git update-ref refs/heads/main "$(git commit-tree "$tree" -m 'First content')"
-"""
-
 
 def enter(root: Path, parts: Path) -> Namespace:
     """Create the git host's namespace with its keys, accounts and disk."""
@@ -60,7 +49,7 @@ def start(space: Namespace) -> dict[str, Process]:
     space.run("install", "-d", "-o", "git", "-g", "git", "/run/git", "/srv/git")
     space.run("install", "-d", "/run/sshd")
     as_git = ("setpriv", "--reuid=git", "--regid=git", "--clear-groups")
-    space.run(*as_git, "sh", "-c", _FIRST_COMMIT)
+    space.run(*as_git, "sh", "/etc/lab/first-commit.sh", "/srv/git/content.git")
     components = [
         Component("fcgiwrap", [*as_git, "fcgiwrap", "-c", "4", "-s", "unix:/run/git/fcgi.sock"]),
         Component("nginx", ["nginx", "-c", "/etc/lab/nginx.conf"], lambda: _answers(443)),
