@@ -3,9 +3,6 @@
 Toxiproxy forwards a second port to nginx. Tests use it to inject network faults between the cluster and the git host.
 """
 
-import base64
-import hashlib
-import secrets
 import shutil
 import socket
 from pathlib import Path
@@ -34,20 +31,24 @@ def enter(root: Path, parts: Path) -> Namespace:
     accounts = pki.make_git_pki(OWN / "etc" / "pki", CREDENTIALS)
     for folder in ("git", "log"):
         (OWN / folder).mkdir()
-    ours = OWN / "etc" / "accounts"
-    ours.mkdir(mode=0o755)
-    PASSWORDS.write_text("".join(f"{account.name}:{_salted(account.password)}\n" for account in accounts))
-    (ours / "authorized_keys").write_text(
-        "".join(f'command="/etc/lab/serve {account.name}",restrict {account.ssh_public_key}\n' for account in accounts)
-    )
+    _write_accounts(accounts)
     binds = {"/etc/lab": OWN / "etc", "/srv/git": OWN / "git", "/var/log": OWN / "log"}
     return Namespace("git-host", root, parts, binds, LOGS / "git-host.log")
+
+
+def _write_accounts(accounts: list[pki.Account]) -> None:
+    """Write nginx's file of passwords and sshd's file of keys into a folder that only root and git's group can read."""
+    PASSWORDS.parent.mkdir(mode=0o750)
+    PASSWORDS.write_text("".join(f"{account.name}:{{PLAIN}}{account.password}\n" for account in accounts))
+    keys = [f'command="/etc/lab/serve {account.name}",restrict {account.ssh_public_key}\n' for account in accounts]
+    PASSWORDS.with_name("authorized_keys").write_text("".join(keys))
 
 
 def start(space: Namespace) -> dict[str, Process]:
     """Start the servers. Return once all of them accept connections."""
     space.run("install", "-d", "-o", "git", "-g", "git", "/run/git", "/srv/git")
     space.run("install", "-d", "/run/sshd")
+    space.run("chgrp", "git", "/etc/lab/accounts")
     as_git = ("setpriv", "--reuid=git", "--regid=git", "--clear-groups")
     space.run(*as_git, "sh", "/etc/lab/first-commit.sh", "/srv/git/content.git")
     components = [
@@ -70,9 +71,3 @@ def _answers(port: int) -> str:
     except OSError as error:
         return f"port {port}: {error}"
     return ""
-
-
-def _salted(password: str) -> str:
-    """Hash a password for nginx's password file (RFC 2307 {SSHA}). Random passwords need no slow hash."""
-    salt = secrets.token_bytes(8)
-    return "{SSHA}" + base64.b64encode(hashlib.sha1(password.encode() + salt).digest() + salt).decode()
