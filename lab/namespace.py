@@ -53,7 +53,7 @@ class Namespace:
         """Run a command inside and return its standard output. Raise LabError if it fails."""
         done = subprocess.run(
             self.command(*arguments, network_of=network_of),
-            input=stdin, capture_output=True, text=True, timeout=timeout_s,
+            input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False,
         )  # fmt: skip
         if done.returncode:
             status = f"exited with status {done.returncode}"
