@@ -81,9 +81,10 @@ def up(images: Path | None, report: Callable[[str], None], owned: bool, extras: 
     assert supervisor.stdout is not None
     line = ""
     try:
-        for line in supervisor.stdout:
-            if not line.startswith("error: "):
-                report(line.rstrip())
+        with supervisor.stdout as output:
+            for line in output:
+                if not line.startswith("error: "):
+                    report(line.rstrip())
     except BaseException:
         _end(supervisor)
         raise

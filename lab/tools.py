@@ -78,21 +78,20 @@ class Runner:
     def _started(
         self, command: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None
     ) -> Iterator[subprocess.Popen[str]]:
-        child = subprocess.Popen(
+        with subprocess.Popen(
             command, cwd=cwd, env={**os.environ, **(env or {})}, text=True, errors="replace",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             start_new_session=True, preexec_fn=die_with_parent(),
-        )  # fmt: skip
-        self._running.add(child)
-        if self.stopped:  # since before the line above, so that `stop` did not see this program
-            _kill_group(child)
-        try:
-            yield child
-        finally:
-            if child.poll() is None:
+        ) as child:  # fmt: skip
+            self._running.add(child)
+            if self.stopped:  # since before the line above, so that `stop` did not see this program
                 _kill_group(child)
-                child.wait()
-            self._running.discard(child)
+            try:
+                yield child
+            finally:
+                if child.poll() is None:
+                    _kill_group(child)
+                self._running.discard(child)
 
 
 def _kill_group(child: subprocess.Popen[str]) -> None:

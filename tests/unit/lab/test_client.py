@@ -42,8 +42,6 @@ def test_the_supervisors_progress_is_reported_and_no_file_is_left_open(project: 
     before = open_files()
     supervisor = project.up(UP)
     assert (supervisor.wait(), project.reported) == (0, ["lab up"])
-    assert supervisor.stdout is not None
-    supervisor.stdout.close()
     assert open_files() == before
 
 

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,12 +26,17 @@ Supervisor.stop = lambda self: print("cleaned up", file=sys.stderr, flush=True)
 RUN = "\nsys.exit(supervisor.main())"
 
 
-def started(cache: Path, *options: str, fake: str = "") -> subprocess.Popen[str]:
+@contextmanager
+def started(cache: Path, *options: str, fake: str = "") -> Iterator[subprocess.Popen[str]]:
     env = os.environ | {"XDG_CACHE_HOME": str(cache)}
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", FAKE_LAB + fake + RUN, *options], cwd=ROOT, env=env,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    ) as supervisor:  # fmt: skip
+        try:
+            yield supervisor
+        finally:
+            supervisor.kill()
 
 
 def test_an_error_of_a_running_lab_is_in_its_log(tmp_path: Path) -> None:
@@ -39,8 +46,8 @@ def fail(self, owned):
         raise LabError("namespace node ended unexpectedly")
 Supervisor.wait = fail
 """
-    supervisor = started(tmp_path, fake=fails)
-    output, log = supervisor.communicate(timeout=20)
+    with started(tmp_path, fake=fails) as supervisor:
+        output, log = supervisor.communicate(timeout=20)
     assert output == "lab up\n"
     assert log == "error: namespace node ended unexpectedly\ncleaned up\n"
     assert supervisor.returncode == 1
@@ -52,8 +59,8 @@ def fail(self):
     raise LabError("0.1 GB are free")
 Supervisor.start = fail
 """
-    supervisor = started(tmp_path, fake=fails)
-    assert supervisor.communicate(timeout=20) == ("error: 0.1 GB are free\n", "cleaned up\n")
+    with started(tmp_path, fake=fails) as supervisor:
+        assert supervisor.communicate(timeout=20) == ("error: 0.1 GB are free\n", "cleaned up\n")
     assert supervisor.returncode == 1
 
 
@@ -62,8 +69,8 @@ def test_a_second_supervisor_is_refused(tmp_path: Path) -> None:
     lock.parent.mkdir(parents=True)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        supervisor = started(tmp_path)
-        output, log = supervisor.communicate(timeout=20)
+        with started(tmp_path) as supervisor:
+            output, log = supervisor.communicate(timeout=20)
     assert output.startswith("error: a lab is running already")
     assert log == "", "it must not clean up after another lab"
     assert supervisor.returncode == 1
@@ -77,29 +84,27 @@ def stop(self):
     print("cleaned up", file=sys.stderr, flush=True)
 Supervisor.stop = stop
 """
-    supervisor = started(tmp_path, fake=slow)
-    assert supervisor.stdout is not None
-    assert supervisor.stderr is not None
-    assert supervisor.stdout.read() == "lab up\n"
-    time.sleep(0.5)  # Python handles a signal late if it arrives just as the main thread begins to wait
-    supervisor.send_signal(signal.SIGTERM)
-    assert supervisor.stderr.readline() == "cleaning up\n"
-    supervisor.send_signal(signal.SIGINT)
-    assert supervisor.stderr.read() == "cleaned up\n"
-    assert supervisor.wait(10) == 0
+    with started(tmp_path, fake=slow) as supervisor:
+        assert supervisor.stdout is not None
+        assert supervisor.stderr is not None
+        assert supervisor.stdout.read() == "lab up\n"
+        time.sleep(0.5)  # Python handles a signal late if it arrives just as the main thread begins to wait
+        supervisor.send_signal(signal.SIGTERM)
+        assert supervisor.stderr.readline() == "cleaning up\n"
+        supervisor.send_signal(signal.SIGINT)
+        assert supervisor.stderr.read() == "cleaned up\n"
+        assert supervisor.wait(10) == 0
 
 
 @pytest.mark.parametrize("owned", [True, False])
 def test_only_an_owned_lab_ends_with_its_owner(tmp_path: Path, owned: bool) -> None:
-    supervisor = started(tmp_path, *(["--owned"] if owned else []))
-    assert supervisor.stdin is not None
-    assert supervisor.stdout is not None
-    assert supervisor.stdout.read() == "lab up\n"
-    supervisor.stdin.close()
-    if owned:
-        assert supervisor.wait(10) == 0
-    else:
-        time.sleep(1)
-        assert supervisor.poll() is None
-        supervisor.terminate()
-        supervisor.wait(10)
+    with started(tmp_path, *(["--owned"] if owned else [])) as supervisor:
+        assert supervisor.stdin is not None
+        assert supervisor.stdout is not None
+        assert supervisor.stdout.read() == "lab up\n"
+        supervisor.stdin.close()
+        if owned:
+            assert supervisor.wait(10) == 0
+        else:
+            time.sleep(1)
+            assert supervisor.poll() is None
