@@ -15,8 +15,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="scripts/lab", description=__doc__)
     verbs = top.add_subparsers(dest="verb", required=True)
     for verb, text in (("up", "start the lab"), ("images", "list the images with their source, digest and origin")):
-        one = verbs.add_parser(verb, help=text)
-        one.add_argument(
+        command = verbs.add_parser(verb, help=text)
+        command.add_argument(
             "--images", type=lambda folder: Path(folder).absolute(), metavar="DIR",
             help="use the OCI or docker archives (*.tar) in DIR; NAME.txt beside NAME.tar states its origin",
         )  # fmt: skip
@@ -73,13 +73,13 @@ def _kubeconfig(_arguments: argparse.Namespace) -> int:
 
 
 def _logs(arguments: argparse.Namespace) -> int:
-    there = sorted(path.stem for path in LOGS.glob("*.log"))
-    if arguments.name in there:
+    names = sorted(path.stem for path in LOGS.glob("*.log"))
+    if arguments.name in names:
         print((LOGS / f"{arguments.name}.log").read_text(errors="replace"), end="")
         return 0
     if arguments.name:
-        raise LabError(f"no log {arguments.name!r}; available: {', '.join(there) or 'none'}")
-    print("\n".join(there))
+        raise LabError(f"no log {arguments.name!r}; available: {', '.join(names) or 'none'}")
+    print("\n".join(names))
     return 0
 
 

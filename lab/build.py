@@ -9,16 +9,16 @@ import os
 import platform
 import re
 import secrets
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.errors import ELSEWHERE, LabError
-from lab.paths import CACHE, GO
+from lab.paths import CACHE, CONFIG, GO
 from lab.tools import Runner
 
 GO_AT_LEAST = (1, 26)
@@ -33,10 +33,7 @@ ROOT_PACKAGES = (
     "ca-certificates", "conntrack", "containernetworking-plugins", "curl", "fcgiwrap", "git", "iproute2", "mount",
     "nftables", "nginx", "openssh-server", "runc", "skopeo",
 )  # fmt: skip
-ROOT_HOOK = (
-    "mkdir -p $1/etc/lab $1/opt/parts $1/srv/git $1/srv/images $1/srv/archives && rm -f $1/etc/ssh/ssh_host_* && "
-    "chroot $1 useradd --system --password '*' --home-dir /srv/git --shell /bin/sh git"
-)
+ROOT_HOOK = CONFIG / "build" / "root.sh"
 
 
 @dataclass(frozen=True)
@@ -53,6 +50,20 @@ class GoModule:
         sources = sorted(path for path in (GO / self.name).rglob("*") if path.suffix in (".go", ".mod", ".sum"))
         return digest_of(str(self), *(path.read_text() for path in sources))
 
+    def build(self, go: str, target: Path, runner: Runner) -> None:
+        """Compile the programs into the folder `target`."""
+        self._compile(go, GO / self.name, target, runner)
+
+    def _compile(self, go: str, source: Path, target: Path, runner: Runner) -> None:
+        flags = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in self.stamp.items())])
+        command: list[str | Path] = [go, "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", flags]
+        if all(package.endswith(f"/{name}") for name, package in self.programs.items()):
+            command += ["-o", f"{target}/", *self.programs.values()]  # one call compiles shared packages once
+        else:  # `go build` would name the program after the package's folder
+            ((name, package),) = self.programs.items()
+            command += ["-o", f"{target}/{name}", package]
+        runner.run(f"building {self.name}", command, cwd=source, env=_GO_ENV)
+
 
 @dataclass(frozen=True)
 class AlteredModule(GoModule):
@@ -60,6 +71,31 @@ class AlteredModule(GoModule):
 
     without: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
+
+    def build(self, go: str, target: Path, runner: Runner) -> None:
+        """Compile the program from an altered copy of its module. Move the folders `data` from there to `target`."""
+        source = target / "source"
+        altered = source / "altered"
+        shutil.copytree(GO / self.name, source)
+        self._copy_module(go, source, altered, runner)
+        for file in self.without:
+            (altered / file).unlink()
+        self._compile(go, source, target, runner)
+        for folder in self.data:
+            (altered / folder).rename(target / folder)
+        remove(source)
+
+    def _copy_module(self, go: str, source: Path, copy: Path, runner: Runner) -> None:
+        """Copy the program's module, and make the go.mod in `source` use the copy."""
+        ((_, package),) = self.programs.items()
+
+        def run(verb: str, *command: str | Path) -> str:
+            return runner.run(f"{verb} {package}", command, cwd=source, env=_GO_ENV)
+
+        run("fetching", go, "mod", "download", package)
+        original = run("finding", go, "list", "-m", "-f", "{{.Dir}}", package).strip()
+        run("copying", "cp", "--recursive", "--no-preserve=mode", original, copy)
+        run("replacing", go, "mod", "edit", f"-replace={package}=./{copy.relative_to(source)}")
 
 
 _KUBERNETES = "k8s.io/kubernetes/cmd/"
@@ -157,15 +193,11 @@ def check_host() -> None:
 
 def build(runner: Runner) -> Built:
     """Build what is missing: the Go modules one after the other, and at the same time the root of Debian packages."""
-    with ThreadPoolExecutor() as pool:
+    with runner.pool() as pool:
         root = pool.submit(_root, runner)
-        try:
-            folders = [_build_module(module, runner) for module in MODULES]
-            parts = whole(CACHE / "parts" / digest_of(*map(str, folders)), lambda path: _link(folders, path))
-            return Built(parts, root.result())
-        except BaseException:
-            runner.stop()
-            raise
+        folders = [_build_module(module, runner) for module in MODULES]
+        parts = whole(CACHE / "parts" / digest_of(*map(str, folders)), lambda path: _link(folders, path))
+        return Built(parts, root.result())
 
 
 def build_extras(runner: Runner) -> tuple[Path, Path]:
@@ -181,44 +213,18 @@ def _build_module(module: GoModule, runner: Runner) -> Path:
     def make(path: Path) -> None:
         go = _go(runner)
         runner.report(f"building {module.name} (once; Go, a few minutes in all)")
-        flags = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in module.stamp.items())])
         path.mkdir()
-        where = GO / module.name
-        if isinstance(module, AlteredModule):
-            where = _altered(module, runner, go, path / "source")
-        command: list[str | Path] = [go, "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", flags]
-        if all(package.endswith(f"/{name}") for name, package in module.programs.items()):
-            command += ["-o", f"{path}/", *module.programs.values()]  # one call compiles shared packages once
-        else:  # `go build` would name the program after the package's folder
-            ((name, package),) = module.programs.items()
-            command += ["-o", f"{path}/{name}", package]
-        runner.run(f"building {module.name}", command, cwd=where, env=_GO_ENV)
-        if isinstance(module, AlteredModule):
-            for folder in module.data:
-                (where / "altered" / folder).rename(path / folder)
-            remove(where)
+        module.build(go, path, runner)
 
     return whole(_folder(module), make)
-
-
-def _altered(module: AlteredModule, runner: Runner, go: str, where: Path) -> Path:
-    """Copy the folder of lab/go to `where`, and replace the program's module by a copy without the files `without`."""
-    shutil.copytree(GO / module.name, where)
-    ((_, package),) = module.programs.items()
-    runner.run(f"fetching {package}", [go, "mod", "download", package], cwd=where, env=_GO_ENV)
-    source = runner.run(f"finding {package}", [go, "list", "-m", "-f", "{{.Dir}}", package], cwd=where, env=_GO_ENV)
-    runner.run(f"copying {package}", ["cp", "--recursive", "--no-preserve=mode", source.strip(), where / "altered"])
-    for file in module.without:
-        (where / "altered" / file).unlink()
-    runner.run(f"replacing {package}", [go, "mod", "edit", f"-replace={package}=./altered"], cwd=where, env=_GO_ENV)
-    return where
 
 
 def _go(runner: Runner) -> str:
     """The machine's Go if it is recent enough, else the toolchain from PyPI."""
     go = shutil.which("go")
     if go:
-        version = re.search(r"go(\d+)\.(\d+)", subprocess.run([go, "version"], capture_output=True, text=True).stdout)
+        output = subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout
+        version = re.search(r"go(\d+)\.(\d+)", output)
         if version and (int(version[1]), int(version[2])) >= GO_AT_LEAST:
             return go
 
@@ -230,22 +236,23 @@ def _go(runner: Runner) -> str:
 
 
 def _root(runner: Runner) -> Path:
-    key = digest_of(str(ROOT_PACKAGES), ROOT_HOOK, inspect.getsource(debian))
+    key = digest_of(str(ROOT_PACKAGES), ROOT_HOOK.read_text(), inspect.getsource(debian))
     return whole(CACHE / "root" / key, lambda path: debian(runner, path, ROOT_PACKAGES, "essential", ROOT_HOOK))
 
 
-def debian(runner: Runner, target: Path, packages: Iterable[str], variant: str, *hooks: str) -> None:
-    """Put Debian packages into a new root at `target`, from wherever this machine's apt gets its own."""
+def debian(runner: Runner, target: Path, packages: Iterable[str], variant: str, *hooks: Path) -> None:
+    """Put Debian packages into a new root at `target`, from the sources of this machine's apt. `hooks` are scripts."""
     if not shutil.which("mmdebstrap"):
         _install_mmdebstrap(runner)
     runner.report(f"putting together {target.name.split('.')[0]} from Debian's packages (once)")
     release = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    stage = "extract" if variant == "extract" else "customize"
     options = [
         f"--variant={variant}",
         f"--include={','.join(packages)}",
         '--aptopt=APT::Install-Recommends "false"',
         *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale", "info")),
-        *(f"--{'extract' if variant == 'extract' else 'customize'}-hook={hook}" for hook in hooks),
+        *(f'--{stage}-hook=sh {shlex.quote(str(hook))} "$1"' for hook in hooks),
     ]
     command: list[str | Path] = ["mmdebstrap", "--quiet", *options, release, target, *_apt_sources(release)]
     runner.run("Debian's packages", command)

@@ -22,7 +22,7 @@ def create() -> None:
         raise LabError(f"no cgroup hierarchy is mounted; the kubelet needs one: mount it at /sys/fs/cgroup {ELSEWHERE}")
     try:
         for hierarchy in found:
-            _hand_down(hierarchy)
+            _enable_controllers(hierarchy)
             (hierarchy / NAME).mkdir(exist_ok=True)
     except OSError as error:
         raise LabError(
@@ -30,13 +30,13 @@ def create() -> None:
         ) from error
 
 
-def _hand_down(hierarchy: Path) -> None:
+def _enable_controllers(hierarchy: Path) -> None:
     """With cgroup v2, enable the controllers for child cgroups. The host's root cgroup may not do so by itself."""
-    handed_down = hierarchy / "cgroup.subtree_control"
-    if handed_down.exists():
-        there = set((hierarchy / "cgroup.controllers").read_text().split())
-        if missing := (there & CONTROLLERS) - set(handed_down.read_text().split()):
-            handed_down.write_text(" ".join(f"+{controller}" for controller in sorted(missing)))
+    control = hierarchy / "cgroup.subtree_control"
+    if control.exists():
+        available = set((hierarchy / "cgroup.controllers").read_text().split())
+        if missing := (available & CONTROLLERS) - set(control.read_text().split()):
+            control.write_text(" ".join(f"+{controller}" for controller in sorted(missing)))
 
 
 def remove(timeout_s: float = 10) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from multiprocessing.connection import Client
 from pathlib import Path
+from typing import IO
 
 from lab.errors import LabError
 from lab.paths import LOCK, LOGS, PROJECT, RUN, STATE
@@ -43,7 +44,9 @@ class Lab:
 
     def run_in(self, place: str, *command: str, timeout_s: float = 30) -> subprocess.CompletedProcess[str]:
         """Run a command inside the `node` or the `git-host`."""
-        return subprocess.run([*self.enter(place), *command], capture_output=True, text=True, timeout=timeout_s)
+        return subprocess.run(
+            [*self.enter(place), *command], capture_output=True, text=True, timeout=timeout_s, check=False
+        )
 
     def enter(self, place: str) -> list[str]:
         """The words before a command that make it run inside the `node` or the `git-host`."""
@@ -67,18 +70,21 @@ def up(images: Path | None, report: Callable[[str], None], owned: bool, extras: 
 
     `extras` adds Gitea and KWOK, which the second notebook uses. An owned lab stops when this process ends.
     """
-    supervisor = subprocess.Popen(
-        [sys.executable, "-m", "lab.supervisor", *(["--owned"] if owned else []),
-         *(["--extras"] if extras else []), *([f"--images={images.resolve()}"] if images else [])],
-        cwd=PROJECT, text=True, start_new_session=True,
-        stdin=subprocess.PIPE if owned else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=_errors_file(),
-    )  # fmt: skip
+    options = [*(["--owned"] if owned else []), *(["--extras"] if extras else [])]
+    if images:
+        options.append(f"--images={images.resolve()}")
+    with _new_error_log() as errors:
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "lab.supervisor", *options], cwd=PROJECT, text=True, start_new_session=True,
+            stdin=subprocess.PIPE if owned else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+        )  # fmt: skip
     assert supervisor.stdout is not None
     line = ""
     try:
-        for line in supervisor.stdout:
-            if not line.startswith("error: "):
-                report(line.rstrip())
+        with supervisor.stdout as output:
+            for line in output:
+                if not line.startswith("error: "):
+                    report(line.rstrip())
     except BaseException:
         _end(supervisor)
         raise
@@ -123,14 +129,14 @@ def command(verb: str, component: str = "") -> None:
     try:
         with Client(str(RUN / "control")) as connection:
             connection.send((verb, component))
-            answer = connection.recv()
+            error_message = connection.recv()
     except (FileNotFoundError, ConnectionError) as error:
         if verb == "down":  # a lab that is still starting does not listen yet
             os.kill(int(LOCK.read_text()), 15)
             return
         raise LabError("no lab is running: start it with scripts/lab up, clean up with scripts/lab down") from error
-    if answer:
-        raise LabError(answer)
+    if error_message:
+        raise LabError(error_message)
 
 
 def _runs(pid: str) -> bool:
@@ -161,11 +167,18 @@ def _end(supervisor: subprocess.Popen[str]) -> None:
         raise LabError(f"the lab (process {supervisor.pid}) did not end within {STOP_TIMEOUT_S} s") from error
 
 
-def _errors_file() -> int:
-    LOCK.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(LOCK.with_name("supervisor.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def _new_error_log() -> IO[str]:
+    """The file for the supervisor's standard error, opened and empty."""
+    path = _error_log()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    return path.open("w")
+
+
+def _error_log() -> Path:
+    return LOCK.with_name("supervisor.log")
 
 
 def _last_error() -> str:
-    lines = LOCK.with_name("supervisor.log").read_text().strip().splitlines()
+    lines = _error_log().read_text().strip().splitlines()
     return f"the lab did not start: {lines[-1] if lines else 'the supervisor printed no error'}; logs are in {LOGS}"

@@ -21,7 +21,7 @@ from lab.paths import LOGS
 from lab.pki import write_secret
 from lab.process import Component, Process
 
-HOME = githost.OWN / "git" / "gitea"
+HOME = githost.FOLDER / "git" / "gitea"
 INSIDE = "/srv/git/gitea"  # the same folder in the git host's namespace
 API = f"https://{network.GIT_ADDRESS}:{network.GITEA_PORT}/api/v1"
 REPOSITORY = "writer/content"
@@ -38,11 +38,11 @@ _AS_GIT = ("setpriv", "--reuid=git", "--regid=git", "--clear-groups", "env", f"H
 def start(space: Namespace, built: Path) -> Process:
     """Start Gitea on the git host and create its accounts. Return once both are done."""
     shutil.copytree(built, HOME, copy_function=os.link)
-    shutil.copy(githost.OWN / "etc" / "gitea.ini", HOME)
-    shutil.copytree(githost.OWN / "etc" / "pki", HOME / "pki")
+    shutil.copy(githost.FOLDER / "etc" / "gitea.ini", HOME)
+    shutil.copytree(githost.FOLDER / "etc" / "pki", HOME / "pki")
     space.run("chown", "--recursive", "git:git", f"{INSIDE}/pki", f"{INSIDE}/gitea.ini")
     space.run("chown", "git:git", INSIDE)
-    process = Process(space, Component("gitea", [*_AS_GIT, "web", f"--config={INSIDE}/gitea.ini"], _answers), LOGS)
+    process = Process(space, Component("gitea", [*_AS_GIT, "web", f"--config={INSIDE}/gitea.ini"], _api_error), LOGS)
     process.wait_ready()
     _make_accounts(space)
     return process
@@ -68,7 +68,7 @@ def _make_accounts(space: Namespace) -> None:
     write_secret(Path(STATE["token"]), _call("POST", f"/users/{githost.READER}/tokens", reader, token)["sha1"].encode())
 
 
-def _answers() -> str:
+def _api_error() -> str:
     try:
         _call("GET", "/version", None)
     except urllib.error.HTTPError as error:
@@ -78,14 +78,14 @@ def _answers() -> str:
     return ""
 
 
-def _call(method: str, path: str, account: tuple[str, str] | None, body: object = None) -> Any:  # noqa: ANN401
+def _call(method: str, path: str, account: tuple[str, str] | None, content: object = None) -> Any:  # noqa: ANN401
     """Send a request to Gitea's API and return the decoded response, None if it is empty."""
     headers = {"Content-Type": "application/json"}
     if account:
         headers["Authorization"] = "Basic " + b64encode(":".join(account).encode()).decode()
-    data = None if body is None else dumps(body).encode()
+    data = None if content is None else dumps(content).encode()
     request = urllib.request.Request(f"{API}{path}", data, headers, method=method)
     trust = ssl.create_default_context(cafile=str(githost.CREDENTIALS[githost.READER] / "ca.crt"))
-    with urllib.request.urlopen(request, timeout=10, context=trust) as answer:
-        message = answer.read()
-    return loads(message) if message else None
+    with urllib.request.urlopen(request, timeout=10, context=trust) as response:
+        body = response.read()
+    return loads(body) if body else None

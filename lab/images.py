@@ -1,22 +1,23 @@
 """Find each image: the user's archive, else a pull from the registry, else a substitute that the lab builds."""
 
+import contextlib
 import inspect
 import platform
 import re
 import socket
 import tarfile
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lab import oci
 from lab.build import Built, debian, digest_of, remove, whole
 from lab.errors import LabError
-from lab.paths import CACHE, MANIFESTS
+from lab.paths import CACHE, CONFIG, MANIFESTS
 from lab.tools import Runner
 
 IMAGES = CACHE / "images"
+SCRIPTS = CONFIG / "build"
 _REACH_S = 2.0
 
 
@@ -47,19 +48,14 @@ class Substitute:
     config: dict[str, object]
     packages: tuple[str, ...] = ()
     program: tuple[str, str] | None = None  # (binary, path in the image)
-    hooks: tuple[str, ...] = ()
+    hook: str = ""  # a script in config/build that finishes the root of packages
 
 
-_ACCOUNTS = (
-    'mkdir -p "$1/git" "$1/tmp" && chmod 1777 "$1/tmp" && chown 65533:65533 "$1/git" && '
-    'echo "root:x:0:0::/root:/bin/sh\ngit-sync:x:65533:65533::/tmp:/sbin/nologin" > "$1/etc/passwd" && '
-    'echo "root:x:0:\ngit-sync:x:65533:" > "$1/etc/group"'
-)
 SUBSTITUTES = {
     "docker.io/library/nginx": Substitute(
         "built", "nginx from {distribution}'s packages, in place of this image",
         {"Entrypoint": [], "Cmd": ["nginx"], "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]},
-        packages=("nginx", "dash", "coreutils"), hooks=('mkdir -p "$1/tmp" && chmod 1777 "$1/tmp"',),
+        packages=("nginx", "dash", "coreutils"), hook="nginx.sh",
     ),
     "registry.k8s.io/git-sync/git-sync": Substitute(
         "stand-in", "stand-in: a small program of this project over {distribution}'s git, not git-sync",
@@ -68,7 +64,7 @@ SUBSTITUTES = {
         packages=(
             "git", "openssh-client", "curl", "ca-certificates", "dash", "coreutils", "grep", "sed", "gzip", "socat",
         ),
-        program=("git-sync", "/git-sync"), hooks=(_ACCOUNTS,),
+        program=("git-sync", "/git-sync"), hook="git-sync.sh",
     ),
     "ghcr.io/stakater/reloader": Substitute(
         "stand-in", "stand-in: a small program of this project, not Reloader",
@@ -86,9 +82,9 @@ SUBSTITUTES = {
 
 def references() -> list[str]:
     """All image references in the manifests and in the lab's own configuration."""
-    files = [*MANIFESTS.glob("*.yaml"), Path(__file__).parent / "config" / "coredns.yaml"]
+    files = [*MANIFESTS.glob("*.yaml"), CONFIG / "coredns.yaml"]
     found = {ref for file in files for ref in re.findall(r"^\s*(?:- )?image: *(\S+)", file.read_text(), re.MULTILINE)}
-    pause = re.search(r'sandbox = "(.+)"', (Path(__file__).parent / "config" / "containerd.toml").read_text())
+    pause = re.search(r'sandbox = "(.+)"', (CONFIG / "containerd.toml").read_text())
     assert pause, "config/containerd.toml names the sandbox image"
     return sorted({*found, pause[1]})
 
@@ -96,47 +92,56 @@ def references() -> list[str]:
 def resolve(built: Built, archives: Path | None, runner: Runner) -> list[Image]:
     """Find or build an archive for every reference. Include all other archives in the user's folder."""
     IMAGES.mkdir(parents=True, exist_ok=True)
-    given = _given(built, archives, runner) if archives else {}
+    given = _from_archives(archives, built, runner) if archives else {}
     missing = [ref for ref in references() if ref not in given]
-    with ThreadPoolExecutor() as pool:
-        found = pool.map(lambda ref: _pulled(ref, built, runner) or _made(ref, built, runner), missing)
+    with runner.pool() as pool:
+        found = pool.map(lambda ref: _pulled(ref, built, runner) or _substitute(ref, built, runner), missing)
         return [*given.values(), *found]
 
 
-def _given(built: Built, folder: Path, runner: Runner) -> dict[str, Image]:
-    """Copy each of the user's archives once into an OCI archive. The copying also checks every digest in it."""
+def _from_archives(folder: Path, built: Built, runner: Runner) -> dict[str, Image]:
+    """The images of the user's archives by their reference."""
     if not folder.is_dir():
         raise LabError(f"--images {folder} is not a folder; expected a folder of OCI or docker archives (*.tar)")
-    found: dict[str, Image] = {}
-    for file in sorted(folder.glob("*.tar")):
-        try:
-            kind, refs = oci.names(file)
-        except (OSError, tarfile.TarError, ValueError) as error:
-            reason = str(error).partition("\n")[0].rstrip(":")  # tarfile adds a line for each compression that it tries
-            raise LabError(
-                f"image archive {file} is corrupt or incomplete ({reason}): copy it again with skopeo"
-            ) from error
-        if len(refs) != 1:
-            raise LabError(
-                f"image archive {file} contains {len(refs)} names ({', '.join(refs)}); expected one: "
-                "save each to a file of its own"
-            )
-        ref, stat = refs[0], file.stat()
-        copy = whole(
-            IMAGES / f"archive-{digest_of(str(file.resolve()), str(stat.st_mtime_ns), str(stat.st_size))}.tar",
-            lambda path, kind=kind, file=file, ref=ref: _skopeo(  # type: ignore[misc]
-                built, runner, f"checking {file.name}", f"{kind}:/srv/archives/{file.name}:{ref}", path, ref, folder
-            ),
+    images = [_from_archive(file, built, runner) for file in sorted(folder.glob("*.tar"))]
+    return {image.ref: image for image in images}
+
+
+def _from_archive(file: Path, built: Built, runner: Runner) -> Image:
+    """Copy the user's archive, once, into an OCI archive. The copying also checks every digest in it."""
+    kind, ref = _name(file)
+    stat = file.stat()
+    key = digest_of(str(file.resolve()), str(stat.st_mtime_ns), str(stat.st_size))
+
+    def copy(path: Path) -> None:
+        source = f"{kind}:/srv/archives/{file.name}:{ref}"
+        _skopeo(built, runner, f"checking {file.name}", source, path, ref, file.parent)
+
+    archive = whole(IMAGES / f"archive-{key}.tar", copy)
+    described = oci.read(archive)
+    if described.platform != f"linux/{oci.ARCHITECTURE}":
+        remove(archive)
+        raise LabError(
+            f"image archive {file} is for {described.platform}; this machine is linux/{oci.ARCHITECTURE}: "
+            f"copy it again with skopeo --override-arch {oci.ARCHITECTURE}"
         )
-        described = oci.read(copy)
-        if described.platform != f"linux/{oci.ARCHITECTURE}":
-            remove(copy)
-            raise LabError(
-                f"image archive {file} is for {described.platform}; this machine is linux/{oci.ARCHITECTURE}: "
-                f"copy it again with skopeo --override-arch {oci.ARCHITECTURE}"
-            )
-        found[ref] = Image(ref, "archive", described.digest, _origin(file), copy)
-    return found
+    return Image(ref, "archive", described.digest, _origin(file), archive)
+
+
+def _name(archive: Path) -> tuple[str, str]:
+    """The kind of an archive ("oci-archive" or "docker-archive") and its reference."""
+    try:
+        kind, refs = oci.names(archive)
+    except (OSError, tarfile.TarError, ValueError) as error:
+        reason = str(error).partition("\n")[0].rstrip(":")  # tarfile adds a line for each compression that it tries
+        message = f"image archive {archive} is corrupt or incomplete ({reason}): copy it again with skopeo"
+        raise LabError(message) from error
+    if len(refs) != 1:
+        raise LabError(
+            f"image archive {archive} contains {len(refs)} names ({', '.join(refs)}); expected one: "
+            "save each to a file of its own"
+        )
+    return kind, refs[0]
 
 
 def _origin(archive: Path) -> str:
@@ -162,40 +167,55 @@ def _pulled(ref: str, built: Built, runner: Runner) -> Image | None:
     try:
         archive = whole(IMAGES / f"pulled-{digest_of(ref)}.tar", pull)
     except LabError as error:
+        if runner.stopped:
+            raise
         runner.report(f"{error}; the lab uses its substitute")
         return None
     return Image(ref, "pulled", oci.read(archive).digest, f"pulled from {host}", archive)
 
 
 def _reachable(host: str) -> bool:
-    # A DNS lookup without an answer outlasts the timeout of the connection, so this does not wait for the thread.
-    pool = ThreadPoolExecutor(max_workers=1)
-    try:
-        pool.submit(lambda: socket.create_connection((host, 443), _REACH_S).close()).result(_REACH_S)
-    except (OSError, TimeoutError):
-        return False
-    finally:
-        pool.shutdown(wait=False)
-    return True
+    """Whether the registry accepts a connection in time."""
+    connected = threading.Event()
+
+    def connect() -> None:
+        with contextlib.suppress(OSError):
+            socket.create_connection((host, 443), _REACH_S).close()
+            connected.set()
+
+    # A DNS lookup without an answer outlasts the timeout of the connection. It must not delay the end of this process.
+    attempt = threading.Thread(target=connect, daemon=True)
+    attempt.start()
+    attempt.join(_REACH_S)
+    return connected.is_set()
 
 
-def _made(ref: str, built: Built, runner: Runner) -> Image:
+def _substitute(ref: str, built: Built, runner: Runner) -> Image:
+    """Build the image's substitute, once."""
     name = ref.rpartition(":")[0]
     if name not in SUBSTITUTES:
         raise LabError(
             f"image {ref} is in no archive and its registry is unreachable: put an archive of it into --images DIR"
         )
     substitute = SUBSTITUTES[name]
-    made_of = [repr(replace(substitute, note="")), inspect.getsource(debian)]
-    if substitute.packages:
-        made_of.append(_distribution())
-    if substitute.program:
-        program = (built.parts / substitute.program[0]).stat()
-        made_of.append(f"{program.st_size} {program.st_mtime_ns}")
-    key = digest_of(ref, *made_of)
-    archive = whole(IMAGES / f"{substitute.source}-{Path(name).name}-{key}.tar", _maker(ref, substitute, built, runner))
+    key = digest_of(ref, *_ingredients(substitute, built))
+    path = IMAGES / f"{substitute.source}-{Path(name).name}-{key}.tar"
+    archive = whole(path, lambda temporary: _build_substitute(ref, substitute, built, runner, temporary))
     note = substitute.note.format(distribution=_distribution())
     return Image(ref, substitute.source, oci.read(archive).digest, note, archive)
+
+
+def _ingredients(substitute: Substitute, built: Built) -> list[str]:
+    """All that the image is made from. It is built again when one of these changes."""
+    ingredients = [repr(replace(substitute, note="")), inspect.getsource(debian)]
+    if substitute.packages:
+        ingredients.append(_distribution())
+    if substitute.hook:
+        ingredients.append((SCRIPTS / substitute.hook).read_text())
+    if substitute.program:
+        program = (built.parts / substitute.program[0]).stat()
+        ingredients.append(f"{program.st_size} {program.st_mtime_ns}")
+    return ingredients
 
 
 def _distribution() -> str:
@@ -204,32 +224,26 @@ def _distribution() -> str:
     return f"{release['ID'].capitalize()} {release.get('VERSION_CODENAME', '')}".rstrip()
 
 
-def _maker(ref: str, substitute: Substitute, built: Built, runner: Runner) -> Callable[[Path], None]:
-    def make(path: Path) -> None:
-        layer = path.with_name(f"{path.name}.layer.tar")
-        try:
-            if substitute.packages:
-                debian(runner, layer, substitute.packages, "extract", *substitute.hooks)
-            with tarfile.open(layer, "a") as files:
-                if substitute.program:
-                    program, inside = substitute.program
-                    files.add(built.parts / program, inside.lstrip("/"))
-            oci.write(path, ref, layer, dict(substitute.config))
-        finally:
-            remove(layer)
-
-    return make
+def _build_substitute(ref: str, substitute: Substitute, built: Built, runner: Runner, target: Path) -> None:
+    layer = target.with_name(f"{target.name}.layer.tar")
+    hooks = [SCRIPTS / substitute.hook] if substitute.hook else []
+    try:
+        if substitute.packages:
+            debian(runner, layer, substitute.packages, "extract", *hooks)
+        with tarfile.open(layer, "a") as files:
+            if substitute.program:
+                program, path = substitute.program
+                files.add(built.parts / program, path.lstrip("/"))
+        oci.write(target, ref, layer, dict(substitute.config))
+    finally:
+        remove(layer)
 
 
 def _skopeo(built: Built, runner: Runner, title: str, source: str, target: Path, ref: str, archives: Path) -> None:
     """Copy an image into an OCI archive with skopeo from the lab's root, in a mount namespace."""
-    script = (
-        'cd "$1" && mount --bind "$2" srv/archives && mount --bind "$3" srv/images && mount -t tmpfs tmpfs run && '
-        'mount --rbind /proc proc && mount --bind /etc/resolv.conf etc/resolv.conf && shift 3 && exec chroot . "$@"'
-    )
     runner.run(
         title,
-        ["unshare", "--mount", "sh", "-c", script, "sh", built.root, archives, IMAGES, "skopeo", "copy", "--quiet",
+        ["unshare", "--mount", "sh", SCRIPTS / "skopeo.sh", built.root, archives, IMAGES, "copy", "--quiet",
          "--insecure-policy", "--tmpdir=/srv/images", source, f"oci-archive:/srv/images/{target.name}:{ref}"],
         timeout_s=600,
     )  # fmt: skip

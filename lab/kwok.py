@@ -21,12 +21,12 @@ def start(space: Namespace, built: Path) -> Process:
         "/var/lib/kwok", "--config=/etc/lab/kwok.yaml", "--kubeconfig=/etc/lab/pki/admin.kubeconfig",
         f"--manage-nodes-with-label-selector={key}={value}", f"--server-address={network.NODE_ADDRESS}:{_PORT}",
     ]  # fmt: skip
-    process = Process(space, Component("kwok", arguments, _answers), LOGS)
+    process = Process(space, Component("kwok", arguments, _health_error), LOGS)
     process.wait_ready()
     return process
 
 
-def _answers() -> str:
+def _health_error() -> str:
     try:
         urllib.request.urlopen(f"http://{network.NODE_ADDRESS}:{_PORT}/healthz", timeout=2).close()
     except OSError as error:

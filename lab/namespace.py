@@ -1,18 +1,14 @@
 """A process tree in Linux namespaces. Killing its first process removes its processes, mounts and interfaces."""
 
-import ctypes
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from lab.child import die_with_parent
 from lab.errors import LabError
 from lab.paths import CONFIG
-
-_LIBC = ctypes.CDLL(None)  # loaded here, because loading it after a fork could deadlock
 
 
 class Namespace:
@@ -28,7 +24,8 @@ class Namespace:
             self._unshare = subprocess.Popen(
                 ["unshare", "--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child=SIGKILL",
                  "sh", str(CONFIG / "enter.sh"), str(root), str(parts), *arguments],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=die_with_parent,
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                start_new_session=True, preexec_fn=die_with_parent(),
             )  # fmt: skip
         self._log = log
         self.pid = self._wait_until_entered()
@@ -56,7 +53,7 @@ class Namespace:
         """Run a command inside and return its standard output. Raise LabError if it fails."""
         done = subprocess.run(
             self.command(*arguments, network_of=network_of),
-            input=stdin, capture_output=True, text=True, timeout=timeout_s,
+            input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False,
         )  # fmt: skip
         if done.returncode:
             status = f"exited with status {done.returncode}"
@@ -73,10 +70,3 @@ class Namespace:
         """Kill every process inside."""
         self._unshare.kill()  # the kernel then kills its child, and with that all other processes inside
         self._unshare.wait()
-
-
-def die_with_parent() -> None:
-    """For preexec_fn: the kernel kills this process when its parent dies, even by SIGKILL."""
-    pr_set_pdeathsig = 1
-    _LIBC.prctl(pr_set_pdeathsig, signal.SIGKILL)
-    os.setsid()

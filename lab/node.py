@@ -14,8 +14,9 @@ from lab.namespace import Namespace
 from lab.paths import CONFIG, LOGS, RUN
 from lab.process import Component, Process
 
-PKI = RUN / "node" / "etc" / "pki"
-DISK = RUN / "node" / "lib"
+FOLDER = RUN / "node"
+PKI = FOLDER / "etc" / "pki"
+DISK = FOLDER / "lib"
 KUBECONFIG = PKI / "admin.kubeconfig"
 _P = "/opt/parts/"
 _E = "/etc/lab/"
@@ -23,12 +24,11 @@ _E = "/etc/lab/"
 
 def enter(root: Path, parts: Path) -> Namespace:
     """Create the node's namespace with its configuration, keys and disk."""
-    own = RUN / "node"
-    shutil.copytree(CONFIG, own / "etc")
+    shutil.copytree(CONFIG, FOLDER / "etc")
     pki.make_cluster_pki(PKI)
-    (own / "log").mkdir()
+    (FOLDER / "log").mkdir()
     DISK.mkdir()
-    binds = {"/etc/lab": own / "etc", "/var/lib": DISK, "/var/log": own / "log"}
+    binds = {"/etc/lab": FOLDER / "etc", "/var/lib": DISK, "/var/log": FOLDER / "log"}
     return Namespace("node", root, parts, binds, LOGS / "node.log")
 
 
@@ -62,8 +62,9 @@ class Node:
     def _kubectl(self, *arguments: str) -> None:
         kubectl = Path(sys.executable).with_name("kubectl")
         done = subprocess.run(
-            [kubectl, f"--kubeconfig={KUBECONFIG}", *arguments], capture_output=True, text=True, timeout=90
-        )
+            [kubectl, f"--kubeconfig={KUBECONFIG}", *arguments],
+            capture_output=True, text=True, timeout=90, check=False,
+        )  # fmt: skip
         if done.returncode:
             raise LabError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
 
@@ -75,13 +76,13 @@ def api_get(path: str) -> tuple[int, bytes]:
     connection = http.client.HTTPSConnection(network.NODE_ADDRESS, 6443, context=context, timeout=2)
     try:
         connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+        response = connection.getresponse()
+        return response.status, response.read()
     finally:
         connection.close()
 
 
-def _api_ready() -> str:
+def _api_error() -> str:
     try:
         status, _ = api_get("/readyz")
     except (OSError, http.client.HTTPException) as error:
@@ -89,7 +90,7 @@ def _api_ready() -> str:
     return "" if status == 200 else f"/readyz answered {status}"
 
 
-def _node_ready() -> str:
+def _node_error() -> str:
     try:
         status, body = api_get(f"/api/v1/nodes/{pki.NODE}")
     except (OSError, http.client.HTTPException) as error:
@@ -124,7 +125,7 @@ def apiserver() -> Component:
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         f"--service-account-key-file={_E}pki/service-account.crt",
         f"--service-account-signing-key-file={_E}pki/service-account.key",
-    ], _api_ready)  # fmt: skip
+    ], _api_error)  # fmt: skip
 
 
 # The controllers for volumes, quotas, clouds and certificates are left out: nothing uses them, and each takes time.
@@ -174,4 +175,4 @@ def kubelet() -> Component:
     return Component("kubelet", [
         f"{_P}kubelet", f"--config={_E}kubelet.yaml", f"--kubeconfig={_E}pki/kubelet.kubeconfig",
         f"--hostname-override={pki.NODE}", f"--node-ip={network.NODE_ADDRESS}",
-    ], _node_ready)  # fmt: skip
+    ], _node_error)  # fmt: skip

@@ -89,9 +89,9 @@ def _blob(digest: str) -> str:
 
 
 def _member(archive: tarfile.TarFile, name: str) -> bytes:
-    for spelled in (name, f"./{name}"):
+    for path in (name, f"./{name}"):
         try:
-            found = archive.extractfile(spelled)
+            found = archive.extractfile(path)
         except KeyError:
             continue
         if found:

@@ -78,20 +78,21 @@ def make_git_pki(folder: Path, accounts: dict[str, Path]) -> list[Account]:
     server = ca.issue_cert(*names)
     write_secret(folder / "tls.key", server.private_key_pem.bytes())
     (folder / "tls.crt").write_bytes(b"".join(part.bytes() for part in server.cert_chain_pems))
-    host_public = _ssh_key(folder / "ssh_host_key")
-    known_as = ",".join([*names, *(f"[{name}]:{network.GITEA_SSH_PORT}" for name in names)])
-    made = []
-    for name, own in accounts.items():
-        own.mkdir(mode=0o700)
-        password = secrets.token_urlsafe(24)
-        (own / "username").write_text(name)
-        write_secret(own / "password", password.encode())
-        ca.cert_pem.write_to_path(str(own / "ca.crt"))
-        (own / "known_hosts").write_text(f"{known_as} {host_public}\n")
-        public_key = _ssh_key(own / "ssh-privatekey")
-        (own / "ssh-publickey").write_text(public_key)
-        made.append(Account(name, password, public_key))
-    return made
+    hosts = [*names, *(f"[{name}]:{network.GITEA_SSH_PORT}" for name in names)]
+    known_hosts = f"{','.join(hosts)} {_ssh_key(folder / 'ssh_host_key')}\n"
+    return [_make_account(name, credentials, ca, known_hosts) for name, credentials in accounts.items()]
+
+
+def _make_account(name: str, folder: Path, ca: trustme.CA, known_hosts: str) -> Account:
+    folder.mkdir(mode=0o700)
+    password = secrets.token_urlsafe(24)
+    (folder / "username").write_text(name)
+    write_secret(folder / "password", password.encode())
+    ca.cert_pem.write_to_path(str(folder / "ca.crt"))
+    (folder / "known_hosts").write_text(known_hosts)
+    public_key = _ssh_key(folder / "ssh-privatekey")
+    (folder / "ssh-publickey").write_text(public_key)
+    return Account(name, password, public_key)
 
 
 def _ssh_key(path: Path) -> str:

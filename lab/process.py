@@ -18,11 +18,11 @@ RESTART_AFTER_S = 0.5
 
 @dataclass(frozen=True)
 class Component:
-    """A program and its readiness check. `ready` returns "" once the program is ready, else what it last saw."""
+    """A program and its readiness check, which returns "" once the program is ready, else why it is not."""
 
     name: str
     arguments: list[str]
-    ready: Callable[[], str] = lambda: ""
+    readiness_error: Callable[[], str] = lambda: ""
     timeout_s: float = 60
 
 
@@ -34,63 +34,71 @@ class Process:
         self._space = space
         self._log = logs / f"{component.name}.log"
         self._launching = threading.Lock()
-        self._child: subprocess.Popen[bytes] | None = None
-        self._keeper: threading.Thread | None = None
-        self._ending = threading.Event()  # a new one for each start, so that no keeper outlives its start
-        self.start()
+        self._launch()
+        self._watch()
 
     def start(self) -> None:
         """Start the program and keep it running until `stop`. Does nothing if it is running."""
-        if self._keeper is None or not self._keeper.is_alive():
+        if not self._watcher.is_alive():
             self._launch()
-            self._ending = threading.Event()
-            arguments = (self._ending,)
-            self._keeper = threading.Thread(target=self._keep, args=arguments, daemon=True, name=self.component.name)
-            self._keeper.start()
+            self._watch()
+
+    def wait_ready(self) -> None:
+        """Wait until the component is ready. Raise LabError if it exits or is not ready in time."""
+        deadline = time.monotonic() + self.component.timeout_s
+        while error := self.component.readiness_error():
+            if self._child.poll() is not None or time.monotonic() > deadline:
+                raise LabError(f"{self.component.name} is not ready: {error}. Its log ends: {self._end_of_log()}")
+            time.sleep(0.02)
 
     def stop(self, timeout_s: float = 10) -> None:
         """End the program and do not restart it. Send SIGTERM, then SIGKILL after `timeout_s`.
 
         Return once the program has ended. Raise LabError if SIGKILL does not end it within 5 s.
         """
-        if self._keeper is None or self._child is None:
-            return
-        with self._launching:  # after this, the keeper launches nothing
-            self._ending.set()
-        for number, limit_s in ((signal.SIGTERM, timeout_s), (signal.SIGKILL, 5.0)):
-            for pid in _started_by(self._child) or [self._child.pid]:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._child.wait(limit_s)
-                break
-        else:
+        with self._launching:  # after this, the watcher launches nothing
+            self._stopping.set()
+        if not self._signal(signal.SIGTERM, timeout_s) and not self._signal(signal.SIGKILL, 5):
             raise LabError(f"{self.component.name} (process {self._child.pid}) did not end within 5 s of SIGKILL")
-        self._keeper.join()
-
-    def wait_ready(self) -> None:
-        """Wait until the component is ready. Raise LabError with the end of its log if it is not in time."""
-        deadline = time.monotonic() + self.component.timeout_s
-        while (seen := self.component.ready()) and time.monotonic() < deadline:
-            if self._child is not None and self._child.poll() is not None:
-                break
-            time.sleep(0.02)
-        if seen:
-            tail = " | ".join(self._log.read_text(errors="replace").strip().splitlines()[-3:])
-            raise LabError(f"{self.component.name} is not ready: {seen}. Its log ends: {tail or 'nothing'}")
+        self._watcher.join()
 
     def _launch(self) -> None:
         with self._log.open("ab") as out:
             self._child = self._space.start(*self.component.arguments, out=out)
 
-    def _keep(self, ending: threading.Event) -> None:
-        while self._child is not None:
+    def _watch(self) -> None:
+        self._stopping = threading.Event()  # a new one for each start, so that no watcher outlives its start
+        arguments = (self._stopping,)
+        self._watcher = threading.Thread(
+            target=self._restart_on_exit, args=arguments, daemon=True, name=self.component.name
+        )
+        self._watcher.start()
+
+    def _restart_on_exit(self, stopping: threading.Event) -> None:
+        while True:
             self._child.wait()
-            ending.wait(RESTART_AFTER_S)
+            stopping.wait(RESTART_AFTER_S)
             with self._launching:
-                if ending.is_set() or not Path(f"/proc/{self._space.pid}").exists():
+                if stopping.is_set() or not Path(f"/proc/{self._space.pid}").exists():
                     return
                 self._launch()
+
+    def _signal(self, number: signal.Signals, timeout_s: float) -> bool:
+        """Send a signal to the program. Return whether the program ends in time."""
+        pids = _started_by(self._child)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        if not pids:
+            self._child.send_signal(number)  # does nothing if it has ended
+        try:
+            self._child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _end_of_log(self) -> str:
+        return " | ".join(self._log.read_text(errors="replace").strip().splitlines()[-3:]) or "nothing"
 
 
 def _started_by(nsenter: subprocess.Popen[bytes], timeout_s: float = 1) -> list[int]:

@@ -8,10 +8,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from lab.child import die_with_parent
 from lab.errors import LabError
-from lab.namespace import die_with_parent
 
 Report = Callable[[str], None]
 _PROGRESS_S = 15.0
@@ -23,7 +24,7 @@ class Runner:
     def __init__(self, report: Report) -> None:
         self.report = report
         self._running: set[subprocess.Popen[str]] = set()
-        self._stopped = False
+        self.stopped = False
 
     def run(
         self,
@@ -49,7 +50,7 @@ class Runner:
                     self.report(f"{title}: {len(lines)} steps, {reported - began:.0f} s")
             status = child.wait()
             limit.cancel()
-        if self._stopped:
+        if self.stopped:
             raise LabError(f"{title}: interrupted")
         if status:
             tail = " | ".join(text.strip() for text in lines[-4:])
@@ -58,26 +59,39 @@ class Runner:
 
     def stop(self) -> None:
         """Kill all running programs."""
-        self._stopped = True
+        self.stopped = True
         for child in list(self._running):
             _kill_group(child)
+
+    @contextlib.contextmanager
+    def pool(self) -> Iterator[ThreadPoolExecutor]:
+        """A pool of threads that call `run`. An exception in the block, or a signal, stops all running programs."""
+        with ThreadPoolExecutor() as pool:
+            try:
+                yield pool
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.stop()
+                raise
 
     @contextlib.contextmanager
     def _started(
         self, command: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None
     ) -> Iterator[subprocess.Popen[str]]:
-        child = subprocess.Popen(
+        with subprocess.Popen(
             command, cwd=cwd, env={**os.environ, **(env or {})}, text=True, errors="replace",
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=die_with_parent,
-        )  # fmt: skip
-        self._running.add(child)
-        try:
-            yield child
-        finally:
-            if child.poll() is None:
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True, preexec_fn=die_with_parent(),
+        ) as child:  # fmt: skip
+            self._running.add(child)
+            if self.stopped:  # since before the line above, so that `stop` did not see this program
                 _kill_group(child)
-                child.wait()
-            self._running.discard(child)
+            try:
+                yield child
+            finally:
+                if child.poll() is None:
+                    _kill_group(child)
+                self._running.discard(child)
 
 
 def _kill_group(child: subprocess.Popen[str]) -> None:

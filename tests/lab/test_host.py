@@ -68,6 +68,6 @@ def test_an_interrupted_build_leaves_no_partial_result(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         build.whole(tmp_path / "part", interrupted)
     assert list(tmp_path.iterdir()) == []
-    made = build.whole(tmp_path / "part", Path.touch)
-    assert made.exists()
+    part = build.whole(tmp_path / "part", Path.touch)
+    assert part.exists()
     assert paths.CACHE.is_absolute()

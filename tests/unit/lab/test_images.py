@@ -116,7 +116,7 @@ def packages(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Substitutes are built without mmdebstrap; the list has what each was built from."""
     layers: list[str] = []
 
-    def debian(runner: Runner, target: Path, packages: tuple[str, ...], variant: str, *hooks: str) -> None:
+    def debian(runner: Runner, target: Path, packages: tuple[str, ...], variant: str, *hooks: Path) -> None:
         layers.append(target.name)
         tarfile.open(target, "w").close()
 

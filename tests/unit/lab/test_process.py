@@ -71,7 +71,7 @@ def test_stop_start_stop_start_in_quick_succession_leaves_exactly_one_process(
     sleeper.start()
     sleeper.stop()
     sleeper.start()
-    time.sleep(5 * PAUSE_S)  # a keeper of an earlier start would launch by now
+    time.sleep(5 * PAUSE_S)  # a watcher of an earlier start would launch by now
     assert (space.running(), len(space.started)) == (1, 3)
     sleeper.stop()
     assert space.running() == 0
@@ -116,3 +116,26 @@ def test_a_program_that_is_not_ready_is_reported_with_the_end_of_its_log(space: 
     with pytest.raises(LabError, match="sleeper is not ready: no answer. Its log ends: no such file"):
         started.wait_ready()
     started.stop()
+
+
+def test_a_second_stop_does_nothing(space: FakeNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sleeper = component(space, tmp_path)
+    sleeper.stop()
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("by now, another process can have this id"))
+    sleeper.stop()
+    monkeypatch.undo()
+    sleeper.start()
+    assert space.running() == 1
+
+
+def test_a_component_that_is_ready_later_is_waited_for(space: FakeNamespace, tmp_path: Path) -> None:
+    errors = iter(["no answer", "starting", ""])
+    later = Component("sleeper", ["sleep", "60"], lambda: next(errors))
+    Process(space, later, tmp_path).wait_ready()  # type: ignore[arg-type]
+    assert list(errors) == []
+
+
+def test_a_component_that_is_never_ready_is_reported_after_its_time(space: FakeNamespace, tmp_path: Path) -> None:
+    never = Component("sleeper", ["sleep", "60"], lambda: "no answer", timeout_s=0.1)
+    with pytest.raises(LabError, match="sleeper is not ready: no answer. Its log ends: nothing"):
+        Process(space, never, tmp_path).wait_ready()  # type: ignore[arg-type]
