@@ -23,11 +23,11 @@ from types import FrameType
 from typing import IO
 
 from lab import build, cgroups, gitea, githost, images, kwok, network, node, pki, store
-from lab.client import Lab
 from lab.errors import LabError
 from lab.namespace import Namespace
 from lab.paths import CACHE, LOCK, LOGS, RUN, STATE
 from lab.process import Process
+from lab.state import Lab
 from lab.tools import Runner
 
 CONTROL = RUN / "control"  # a socket that receives (verb, component name)

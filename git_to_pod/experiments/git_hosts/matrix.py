@@ -31,8 +31,8 @@ from git_to_pod.git.refusals import Refusal, excerpt, kinds
 from git_to_pod.git.repository import Repository, account
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Credentials, Settings
-from lab.client import Lab
 from lab.pki import new_ssh_key, new_tls_ca
+from lab.state import Lab
 
 AT_ONCE = 4  # pods in parallel; more would only compete for the node's two cores
 LIMIT_S = 40.0
