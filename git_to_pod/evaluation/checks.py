@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 REQUIREMENTS = {
     "R1": "A git repository is synced into running pods",
@@ -21,6 +23,41 @@ CONSTRAINTS = {
 }
 
 
+class Limit(NamedTuple):
+    """A limit that was set before measuring. `of` computes value and limit from the medians by their JSON names."""
+
+    name: str
+    what: str
+    how: str
+    of: Callable[[Mapping[str, float]], tuple[float, float]]
+    unit: str = "s"
+
+
+LIMITS = (
+    Limit(
+        "chain_overhead",
+        "overhead of git-sync and Reloader",
+        "from the poll until Reloader patches the Deployment",
+        lambda median: (median["polled_to_requested"], 0.15),
+    ),
+    Limit(
+        "push_to_restarted",
+        "push to all replicas restarted",
+        "at most 1.15 × (wait for the poll + kubectl rollout restart)",
+        lambda median: (median["push_to_restarted"], 1.15 * (median["push_to_polled"] + median["rollout_restart"])),
+    ),
+    Limit(
+        "restart",
+        "kubectl rollout restart of the app",
+        "at most 1.5 × the same nginx without git-sync",
+        lambda median: (median["rollout_restart"], 1.5 * median["plain_rollout_restart"]),
+    ),
+    Limit(
+        "failed_requests", "failed requests", "during all rollouts", lambda median: (median["failed_requests"], 0), ""
+    ),
+)
+
+
 @dataclass
 class Check:
     """A requirement or constraint: whether it is met, and the evidence.
@@ -29,11 +66,16 @@ class Check:
     """
 
     holds: bool | None
-    evidence: str
+    first_evidence: str
     rows: list[dict[str, str]] = field(default_factory=list)
     name: str = ""  # a key of REQUIREMENTS or CONSTRAINTS
     claim: str = ""
     tried: bool = True
+    evidence_of_trials: str = ""
+
+    @property
+    def evidence(self) -> str:
+        return " ".join(filter(None, [self.first_evidence, self.evidence_of_trials]))
 
     @property
     def outcome(self) -> str:
@@ -42,7 +84,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Target:
-    """A limit for a figure, set before measuring."""
+    """A figure of this run beside its limit."""
 
     name: str
     what: str

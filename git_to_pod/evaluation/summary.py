@@ -1,7 +1,5 @@
 """The results of a run: filled cell by cell and written to summary.json and trials.csv."""
 
-# ruff: noqa: RUF001  # dashes and signs as a reader expects them in print
-
 from __future__ import annotations
 
 import json
@@ -16,7 +14,7 @@ import pandas as pd
 from git_to_pod.app.deployment import other_reloaders
 from git_to_pod.app.load import Response
 from git_to_pod.cluster.api import Cluster
-from git_to_pod.evaluation.checks import CONSTRAINTS, REQUIREMENTS, Check, EvaluationFailed, Target
+from git_to_pod.evaluation.checks import CONSTRAINTS, LIMITS, REQUIREMENTS, Check, EvaluationFailed, Target
 from git_to_pod.evaluation.environment import environment, images, project_version
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
@@ -93,9 +91,8 @@ class Evaluation:
             happened = sum(phase in trial.instants for trial in pushes)
             check = self.requirements.setdefault(name, Check(True, ""))
             check.holds = bool(check.holds) and happened == expected
-            of_the_first = check.evidence.partition(" In the trials,")[0]  # this cell may be run again
             commits = f"{happened} of {counted(expected, 'pushed commit')} {'was' if happened == 1 else 'were'}"
-            check.evidence = f"{of_the_first} In the trials, {commits} {text}."
+            check.evidence_of_trials = f"In the trials, {commits} {text}."
         self.write()
 
     def note_other_pushes(self, overtaken: int) -> None:
@@ -158,38 +155,8 @@ class Evaluation:
     def targets(self) -> list[Target]:
         """The limits, each with its measured figure."""
         median = {name: estimate.median for name, estimate in self.estimates.items()}
-        wait_and_restart = median["push_to_polled"] + median["rollout_restart"]
-        return [
-            Target(
-                "chain_overhead",
-                "overhead of git-sync and Reloader",
-                "from the poll until Reloader patches the Deployment",
-                median["polled_to_requested"],
-                0.15,
-            ),
-            Target(
-                "push_to_restarted",
-                "push to all replicas restarted",
-                "at most 1.15 × (wait for the poll + kubectl rollout restart)",
-                median["push_to_restarted"],
-                1.15 * wait_and_restart,
-            ),
-            Target(
-                "restart",
-                "kubectl rollout restart of the app",
-                "at most 1.5 × the same nginx without git-sync",
-                median["rollout_restart"],
-                1.5 * median["plain_rollout_restart"],
-            ),
-            Target(
-                "failed_requests",
-                "failed requests",
-                "during all rollouts",
-                len(self.failed_requests) if self.responses else math.nan,
-                0,
-                "",
-            ),
-        ]
+        median["failed_requests"] = len(self.failed_requests) if self.responses else math.nan
+        return [Target(limit.name, limit.what, limit.how, *limit.of(median), limit.unit) for limit in LIMITS]
 
     @property
     def answer(self) -> str:
