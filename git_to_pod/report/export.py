@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from nbformat import NotebookNode
 from git_to_pod.progress import MIME
 from git_to_pod.report.html import paragraphs
 
+FRAME = re.compile(r'(<table border="1" class="dataframe">.*?</table>)', re.DOTALL)
 UNFINISHED = "No answer: the run was ended before its last cell. The sections below show what it measured until then."
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -20,7 +22,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 def export(executed: Path) -> Path:
     """Write the HTML page beside the executed notebook, and return its path."""
     notebook = read(executed)
-    notebook.cells = [without_progress(cell) for cell in notebook.cells if not inserted_by_papermill(cell)]
+    cells = [without_progress(cell) for cell in notebook.cells if not inserted_by_papermill(cell)]
+    notebook.cells = [with_scrolling_frames(cell) for cell in cells]
     exporter = HTMLExporter(  # type: ignore[no-untyped-call]
         template_name="report", extra_template_basedirs=[str(TEMPLATES)], exclude_input=True
     )
@@ -48,6 +51,15 @@ def inserted_by_papermill(cell: NotebookNode) -> bool:
 def without_progress(cell: NotebookNode) -> NotebookNode:
     if cell.cell_type == "code":
         cell.outputs = [output for output in cell.outputs if MIME not in output.get("data", {})]
+    return cell
+
+
+def with_scrolling_frames(cell: NotebookNode) -> NotebookNode:
+    """Put the table of each DataFrame, as pandas shows it, where it scrolls by itself on a narrow page."""
+    for output in cell.get("outputs", []):
+        if FRAME.search(html := output.get("data", {}).get("text/html", "")):
+            scrolls = r'<div class="table" tabindex="0" role="group" aria-label="Table">\1</div>'
+            output.data["text/html"] = FRAME.sub(scrolls, html)
     return cell
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 
 from git_to_pod.cluster.waiting import wait_for
-from git_to_pod.report.export import UNFINISHED, export_folder, main
+from git_to_pod.report.export import UNFINISHED, export, export_folder, main
 from tests.one_run import ROOT
 
 
@@ -75,3 +77,13 @@ def test_a_path_without_a_notebook_is_one_line(
     error = capsys.readouterr().err
     assert error.startswith(f"error: {path}: ")
     assert error.count("\n") == 1
+
+
+def test_a_dataframe_scrolls_by_itself(tmp_path: Path) -> None:
+    cell = nbformat.v4.new_code_cell("frame")
+    html = pd.DataFrame({"a": [1]})._repr_html_()  # type: ignore[operator]  # pandas-stubs take it for a column
+    cell.outputs = [nbformat.v4.new_output("execute_result", {"text/html": html})]
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "run.ipynb")
+    page = export(tmp_path / "run.ipynb").read_text()
+    (div,) = re.findall(r'<div ([^>]*)><table border="1"', page)
+    assert {'class="table"', 'tabindex="0"', 'role="group"'} <= {*div.split()}
