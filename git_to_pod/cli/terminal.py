@@ -52,7 +52,7 @@ class Terminal:
         now = time.monotonic()
         if self.live:
             self.redraw(update)
-        elif update.get("done") == update.get("of") or now - self.line_at > LINE_S:
+        elif update.get("done", -1) == update.get("of") or now - self.line_at > LINE_S:
             self.line_at = now
             self.line("  ".join(in_words(update)))
 

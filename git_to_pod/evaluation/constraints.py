@@ -20,7 +20,7 @@ from git_to_pod.evaluation.checks import Check
 from git_to_pod.git.refusals import Refusal
 from git_to_pod.git.repository import PROBE, Account, GitError, Repository, account, git_limit_s
 from git_to_pod.settings import Credentials, Settings
-from git_to_pod.wording import all_of
+from git_to_pod.wording import counted
 
 UNROUTED = "198.19.255.1"  # reserved for benchmarks (RFC 2544); the lab's node has no route to it
 # Only these are answers of the git host. An unreachable or a slow host proves nothing.
@@ -164,7 +164,7 @@ def no_api_token(recorder: Recorder) -> Check:
         return Check(False, "There was no app pod to check.")
     if with_token:
         return Check(False, f"These app pods have an API token mounted: {', '.join(sorted({*with_token}))}.")
-    return Check(True, f"No API token is mounted in {all_of(seen, 'app pod')}.")
+    return Check(True, f"{counted(seen, 'app pod')} checked: none mounts an API token.")
 
 
 def provider_agnostic(cluster: Cluster, recorder: Recorder, settings: Settings) -> Check:

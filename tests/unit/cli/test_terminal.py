@@ -58,3 +58,11 @@ def test_a_reader_that_has_gone_away_ends_the_output_and_not_the_run() -> None:
         terminal.show({"done": 1, "of": 1, "text": "all done"})
         assert terminal.error(RuntimeError("no cluster"), 2) == 2
         os.dup2(os.open(os.devnull, os.O_WRONLY), writing)  # what is buffered must go somewhere at the end
+
+
+def test_without_a_terminal_a_short_wait_is_not_printed() -> None:
+    terminal = Terminal(out := io.StringIO())
+    terminal.line_at = terminal.started
+    for wait in ("the commit", "new pods", ""):
+        terminal.show({"text": "pushing", "awaits": wait})
+    assert out.getvalue() == ""
