@@ -67,7 +67,7 @@ class Progress:
             self.draw(self.update | {"awaits": what})
 
     def draw(self, update: dict[str, Any]) -> None:
-        self.send(update, note(" · ".join(in_words(update))))
+        self.send(update, note(" · ".join(progress_line(update))))
 
     def send(self, update: dict[str, Any], shown: str) -> None:
         self.begin_cell()
@@ -85,7 +85,7 @@ def note(text: str) -> str:
     return f'<p class="note">{html.escape(text)}</p>'
 
 
-def in_words(update: dict[str, Any]) -> list[str]:
+def progress_line(update: dict[str, Any]) -> list[str]:
     """The parts of a progress line: the bar, the text and the wait, as far as the update has them."""
     done, total = update.get("done", 0), update.get("of", 0)
     filled = round(WIDTH * done / total) if total else 0

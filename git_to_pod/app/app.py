@@ -14,7 +14,7 @@ from typing import Any
 from git_to_pod import watchdog
 from git_to_pod.app.deployment import apply, check_cluster, has_reloader, stamp
 from git_to_pod.app.namespace import SESSION, ask_to_remove, make_room, remove, remove_or_report
-from git_to_pod.app.pod_proxy import check_proxy
+from git_to_pod.app.pod_proxy import check_proxy, proxy_path
 from git_to_pod.cluster.api import ApiError, Cluster, Object, Unreachable
 from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Recorder
@@ -263,5 +263,5 @@ def restart(cluster: Cluster, namespace: str, name: str) -> None:
 
 def served_commit(cluster: Cluster, namespace: str, pod: str) -> tuple[str, bytes]:
     """The commit and the file that one pod serves, through the API server's proxy."""
-    response = cluster.request("GET", f"{api_path('Pod', namespace, pod)}:8080/proxy/{FILE}")
+    response = cluster.request("GET", proxy_path(namespace, pod, FILE))
     return response.headers.get("X-Git-Commit", f"HTTP {response.status}"), bytes(response.data)

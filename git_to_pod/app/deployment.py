@@ -1,4 +1,4 @@
-"""Deploys manifests/ as a user would, with kustomize, and removes it again."""
+"""Applies manifests/ as a user would, with kustomize, and knows what Reloader does to the app."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from pathlib import Path
 import yaml
 
 from git_to_pod import watchdog
-from git_to_pod.app.namespace import (
-    check_namespace,
-    create_namespace,
-)
+from git_to_pod.app.namespace import check_namespace, create_namespace
 from git_to_pod.app.overlay import MANIFESTS, write_overlay
 from git_to_pod.cluster.api import ApiError, Cluster
 from git_to_pod.cluster.paths import api_path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from git_to_pod.cluster.api import ApiError, Cluster, Unreachable
+from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.waiting import TimedOut, wait_for
 from git_to_pod.settings import InputError
 
@@ -33,9 +34,13 @@ def check_proxy(cluster: Cluster, namespace: str, pods: Sequence[str]) -> None:
         ) from None
 
 
+def proxy_path(namespace: str, pod: str, file: str = "") -> str:
+    return f"{api_path('Pod', namespace, pod)}:{PORT}/proxy/{file}"
+
+
 def why_unreachable(cluster: Cluster, namespace: str, pod: str) -> str:
     """Why the pod itself did not answer, or nothing. Its nginx names the commit in every response."""
-    path = f"/api/v1/namespaces/{namespace}/pods/{pod}:{PORT}/proxy/"
+    path = proxy_path(namespace, pod)
     try:
         response = cluster.request("GET", path)
     except Unreachable as error:

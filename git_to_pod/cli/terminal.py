@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from git_to_pod.progress import WIDTH, awaited, in_words
+from git_to_pod.progress import WIDTH, awaited, progress_line
 
 LINE_S = 10.0  # between two lines of progress, where nothing can be redrawn
 tqdm.monitor_interval = 0  # no thread: every update is drawn at once
@@ -54,7 +54,7 @@ class Terminal:
             self.redraw(update)
         elif update.get("done", -1) == update.get("of") or now - self.line_at > LINE_S:
             self.line_at = now
-            self.line("  ".join(in_words(update)))
+            self.line("  ".join(progress_line(update)))
 
     def redraw(self, update: dict[str, Any]) -> None:
         """A bar stays when the next stage begins. A wait without a bar is erased."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from git_to_pod.app.pod_proxy import proxy_path
 from git_to_pod.cluster.api import ApiError, Cluster
 from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.status import container_statuses, containers, is_ready
@@ -66,6 +67,6 @@ def nginx_version(cluster: Cluster, settings: Settings, pods: Sequence[dict[str,
     """The version that a pod of the app names in its responses; "unknown" if no pod answers."""
     for pod in pods:
         if pod["metadata"].get("labels", {}).get("app") == "app" and is_ready(pod):
-            path = f"{api_path('Pod', settings.namespace, pod['metadata']['name'])}:8080/proxy/"
+            path = proxy_path(settings.namespace, pod["metadata"]["name"])
             return str(cluster.request("GET", path).headers.get("Server", "unknown"))
     return "unknown"

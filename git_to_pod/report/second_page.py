@@ -23,7 +23,7 @@ Words = tuple[bool | None, str]  # True: good, False: a reason to worry, None: n
 class Recommendation(Answer):
     """The first thing on the page: the recommendation, filled when the last cell has run."""
 
-    def fill(self, results: Any) -> None:  # noqa: ANN401  # Findings in the first notebook, Evidence here
+    def fill(self, results: Any) -> None:  # noqa: ANN401  # Evaluation in the first notebook, ExperimentResults here
         self.show(recommendation_html(results))
 
 

@@ -98,7 +98,7 @@ class Trial:
         """A trial as the output of a cell."""
         reached = [phase for phase in self.phases[1:] if phase in self.instants]
         took = ", ".join(f"{phase.replace('_', ' ')} {self.instants[phase] - self.began:.2f} s" for phase in reached)
-        return f'<p class="note">{escape(f"{in_words(self.kind)} {self.number}, {self.outcome}: {took}")}</p>'
+        return f'<p class="note">{escape(f"{kind_in_words(self.kind)} {self.number}, {self.outcome}: {took}")}</p>'
 
     def latency_s(self, start: str, end: str) -> float:
         """Seconds; infinite after a timeout, NaN if it was not measured or the trial failed."""
@@ -109,7 +109,7 @@ class Trial:
         return self.instants[end] - self.instants[start]
 
 
-def in_words(kind: str) -> str:
+def kind_in_words(kind: str) -> str:
     return kind.replace("_", " ")
 
 
@@ -147,11 +147,11 @@ class Trials:
         todo = plan(self.settings.commits, self.settings.seed, longest_s)
         last = "first trial"
         for number, (kind, offset_s) in enumerate(todo, 1):
-            self.progress.bar(number - 1, len(todo), f"{in_words(kind)}; {last}")
+            self.progress.bar(number - 1, len(todo), f"{kind_in_words(kind)}; {last}")
             trial = self.push(number, offset_s) if kind == PUSH else self.restart(number, kind, offset_s)
             last = f"last {trial.instants.get('restarted', math.inf) - trial.began:.2f} s"
             if trial.outcome != "ok":
-                last = f"last {in_words(kind)} {trial.outcome}"
+                last = f"last {kind_in_words(kind)} {trial.outcome}"
             if len(self.done) >= FAILURES_IN_A_ROW and all(t.outcome != "ok" for t in self.done[-FAILURES_IN_A_ROW:]):
                 break
         self.progress.bar(len(todo), len(todo), "all done" if len(self.done) == len(todo) else f"aborted; {last}")
@@ -220,7 +220,7 @@ class Trials:
             return phase in rollout.instants
 
         def wait_until(phase: str) -> None:
-            what = f"{in_words(trial.kind)} {trial.number}: {phase}"
+            what = f"{kind_in_words(trial.kind)} {trial.number}: {phase}"
             words = partial(described, self.recorder, rollout.app)
             self.recorder.wait_for(what, lambda: reached(phase), self.settings.timeout_s, words)
 

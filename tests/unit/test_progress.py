@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from git_to_pod import progress as module
-from git_to_pod.progress import MIME, Progress, in_words
+from git_to_pod.progress import MIME, Progress, progress_line
 
 
 @pytest.fixture
@@ -70,5 +70,5 @@ def test_what_is_said_is_for_the_terminal_alone(shown: list[dict[str, Any]]) -> 
 
 
 def test_a_progress_line_has_bar_text_and_wait() -> None:
-    line = in_words({"done": 30, "of": 60, "text": "push", "awaits": "nginx"})
+    line = progress_line({"done": 30, "of": 60, "text": "push", "awaits": "nginx"})
     assert line == ["█" * 6 + "░" * 6 + " 30/60", "push", "waiting for nginx"]

@@ -12,6 +12,20 @@ from git_to_pod.cluster.api import Object
 from lab import Lab, client
 
 
+def replace_accounts(path: Path, text: str) -> None:
+    """Replace the git host's password file in one step: nginx reads it at every request."""
+    new = path.with_name(f"{path.name}.new")
+    new.touch(0o600)
+    new.write_text(text)
+    shutil.copystat(path, new)
+    new.replace(path)
+
+
+def account_entry(name: str, password: str) -> str:
+    """An account's line in the password file, without its end."""
+    return f"{name}:{{PLAIN}}{password}"
+
+
 class LabOperations:
     """Changes to the lab, with the reader's current password at the git host."""
 
@@ -58,20 +72,14 @@ class LabOperations:
         return Path(self.lab.git_passwords).read_text()
 
     def write_accounts(self, text: str) -> None:
-        """Replace the file in one step: the git host reads it at every request."""
-        path = Path(self.lab.git_passwords)
-        new = path.with_name(f"{path.name}.new")
-        new.touch(0o600)
-        new.write_text(text)
-        shutil.copystat(path, new)
-        new.replace(path)
+        replace_accounts(Path(self.lab.git_passwords), text)
 
     def without_reader(self) -> str:
         lines = self.accounts().splitlines(keepends=True)
         return "".join(line for line in lines if not line.startswith("reader:"))
 
     def reader_entry(self) -> str:
-        return f"reader:{{PLAIN}}{self.password}"
+        return account_entry("reader", self.password)
 
     def with_reader(self) -> str:
         return f"{self.without_reader()}{self.reader_entry()}\n"

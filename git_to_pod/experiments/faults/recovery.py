@@ -6,6 +6,7 @@ from pathlib import Path
 
 import urllib3
 
+from git_to_pod.experiments.faults.lab_operations import account_entry, replace_accounts
 from lab import Lab, client
 
 STOPPED = ("kube-apiserver", "kubelet", "containerd")  # the components that a fault stops
@@ -21,10 +22,10 @@ def restore(lab: Lab) -> None:
     others = [
         line for line in passwords.read_text().splitlines(keepends=True) if line.partition(":")[0] not in accounts
     ]
-    passwords.write_text("".join([*others, *accounts.values()]))
+    replace_accounts(passwords, "".join([*others, *accounts.values()]))
 
 
 def account_in(folder: str) -> tuple[str, str]:
     """An account's name, and its line in the password file of the git host's nginx."""
     name, password = (Path(folder, file).read_text().strip() for file in ("username", "password"))
-    return name, f"{name}:{{PLAIN}}{password}\n"
+    return name, f"{account_entry(name, password)}\n"

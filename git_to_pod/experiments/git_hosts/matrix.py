@@ -19,6 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from git_to_pod.app.app import served_commit
+from git_to_pod.app.pod_proxy import proxy_path
 from git_to_pod.app.pod_with_access import Access, pod_reading
 from git_to_pod.cluster.api import Cluster, Object
 from git_to_pod.cluster.paths import api_path
@@ -327,7 +328,7 @@ def served_file(cluster: Cluster, namespace: str, pod: str, file: str) -> tuple[
     """How a pod serves one more file, and the first line of its response."""
     if not file:
         return File.NOT_CHECKED, ""
-    answer = cluster.request("GET", f"{api_path('Pod', namespace, pod)}:8080/proxy/{file}")
+    answer = cluster.request("GET", proxy_path(namespace, pod, file))
     first = (answer.data.decode(errors="replace").splitlines() or [""])[0]
     return file_of(answer.status, first), f"{file}: HTTP {answer.status}, {first}"
 
