@@ -9,6 +9,7 @@ import os
 import re
 import ssl
 import tempfile
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,7 @@ from git_to_pod.settings import InputError
 Entry = dict[str, Any]
 Header = tuple[str, str]
 CERTIFICATES = ("certificate-authority", "client-certificate", "client-key")
+LOADING = threading.Lock()  # the client's files of certificates are shared by all threads: one file for equal contents
 
 
 def connection(context: str, kubeconfig: Path | None) -> tuple[client.ApiClient, list[Header]]:
@@ -53,7 +55,8 @@ def open_connection(context: str, kubeconfig: Path | None) -> tuple[client.ApiCl
     options.retries = False  # report an unreachable cluster at once, not after three attempts
     options.keep_alive = True  # a watch is idle for minutes, and a firewall may drop it silently
     view["clusters"] = [view["clusters"][0] | {"cluster": cluster}]
-    with tempfile.TemporaryDirectory(prefix="git-to-pod-") as folder:  # 0700: for a key that the kubeconfig holds
+    # the folder is 0700: for a key that the kubeconfig holds
+    with LOADING, tempfile.TemporaryDirectory(prefix="git-to-pod-") as folder:
         load(options, view, user, kubeconfig, folder)
         tls = tls_context(options)
     set_proxy(options, str(cluster.get("proxy-url") or ""))

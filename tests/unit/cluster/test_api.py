@@ -12,6 +12,7 @@ import ssl
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,14 @@ def test_a_key_in_the_kubeconfig_does_not_stay_in_a_file(server: ApiServer, monk
     for _ in range(2):
         server.cluster(user).get("/apis")
         assert not list(temporary.iterdir())
+
+
+def test_threads_may_open_the_same_cluster(server: ApiServer) -> None:
+    authority = base64.b64encode((server.folder / "ca.crt").read_bytes()).decode()
+    path = server.kubeconfig(certificate_authority=None, certificate_authority_data=authority)
+    with ThreadPoolExecutor(4) as pool:
+        clusters = list(pool.map(lambda _: Cluster(CONTEXT, path), range(24)))
+    assert len({cluster.api for cluster in clusters}) == 24
 
 
 def test_an_encrypted_key_is_refused_without_a_prompt(server: ApiServer) -> None:
