@@ -13,7 +13,8 @@ from git_to_pod.cluster.recorder import Event
 from git_to_pod.evaluation.checks import CONSTRAINTS, REQUIREMENTS, Check
 from git_to_pod.evaluation.summary import Evaluation
 from git_to_pod.settings import Credentials, Settings
-from git_to_pod.timing.trials import PLAIN, PUSH, RESTART, Trial, plan
+from git_to_pod.timing.trial import PLAIN, PUSH, RESTART, Trial
+from git_to_pod.timing.trials import plan
 
 SETTINGS = Settings(
     context="test",

@@ -11,7 +11,7 @@ from git_to_pod.cluster.status import pods_of
 from git_to_pod.evaluation.checks import Check
 from git_to_pod.git.repository import Repository, git_limit_s, remote_commit
 from git_to_pod.settings import Settings
-from git_to_pod.timing.trials import Trial
+from git_to_pod.timing.trial import Trial
 from git_to_pod.wording import all_of, counted
 
 

@@ -19,7 +19,8 @@ from git_to_pod.evaluation.environment import environment, images, project_versi
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Estimate, in_words
-from git_to_pod.timing.trials import PUSH, Trial, estimates, measure_mixed_commits, table
+from git_to_pod.timing.trial import PUSH, Trial
+from git_to_pod.timing.trials_table import estimates, measure_mixed_commits, table
 from git_to_pod.watchdog import run_id
 from git_to_pod.wording import all_of, counted, names
 

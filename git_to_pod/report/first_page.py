@@ -19,7 +19,7 @@ from git_to_pod.progress import Display
 from git_to_pod.report.charts import trial_charts
 from git_to_pod.report.html import Html, html_table, paragraphs, render
 from git_to_pod.timing.medians import in_words
-from git_to_pod.timing.trials import PLAIN
+from git_to_pod.timing.trial import PLAIN
 from git_to_pod.wording import all_of, counted, millicores, names, quoted
 
 STYLE = Path(__file__).parent / "templates" / "report" / "style.css"

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from html import escape
 from pathlib import Path
-
-import pandas as pd
 
 from git_to_pod.app import baseline
 from git_to_pod.app.app import restart, served_commit
-from git_to_pod.app.load import Response, mixed_commits
 from git_to_pod.cluster.api import ApiError, Cluster, Unreachable
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import described, is_complete, pods_of, settled
@@ -26,24 +20,10 @@ from git_to_pod.git.access_log import AccessLog
 from git_to_pod.git.repository import GitError, Repository
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
-from git_to_pod.timing.medians import Estimate, estimate
 from git_to_pod.timing.rollout import Rollout
-from git_to_pod.watchdog import run_id
+from git_to_pod.timing.trial import PLAIN, PUSH, RESTART, Trial, kind_in_words, order_of_phases
+from git_to_pod.timing.trials_table import table
 
-PUSH, RESTART, PLAIN = "push", "rollout_restart", "plain_rollout_restart"
-# In the order in which they must be reached.
-PHASES = (
-    "pushed",
-    "polled",
-    "published",
-    "requested",
-    "scheduled",
-    "git_sync_running",
-    "app_running",
-    "ready",
-    "restarted",
-    "served",
-)
 # What the progress line says while a phase is awaited.
 AWAITED = {
     "published": "git-sync to publish the commit",
@@ -55,62 +35,7 @@ AWAITED = {
     "restarted": "old pods to terminate",
 }
 SYNC_TICK_S = 1.0  # the kubelet's sync tick
-RECEIPT_S = 0.01  # each kind has its own watch thread, so events closer together have no order
 FAILURES_IN_A_ROW = 3  # end the series: the rest would show the same
-
-
-@dataclass
-class Trial:
-    """One row of trials.csv. Instants are on the monotonic clock of the observing process."""
-
-    number: int
-    kind: str
-    offset_s: float = 0.0  # wait before the trial
-    commit: str = ""
-    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
-    instants: dict[str, float] = field(default_factory=dict)
-    pods: dict[str, float] = field(default_factory=dict)  # the new pods, and when each was ready
-    old_pods: set[str] = field(default_factory=set)
-    rollouts: int = 0
-    outcome: str = "ok"
-    mixed_s: float = math.nan
-    unmeasured: set[str] = field(default_factory=set)
-
-    @property
-    def began(self) -> float:
-        return self.instants.get("pushed", self.instants.get("requested", math.nan))
-
-    @property
-    def timed_out(self) -> bool:
-        return self.outcome.startswith("timed out")
-
-    @property
-    def phases(self) -> tuple[str, ...]:
-        """The phases that a trial of this kind goes through."""
-        absent = {
-            PUSH: set[str](),
-            RESTART: {"pushed", "polled", "published", "served"},
-            PLAIN: {"pushed", "polled", "published", "served", "git_sync_running"},
-        }[self.kind]
-        return tuple(phase for phase in PHASES if phase not in absent | self.unmeasured)
-
-    def _repr_html_(self) -> str:
-        """A trial as the output of a cell."""
-        reached = [phase for phase in self.phases[1:] if phase in self.instants]
-        took = ", ".join(f"{phase.replace('_', ' ')} {self.instants[phase] - self.began:.2f} s" for phase in reached)
-        return f'<p class="note">{escape(f"{kind_in_words(self.kind)} {self.number}, {self.outcome}: {took}")}</p>'
-
-    def latency_s(self, start: str, end: str) -> float:
-        """Seconds; infinite after a timeout, NaN if it was not measured or the trial failed."""
-        if not {start, end} <= set(self.phases) or not (self.outcome == "ok" or self.timed_out):
-            return math.nan
-        if start not in self.instants or end not in self.instants:
-            return math.inf if self.timed_out else math.nan  # a trial can be good without a poll in the host's log
-        return self.instants[end] - self.instants[start]
-
-
-def kind_in_words(kind: str) -> str:
-    return kind.replace("_", " ")
 
 
 def plan(commits: int, seed: int, period_s: float) -> list[tuple[str, float]]:
@@ -289,75 +214,3 @@ def awaited(trial: Trial, rollout: Rollout) -> str:
     """The first phase that the rollout has not reached yet, as the progress line names it."""
     to_come = [phase for phase in trial.phases if phase in AWAITED and phase not in rollout.instants]
     return AWAITED[to_come[0]] if to_come else ""
-
-
-def order_of_phases(instants: dict[str, float]) -> str:
-    """ "ok", or which phase was reached before the one that leads to it."""
-    reached = [phase for phase in PHASES if phase in instants and phase != "served"]
-    for before, after in itertools.pairwise(reached):
-        if instants[after] < instants[before] - RECEIPT_S:
-            return f"failed: {after} {instants[before] - instants[after]:.3f} s before {before}"
-    return "ok"
-
-
-def measure_mixed_commits(trials: Sequence[Trial], responses: Sequence[Response]) -> None:
-    """Set `mixed_s` of each push: how long the Service's clients got two commits."""
-    pushes = [trial for trial in trials if trial.kind == PUSH and "pushed" in trial.instants]
-    for trial, end in zip(pushes, [*map(overtaken, pushes[1:]), math.inf], strict=False):
-        mixed = mixed_commits(responses, trial.commit, trial.instants["pushed"], end)
-        trial.mixed_s = mixed.seconds if mixed else math.nan
-
-
-def overtaken(push: Trial) -> float:
-    """The instant from which clients may get this push's commit.
-
-    Endpoints follow readiness with a delay, so when a push begins, clients may not have seen the previous commit yet.
-    """
-    return push.instants.get("requested", push.instants.get("pushed", math.inf))
-
-
-LATENCIES = {
-    "push_to_polled": (PUSH, "pushed", "polled"),
-    "polled_to_published": (PUSH, "polled", "published"),
-    "polled_to_requested": (PUSH, "polled", "requested"),
-    "published_to_requested": (PUSH, "published", "requested"),
-    "requested_to_restarted": (PUSH, "requested", "restarted"),
-    "push_to_restarted": (PUSH, "pushed", "restarted"),
-    "push_to_served": (PUSH, "pushed", "served"),
-    "rollout_restart": (RESTART, "requested", "restarted"),
-    "plain_rollout_restart": (PLAIN, "requested", "restarted"),
-}
-
-
-def latencies(trials: Sequence[Trial]) -> dict[str, list[float]]:
-    """The samples of each figure in summary.json."""
-    samples = {
-        name: [trial.latency_s(start, end) for trial in trials if trial.kind == kind]
-        for name, (kind, start, end) in LATENCIES.items()
-    }
-    samples["mixed_commits"] = [trial.mixed_s for trial in trials if trial.kind == PUSH]
-    return samples
-
-
-def estimates(trials: Sequence[Trial]) -> dict[str, Estimate]:
-    return {name: estimate(samples) for name, samples in latencies(trials).items()}
-
-
-def table(trials: Sequence[Trial], poll_interval_s: float) -> pd.DataFrame:
-    """trials.csv, with the columns in README.md. `run` and `poll_interval_s` distinguish runs in a joined table."""
-    return pd.DataFrame([{"run": run_id(), **row(trial), "poll_interval_s": poll_interval_s} for trial in trials])
-
-
-def row(trial: Trial) -> dict[str, object]:
-    start = trial.phases[0]
-    return {
-        "started": trial.started,
-        "number": trial.number,
-        "kind": trial.kind,
-        "commit": trial.commit,
-        "offset_s": round(trial.offset_s, 4),
-        **{f"{phase}_s": round(trial.latency_s(start, phase), 4) for phase in PHASES},
-        "mixed_commits_s": round(trial.mixed_s, 4),
-        "rollouts": trial.rollouts,
-        "outcome": trial.outcome,
-    }

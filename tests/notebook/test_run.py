@@ -20,7 +20,8 @@ import yaml
 
 from git_to_pod.cluster.api import Cluster
 from git_to_pod.evaluation.checks import CONSTRAINTS, REQUIREMENTS
-from git_to_pod.timing.trials import PUSH, plan
+from git_to_pod.timing.trial import PUSH
+from git_to_pod.timing.trials import plan
 from tests.one_run import NAMESPACE, ROOT, Run, evaluate
 from tests.processes import started_with
 

@@ -20,7 +20,8 @@ from git_to_pod.git.repository import GitError, open_repository
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.rollout import count_rollouts
-from git_to_pod.timing.trials import Trial, Trials
+from git_to_pod.timing.trial import Trial
+from git_to_pod.timing.trials import Trials
 
 BIG = "big.bin"
 BIG_BYTES = 2 * 2**20

@@ -23,7 +23,8 @@ from git_to_pod.experiments.effort import effort
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Estimate, estimate
-from git_to_pod.timing.trials import Trial, overtaken
+from git_to_pod.timing.trial import Trial
+from git_to_pod.timing.trials_table import overtaken
 from git_to_pod.wording import counted
 
 GAP_S = 0.7  # between the pushes of a burst

@@ -15,7 +15,8 @@ from git_to_pod.report.charts import svg
 from git_to_pod.report.charts.dot_plot import dots
 from git_to_pod.report.charts.svg import Chart
 from git_to_pod.timing.medians import Estimate, in_words, median
-from git_to_pod.timing.trials import PLAIN, PUSH, RESTART, Trial, latencies
+from git_to_pod.timing.trial import PLAIN, PUSH, RESTART, Trial
+from git_to_pod.timing.trials_table import latencies
 
 # The segments of the timeline: from phase, to phase, label, colour.
 SEGMENTS = (

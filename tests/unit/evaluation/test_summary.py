@@ -17,7 +17,9 @@ from git_to_pod.report.charts import trial_charts
 from git_to_pod.report.export import contents, read
 from git_to_pod.report.first_page import answer_html, recommendation, verdict
 from git_to_pod.report.html import show
-from git_to_pod.timing.trials import PLAIN, PUSH, RESTART, Trial, latencies, plan, row
+from git_to_pod.timing.trial import PLAIN, PUSH, RESTART, Trial
+from git_to_pod.timing.trials import plan
+from git_to_pod.timing.trials_table import latencies, row
 from tests.one_run import ROOT
 from tests.samples import SETTINGS, a_run
 

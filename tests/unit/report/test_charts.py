@@ -16,7 +16,7 @@ from git_to_pod.report.charts.dot_plot import dots
 from git_to_pod.report.charts.svg import Chart
 from git_to_pod.report.charts.trial_charts import added, compared, live_after, segments_of, switched
 from git_to_pod.timing.medians import estimate
-from git_to_pod.timing.trials import PHASES, PUSH, Trial
+from git_to_pod.timing.trial import PHASES, PUSH, Trial
 from tests.samples import a_run
 
 CHARTS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from git_to_pod.cluster.recorder import Event
 from git_to_pod.timing.rollout import Rollout
-from git_to_pod.timing.trials import order_of_phases
+from git_to_pod.timing.trial import order_of_phases
 from tests.samples import deployment, pod, published
 
 BOTH = ("nginx", "git-sync")

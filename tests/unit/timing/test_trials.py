@@ -15,7 +15,9 @@ from git_to_pod.app.load import Response
 from git_to_pod.cluster.api import ApiError, Unreachable
 from git_to_pod.cluster.recorder import Event, Recorder
 from git_to_pod.git.repository import GitError
-from git_to_pod.timing.trials import PUSH, RESTART, Trial, Trials, measure_mixed_commits
+from git_to_pod.timing.trial import PUSH, RESTART, Trial
+from git_to_pod.timing.trials import Trials
+from git_to_pod.timing.trials_table import measure_mixed_commits
 from tests.samples import SETTINGS
 
 NOTHING = cast(Any, None)
