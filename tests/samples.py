@@ -13,7 +13,7 @@ from git_to_pod.cluster.recorder import Event
 from git_to_pod.evaluation.checks import CONSTRAINTS, REQUIREMENTS, Check
 from git_to_pod.evaluation.summary import Evaluation
 from git_to_pod.settings import Credentials, Settings
-from git_to_pod.timing.trial import PLAIN, PUSH, RESTART, Trial
+from git_to_pod.timing.trial import PHASES, PLAIN, PUSH, RESTART, Outcome, Trial
 from git_to_pod.timing.trials import plan
 
 SETTINGS = Settings(
@@ -83,12 +83,12 @@ def a_run(folder: Path, commits: int = 20, seed: int = 7, stand_in: bool = False
     evaluation.requirements = {name: Check(True, f"{text}: seen.") for name, text in REQUIREMENTS.items()}
     evaluation.constraints = {name: Check(True, f"{text}: tried.") for name, text in CONSTRAINTS.items()}
     now, trials, commit, responses = 1000.0, [], "0" * 40, []
-    for number, (kind, offset) in enumerate(plan(commits, 1, 1.0), 1):
-        began, now = now, now + offset
-        trial = Trial(number, kind, offset)
+    for planned in plan(commits, 1, 1.0):
+        kind, own = planned.kind, ""
+        began, now = now, now + planned.offset_s
         steps = {"pushed": 0.0}
         if kind == PUSH:
-            trial.commit = f"{chance.getrandbits(160):040x}"
+            own = f"{chance.getrandbits(160):040x}"
             steps["polled"] = chance.uniform(0, 1)
             steps["published"] = steps["polled"] + chance.gauss(0.07, 0.01)
             steps["requested"] = steps["published"] + chance.gauss(0.02, 0.003)
@@ -101,17 +101,17 @@ def a_run(folder: Path, commits: int = 20, seed: int = 7, stand_in: bool = False
             del steps["git_sync_running"]
         if kind == PUSH:
             steps["served"] = steps["ready"] + 0.01
-        trial.instants = {phase: now + step for phase, step in steps.items()}
-        trial.rollouts, trial.pods = 1, {"app-x": trial.instants["ready"]}
-        trials.append(trial)
-        end = trial.instants["restarted"] + 0.05
-        switch = trial.instants.get("ready", math.inf)
+        instants = {phase: now + step for phase, step in steps.items()}
+        trial = Trial(planned.number, kind, planned.offset_s, own, instants=instants, rollouts=1)
+        trials.append(replace(trial, pods={"app-x": instants["ready"]}))
+        end = instants["restarted"] + 0.05
+        switch = instants.get("ready", math.inf)
         for i in range(int((end - began) * RATE)):
             instant = began + i / RATE
             mixing = abs(instant - switch) < 0.06 and chance.random() < 0.5
             new = kind == PUSH and (instant >= switch) != mixing
-            responses.append(Response(instant, 200, trial.commit if new else commit, ""))
-        commit, now = trial.commit or commit, end
+            responses.append(Response(instant, 200, own if new else commit, ""))
+        commit, now = own or commit, end
     evaluation.measured(trials, responses)
     evaluation.cost = {
         "git-poller/git-sync": {"cpu_cores": 0.031, "cpu_seconds": 3.4, "memory_bytes": 21 * 2**20},
@@ -122,4 +122,16 @@ def a_run(folder: Path, commits: int = 20, seed: int = 7, stand_in: bool = False
     return evaluation
 
 
-__all__ = ["PLAIN", "PUSH", "RESTART", "SETTINGS", "a_run", "deployment", "pod", "published"]
+def timed_out(trial: Trial, phase: str) -> Trial:
+    """The trial as if it had not reached this phase. Clients may still have seen its commit."""
+    late = PHASES[PHASES.index(phase) :]
+    instants = {name: at for name, at in trial.instants.items() if name not in late}
+    return replace(trial, instants=instants, outcome=Outcome.TIMED_OUT, reason=phase)
+
+
+def refused(trial: Trial) -> Trial:
+    """The trial as if git had refused its push."""
+    return replace(trial, instants={}, outcome=Outcome.FAILED, reason="git push")
+
+
+__all__ = ["PLAIN", "PUSH", "RESTART", "SETTINGS", "a_run", "deployment", "pod", "published", "refused", "timed_out"]

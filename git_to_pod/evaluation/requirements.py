@@ -32,7 +32,7 @@ def synchronised(cluster: Cluster, recorder: Recorder, repository: Repository, s
 def detected(change: Trial) -> Check:
     """R2: git-sync published a pushed commit, and the run did nothing but push it."""
     if "published" not in change.instants:
-        return Check(False, f"git-sync did not publish commit {change.commit[:8]}: {change.outcome}.")
+        return Check(False, f"git-sync did not publish commit {change.commit[:8]}: {change.in_words}.")
     polled = change.latency_s("pushed", "polled")
     poll = f"polled the git host after {polled:.2f} s and " if math.isfinite(polled) else ""
     published = f"published it after {change.instants['published'] - change.began:.2f} s"
@@ -43,7 +43,7 @@ def restarted(change: Trial) -> Check:
     """R3: new pods replaced all pods after the commit was published."""
     new = [{"new pod": pod, "Ready after the push": f"{at - change.began:.2f} s"} for pod, at in change.pods.items()]
     if "restarted" not in change.instants:
-        return Check(False, f"The rollout after commit {change.commit[:8]} did not complete: {change.outcome}.", new)
+        return Check(False, f"The rollout after commit {change.commit[:8]} did not complete: {change.in_words}.", new)
     old, seconds = sorted(change.old_pods), change.instants["restarted"] - change.began
     rollout = f"the rollout was complete {seconds:.2f} s after the push of {change.commit[:8]}"
     if not len(new) == len(old) > 0:

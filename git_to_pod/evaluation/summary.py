@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,8 @@ from git_to_pod.evaluation.environment import environment, images, project_versi
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Estimate, in_words
-from git_to_pod.timing.trial import PUSH, Trial
-from git_to_pod.timing.trials_table import estimates, measure_mixed_commits, table
-from git_to_pod.watchdog import run_id
+from git_to_pod.timing.trial import PUSH, Outcome, Trial
+from git_to_pod.timing.trials_table import estimates_of, mixed_commits_s, table, table_of_responses
 from git_to_pod.wording import all_of, counted, names
 
 SCHEMA = 2  # of summary.json; it changes when a key is removed or gets another meaning
@@ -34,8 +35,11 @@ class Evaluation:
     images: list[dict[str, str]] = field(default_factory=list)
     requirements: dict[str, Check] = field(default_factory=dict)
     constraints: dict[str, Check] = field(default_factory=dict)
-    trials: list[Trial] = field(default_factory=list)
-    responses: list[Response] = field(default_factory=list)
+    trials: Sequence[Trial] = ()
+    responses: Sequence[Response] = ()
+    trials_table: pd.DataFrame = field(default_factory=partial(table, [], math.nan))  # the rows of trials.csv
+    responses_table: pd.DataFrame = field(default_factory=partial(table_of_responses, [], []))  # those of responses.csv
+    estimates: Mapping[str, Estimate] = field(default_factory=lambda: estimates_of(table([], math.nan)))
     cost: dict[str, Any] = field(default_factory=dict)
     timings_s: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)  # what a reader must know of this cluster
@@ -72,15 +76,19 @@ class Evaluation:
         self.write()
         return check
 
-    def measured(self, trials: list[Trial], responses: list[Response], error: str = "", overtaken: int = 0) -> None:
+    def measured(
+        self, trials: Sequence[Trial], responses: Sequence[Response], error: str = "", overtaken: int = 0
+    ) -> None:
         """Add the trials. R2 and R3 are met only if every push was published and restarted the pods.
 
         `overtaken`: how many of the pushes came after someone else's.
         """
         self.trials, self.responses = trials, responses
+        self.trials_table = table(trials, self.settings.period_s, mixed_commits_s(trials, responses))
+        self.responses_table = table_of_responses(responses, trials)
+        self.estimates = estimates_of(self.trials_table)
         self.notes += [error] if error else []
         self.note_other_pushes(overtaken)
-        measure_mixed_commits(self.trials, self.responses)
         pushes = [trial for trial in self.trials if trial.kind == PUSH]
         expected = max(len(pushes), self.settings.commits)
         rollouts = sum(trial.rollouts for trial in pushes)
@@ -130,23 +138,6 @@ class Evaluation:
     @property
     def holds(self) -> bool:
         return not self.failing and not self.error
-
-    @property
-    def estimates(self) -> dict[str, Estimate]:
-        return estimates(self.trials)
-
-    @property
-    def trials_table(self) -> pd.DataFrame:
-        """The rows of trials.csv."""
-        return table(self.trials, self.settings.period_s)
-
-    @property
-    def responses_table(self) -> pd.DataFrame:
-        """The rows of responses.csv, in the order of receipt."""
-        first = self.trials[0].began if self.trials else 0.0
-        columns = ["run", "seconds", "status", "commit", "error"]
-        rows = [(run_id(), round(r.instant - first, 4), r.status, r.commit, r.error) for r in self.responses]
-        return pd.DataFrame(rows, columns=columns)
 
     @property
     def failed_requests(self) -> list[Response]:
@@ -205,9 +196,7 @@ class Evaluation:
             "constraints": {name: as_result(check) for name, check in self.constraints.items()},
             "latency_s": {name: asdict(estimate) for name, estimate in self.estimates.items()},
             "trials": {
-                "ok": sum(trial.outcome == "ok" for trial in self.trials),
-                "timed_out": sum(trial.timed_out for trial in self.trials),
-                "failed": sum(trial.outcome.startswith("failed") for trial in self.trials),
+                outcome.name.lower(): sum(trial.outcome is outcome for trial in self.trials) for outcome in Outcome
             },
             "targets": [
                 {"name": t.name, "value": t.value, "limit": t.limit, "met": t.met, "text": f"{t.what}: {t.how}"}

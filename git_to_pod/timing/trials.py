@@ -1,4 +1,4 @@
-"""Trials: each pushes a commit or triggers a rollout restart, and times every phase that follows."""
+"""Runs the trials: each pushes a commit or triggers a rollout restart, and waits for every phase that follows."""
 
 from __future__ import annotations
 
@@ -12,19 +12,30 @@ from pathlib import Path
 
 from git_to_pod.app import baseline
 from git_to_pod.app.app import restart, served_commit
-from git_to_pod.cluster.api import ApiError, Cluster, Unreachable
+from git_to_pod.cluster.api import Cluster, Unreachable
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import described, is_complete, pods_of, settled
-from git_to_pod.cluster.waiting import TimedOut, pause, wait_for
+from git_to_pod.cluster.waiting import pause, wait_for
 from git_to_pod.git.access_log import AccessLog
-from git_to_pod.git.repository import GitError, Repository
+from git_to_pod.git.repository import Repository
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.rollout import Rollout
-from git_to_pod.timing.trial import PLAIN, PUSH, RESTART, Trial, kind_in_words, order_of_phases
+from git_to_pod.timing.trial import (
+    ABSENT,
+    PLAIN,
+    PUSH,
+    RESTART,
+    Observation,
+    Outcome,
+    Planned,
+    Trial,
+    kind_in_words,
+    trial_of,
+)
 from git_to_pod.timing.trials_table import table
 
-# What the progress line says while a phase is awaited.
+# The phases that a trial waits for, in their order, and what the progress line says meanwhile.
 AWAITED = {
     "published": "git-sync to publish the commit",
     "requested": "the Deployment to be patched",
@@ -32,14 +43,13 @@ AWAITED = {
     "git_sync_running": "git-sync to run in the new pods",
     "app_running": "nginx to run in the new pods",
     "ready": "new pods to be Ready",
-    "restarted": "old pods to terminate",
 }
 SYNC_TICK_S = 1.0  # the kubelet's sync tick
 FAILURES_IN_A_ROW = 3  # end the series: the rest would show the same
 
 
-def plan(commits: int, seed: int, period_s: float) -> list[tuple[str, float]]:
-    """Pushes and both baselines in one shuffled order, each with the seconds to wait before it.
+def plan(commits: int, seed: int, period_s: float) -> list[Planned]:
+    """Pushes and both baselines in one shuffled order.
 
     The wait is random, within one poll interval for a push and within 1 s for a restart. It keeps the trials out of
     step with the polls and with the kubelet's sync tick.
@@ -47,7 +57,10 @@ def plan(commits: int, seed: int, period_s: float) -> list[tuple[str, float]]:
     chance = random.Random(seed)
     kinds = [PUSH, RESTART, PLAIN] * commits
     chance.shuffle(kinds)
-    return [(kind, chance.uniform(0, period_s if kind == PUSH else SYNC_TICK_S)) for kind in kinds]
+    return [
+        Planned(number, kind, chance.uniform(0, period_s if kind == PUSH else SYNC_TICK_S))
+        for number, kind in enumerate(kinds, 1)
+    ]
 
 
 class Trials:
@@ -71,114 +84,95 @@ class Trials:
         longest_s = min(self.settings.period_s, self.settings.timeout_s)
         todo = plan(self.settings.commits, self.settings.seed, longest_s)
         last = "first trial"
-        for number, (kind, offset_s) in enumerate(todo, 1):
-            self.progress.bar(number - 1, len(todo), f"{kind_in_words(kind)}; {last}")
-            trial = self.push(number, offset_s) if kind == PUSH else self.restart(number, kind, offset_s)
+        for planned in todo:
+            self.progress.bar(planned.number - 1, len(todo), f"{kind_in_words(planned.kind)}; {last}")
+            trial = self.push(planned) if planned.kind == PUSH else self.restart(planned)
             last = f"last {trial.instants.get('restarted', math.inf) - trial.began:.2f} s"
-            if trial.outcome != "ok":
-                last = f"last {kind_in_words(kind)} {trial.outcome}"
-            if len(self.done) >= FAILURES_IN_A_ROW and all(t.outcome != "ok" for t in self.done[-FAILURES_IN_A_ROW:]):
+            if trial.outcome is not Outcome.OK:
+                last = f"last {kind_in_words(trial.kind)} {trial.in_words}"
+            latest = self.done[-FAILURES_IN_A_ROW:]
+            if len(latest) == FAILURES_IN_A_ROW and all(each.outcome is not Outcome.OK for each in latest):
                 break
         self.progress.bar(len(todo), len(todo), "all done" if len(self.done) == len(todo) else f"aborted; {last}")
         return self.done
 
-    def push(self, number: int = 0, offset_s: float = 0.0) -> Trial:
-        """One more trial: push a commit and follow it to every pod."""
-        unmeasured = set() if self.access_log.path else {"polled"}
-        trial = Trial(number or len(self.done) + 1, PUSH, offset_s, unmeasured=unmeasured)
-        stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-        try:
-            trial.commit = self.repository.commit(f"Trial {trial.number} of the evaluation, {stamp}\n")
-            pause(offset_s)
-            rollout, position = self.begin("app", trial.commit)
-            trial.instants["pushed"] = self.repository.push(trial.commit)
-            trial.commit = rollout.commit = self.repository.pushed[-1]  # another one if someone else had pushed
-        except GitError as error:
-            trial.outcome = f"failed: git push: {error}"
-        else:
-            self.follow(trial, rollout, position)
-        return self.keep(trial)
+    def push(self, planned: Planned | None = None) -> Trial:
+        """One trial, by default one more: push a commit and follow it to every pod."""
+        planned = planned or Planned(len(self.done) + 1, PUSH)
+        seen = Observation(planned)
+        with seen.failures():
+            stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+            seen.commit = self.repository.commit(f"Trial {planned.number} of the evaluation, {stamp}\n")
+            pause(planned.offset_s)
+            rollout, position = self.begin(seen, "app")
+            seen.instants["pushed"] = self.repository.push(seen.commit)
+            seen.commit = rollout.commit = self.repository.pushed[-1]  # another one if someone else had pushed
+            self.follow(seen, rollout, position)
+        return self.keep(seen)
 
-    def keep(self, trial: Trial) -> Trial:
+    def restart(self, planned: Planned) -> Trial:
+        """Follow a `kubectl rollout restart` of the app, or of the baseline."""
+        seen = Observation(planned)
+        app = "app" if planned.kind == RESTART else baseline.APP
+        pause(planned.offset_s)
+        with seen.failures():
+            rollout, position = self.begin(seen, app)
+            restart(self.cluster, self.settings.namespace, app)
+            self.follow(seen, rollout, position)
+        return self.keep(seen)
+
+    def keep(self, seen: Observation) -> Trial:
         """Add the trial and write trials.csv at once: whatever happens later, its row stays."""
+        self.progress.awaits("")
+        trial = trial_of(seen, self.access_log)
         self.done.append(trial)
         if self.csv:
             self.csv.parent.mkdir(parents=True, exist_ok=True)
             table(self.done, self.settings.period_s).to_csv(self.csv, index=False)
         return trial
 
-    def restart(self, number: int, kind: str, offset_s: float = 0.0) -> Trial:
-        """Follow a `kubectl rollout restart` of the app, or of the baseline."""
-        trial = Trial(number, kind, offset_s)
-        app = "app" if kind == RESTART else baseline.APP
-        pause(offset_s)
-        rollout, position = self.begin(app, "")
-        try:
-            restart(self.cluster, self.settings.namespace, app)
-        except (ApiError, Unreachable) as error:
-            trial.outcome = f"failed: {error}"
-        else:
-            self.follow(trial, rollout, position)
-        return self.keep(trial)
-
-    def begin(self, app: str, commit: str) -> tuple[Rollout, int]:
-        """The rollout with the state before the trial, and the index of the trial's first event."""
+    def begin(self, seen: Observation, app: str) -> tuple[Rollout, int]:
+        """Start the observation of a rollout, and return the index of its first event."""
         with self.recorder.heard:
             deployment = self.recorder.get("Deployment", app)
             assert deployment, f"deployment/{app} is deployed first"
             old = {str(pod["metadata"]["name"]) for pod in pods_of(self.recorder, app)}
             replicas = deployment["spec"]["replicas"]
-            rollout = Rollout(app, deployment["spec"]["template"], old, commit, replicas=replicas)
-            return rollout, len(self.recorder.events)
+            seen.rollout = Rollout(app, deployment["spec"]["template"], old, seen.commit, replicas=replicas)
+            return seen.rollout, len(self.recorder.events)
 
-    def follow(self, trial: Trial, rollout: Rollout, position: int) -> None:
+    def follow(self, seen: Observation, rollout: Rollout, position: int) -> None:
         """Wait for each phase, then until no rollout is under way, so that all trials start from the same state."""
 
-        def reached(phase: str) -> bool:
+        def see_events() -> None:
             nonlocal position
             events = self.recorder.events[position:]
             position += len(events)
             for event in events:
                 rollout.see(event)
-            if phase not in rollout.instants:
-                self.progress.awaits(awaited(trial, rollout))
-            return phase in rollout.instants
 
-        def wait_until(phase: str) -> None:
-            what = f"{kind_in_words(trial.kind)} {trial.number}: {phase}"
+        def wait_until(*phases: str) -> None:
+            """Until the first of the phases is reached, or one that follows it: some candidates skip phases."""
+
+            def reached() -> bool:
+                see_events()
+                return not rollout.instants.keys().isdisjoint(phases)
+
+            what = f"{kind_in_words(seen.planned.kind)} {seen.planned.number}: {phases[0]}"
             words = partial(described, self.recorder, rollout.app)
-            self.recorder.wait_for(what, lambda: reached(phase), self.settings.timeout_s, words)
+            self.recorder.wait_for(what, reached, self.settings.timeout_s, words)
 
-        try:
-            wait_until("ready")
-            if trial.commit:
-                self.progress.awaits("all pods to serve the commit")
-                trial.instants["served"] = self.served(trial.commit, list(rollout.pods))
-            wait_until("restarted")
-            self.progress.awaits("the Service to drop the old pods")
-            self.wait_until_settled(rollout.app)
-        except TimedOut as error:
-            trial.outcome = f"timed out: {error}"
-        except (ApiError, Unreachable) as error:
-            trial.outcome = f"failed: {error}"
-        trial.instants |= rollout.instants
-        trial.pods = {name: reached["ready"] for name, reached in rollout.pods.items() if "ready" in reached}
-        trial.old_pods, trial.rollouts = rollout.old, rollout.rollouts
-        if trial.commit:
-            trial.instants |= self.arrival(trial.instants)
-        if trial.outcome == "ok":
-            trial.outcome = order_of_phases(trial.instants)
-        self.progress.awaits("")
-
-    def arrival(self, instants: dict[str, float]) -> dict[str, float]:
-        """The instants of the push and of the poll that saw it.
-
-        `git push` may return after the commit was published. Such a push counts from the publication.
-        """
-        returned, published = instants["pushed"], instants.get("published", math.inf)
-        polled = self.access_log.polled(returned, published)
-        found = {"pushed": min(returned, published)}
-        return found if polled is None else found | {"polled": min(polled, published)}
+        awaited = [phase for phase in AWAITED if phase not in ABSENT[seen.planned.kind]]
+        for number, phase in enumerate(awaited):
+            self.progress.awaits(AWAITED[phase])
+            wait_until(*awaited[number:])
+        if seen.commit:
+            self.progress.awaits("all pods to serve the commit")
+            seen.instants["served"] = self.served(seen.commit, list(rollout.pods))
+        self.progress.awaits("old pods to terminate")
+        wait_until("restarted")
+        self.progress.awaits("the Service to drop the old pods")
+        self.wait_until_settled(rollout.app)
 
     def served(self, commit: str, pods: Sequence[str]) -> float:
         """The instant at which all of these pods had answered with the commit, through the API server's proxy."""
@@ -208,9 +202,3 @@ class Trials:
 
         words = partial(described, self.recorder, app)
         self.recorder.wait_for(f"deployment/{app} settled", quiet, self.settings.timeout_s, words)
-
-
-def awaited(trial: Trial, rollout: Rollout) -> str:
-    """The first phase that the rollout has not reached yet, as the progress line names it."""
-    to_come = [phase for phase in trial.phases if phase in AWAITED and phase not in rollout.instants]
-    return AWAITED[to_come[0]] if to_come else ""

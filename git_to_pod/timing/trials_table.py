@@ -24,13 +24,11 @@ LATENCIES = {
     "plain_rollout_restart": (PLAIN, "requested", "restarted"),
 }
 
-
-def measure_mixed_commits(trials: Sequence[Trial], responses: Sequence[Response]) -> None:
-    """Set `mixed_s` of each push: how long the Service's clients got two commits."""
-    pushes = [trial for trial in trials if trial.kind == PUSH and "pushed" in trial.instants]
-    for trial, end in zip(pushes, [*map(overtaken, pushes[1:]), math.inf], strict=False):
-        mixed = mixed_commits(responses, trial.commit, trial.instants["pushed"], end)
-        trial.mixed_s = mixed.seconds if mixed else math.nan
+COLUMNS = [
+    *("run", "started", "number", "kind", "commit", "offset_s", "began_s"),
+    *(f"{phase}_s" for phase in PHASES),
+    *("mixed_commits_s", "rollouts", "outcome", "reason", "poll_interval_s"),
+]
 
 
 def overtaken(push: Trial) -> float:
@@ -41,35 +39,77 @@ def overtaken(push: Trial) -> float:
     return push.instants.get("requested", push.instants.get("pushed", math.inf))
 
 
-def latencies(trials: Sequence[Trial]) -> dict[str, list[float]]:
-    """The samples of each figure in summary.json."""
-    samples = {
-        name: [trial.latency_s(start, end) for trial in trials if trial.kind == kind]
-        for name, (kind, start, end) in LATENCIES.items()
+def mixed_commits_s(trials: Sequence[Trial], responses: Sequence[Response]) -> list[float]:
+    """For each trial, how long the Service's clients got two commits, in seconds; NaN for what is no push."""
+    pushes = [trial for trial in trials if trial.kind == PUSH and "pushed" in trial.instants]
+    ends = [*map(overtaken, pushes[1:]), math.inf]
+    found = {
+        trial.number: mixed.seconds
+        for trial, end in zip(pushes, ends, strict=False)
+        if (mixed := mixed_commits(responses, trial.commit, trial.instants["pushed"], end))
     }
-    samples["mixed_commits"] = [trial.mixed_s for trial in trials if trial.kind == PUSH]
-    return samples
+    return [found.get(trial.number, math.nan) for trial in trials]
 
 
-def estimates(trials: Sequence[Trial]) -> dict[str, Estimate]:
-    return {name: estimate(samples) for name, samples in latencies(trials).items()}
+def origin(trials: Sequence[Trial]) -> float:
+    """The instant from which both tables count: the beginning of the first trial, on the monotonic clock."""
+    return next((trial.began for trial in trials if not math.isnan(trial.began)), 0.0)
 
 
-def table(trials: Sequence[Trial], poll_interval_s: float) -> pd.DataFrame:
-    """trials.csv, with the columns in README.md. `run` and `poll_interval_s` distinguish runs in a joined table."""
-    return pd.DataFrame([{"run": run_id(), **row(trial), "poll_interval_s": poll_interval_s} for trial in trials])
+def table(trials: Sequence[Trial], poll_interval_s: float, mixed_s: Sequence[float] = ()) -> pd.DataFrame:
+    """trials.csv, with the columns in README.md. `run` and `poll_interval_s` distinguish runs in a joined table.
+
+    `mixed_s` has one value for each trial. It is known when the load has ended.
+    """
+    first = origin(trials)
+    rows = [
+        row(trial, first) | {"mixed_commits_s": round(mixed, 4), "poll_interval_s": poll_interval_s}
+        for trial, mixed in zip(trials, mixed_s or [math.nan] * len(trials), strict=True)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def row(trial: Trial) -> dict[str, object]:
+def row(trial: Trial, first: float) -> dict[str, object]:
     start = trial.phases[0]
     return {
+        "run": run_id(),
         "started": trial.started,
         "number": trial.number,
         "kind": trial.kind,
         "commit": trial.commit,
         "offset_s": round(trial.offset_s, 4),
+        "began_s": round(trial.began - first, 4),
         **{f"{phase}_s": round(trial.latency_s(start, phase), 4) for phase in PHASES},
-        "mixed_commits_s": round(trial.mixed_s, 4),
         "rollouts": trial.rollouts,
-        "outcome": trial.outcome,
+        "outcome": str(trial.outcome),
+        "reason": trial.reason,
     }
+
+
+def table_of_responses(responses: Sequence[Response], trials: Sequence[Trial]) -> pd.DataFrame:
+    """responses.csv, in the order of receipt."""
+    first, run = origin(trials), run_id()
+    rows = [(run, round(r.instant - first, 4), r.status, r.commit, r.error) for r in responses]
+    return pd.DataFrame(rows, columns=["run", "seconds", "status", "commit", "error"])
+
+
+def latencies(trials: pd.DataFrame) -> dict[str, pd.Series]:
+    """The samples of each figure in summary.json, in seconds, from the columns of trials.csv."""
+    samples = {
+        name: latency_s(trials[trials["kind"] == kind], start, end) for name, (kind, start, end) in LATENCIES.items()
+    }
+    samples["mixed_commits"] = trials.loc[trials["kind"] == PUSH, "mixed_commits_s"]
+    return samples
+
+
+def latency_s(trials: pd.DataFrame, start: str, end: str) -> pd.Series:
+    """The seconds between two phases of each trial; infinite after a timeout, NaN if it was not measured."""
+    begun, ended = trials[f"{start}_s"], trials[f"{end}_s"]
+    measured = begun.notna() & ended.notna()
+    late = begun.eq(math.inf) | ended.eq(math.inf)
+    return (ended - begun).mask(measured & late, math.inf)
+
+
+def estimates_of(trials: pd.DataFrame) -> dict[str, Estimate]:
+    """The figures in summary.json, from the columns of trials.csv."""
+    return {name: estimate(samples) for name, samples in latencies(trials).items()}

@@ -118,7 +118,11 @@ def test_nothing_is_left_in_the_cluster(short_run: Run, cluster: Cluster) -> Non
 def test_a_requirement_that_is_not_met_fails_the_run_and_the_report_is_written(cluster: Cluster) -> None:
     # git-sync polls once when it starts and not again within the run, so it detects no change.
     # The seed decides which part of the poll interval a push waits; here it must be a small part.
-    seed = next(seed for seed in range(100_000) if dict(plan(1, seed, 3600))[PUSH] < 1)
+    seed = next(
+        seed
+        for seed in range(100_000)
+        if all(planned.offset_s < 1 for planned in plan(1, seed, 3600) if planned.kind == PUSH)
+    )
     run = evaluate("--commits", "1", "--period", "1h", "--timeout", "20", "--seed", str(seed))
     assert run.status == 1
     summary = run.summary

@@ -23,7 +23,7 @@ from git_to_pod.experiments.effort import effort
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Estimate, estimate
-from git_to_pod.timing.trial import Trial
+from git_to_pod.timing.trial import PUSH, Planned, Trial
 from git_to_pod.timing.trials_table import overtaken
 from git_to_pod.wording import counted
 
@@ -148,7 +148,8 @@ def push_in_blocks(candidates: Sequence[Candidate], progress: Progress) -> None:
         candidate.wake()
         candidate.start_load(like)
         for _ in range(effort().pushes):
-            trials.append(candidate.trials.push(0, chance.uniform(0, candidate.settings.period_s)))
+            wait_s = chance.uniform(0, candidate.settings.period_s)
+            trials.append(candidate.trials.push(Planned(len(candidate.trials.done) + 1, PUSH, wait_s)))
         candidate.rest()
     progress.bar(len(order), len(order), "pushes done")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -32,7 +32,7 @@ SEGMENTS = (
 NO_PUSH = "No push was measured"
 
 
-def finite(samples: Sequence[float]) -> list[float]:
+def finite(samples: Iterable[float]) -> list[float]:
     return sorted(sample for sample in samples if math.isfinite(sample))
 
 
@@ -45,14 +45,14 @@ def seconds(value: float) -> str:
 
 def strip(evaluation: Evaluation) -> Chart:
     """The chart on the first screen: every push, and the median with its interval."""
-    samples = latencies(evaluation.trials)["push_to_restarted"]
+    samples = list(latencies(evaluation.trials_table)["push_to_restarted"])
     note = "Each dot is one push. The vertical bar is the median, the horizontal bar its 95% CI."
     return dots([("push → live on all replicas", samples)], "seconds", note=note)
 
 
 def ecdf(evaluation: Evaluation) -> Chart:
     """The share of trials that had finished after each time."""
-    samples, found = latencies(evaluation.trials), evaluation.estimates
+    samples, found = latencies(evaluation.trials_table), evaluation.estimates
     lines = (
         ("push_to_restarted", "push → live on all replicas", svg.CHAIN_1, "-"),
         ("rollout_restart", "rollout restart alone", svg.RESTART_1, "--"),
@@ -152,7 +152,9 @@ def run_order(evaluation: Evaluation) -> Chart:
         (RESTART, "requested", "rollout restart alone", svg.RESTART_1, "s"),
         (PLAIN, "requested", "rollout restart of nginx without git-sync", svg.PLAIN, "^"),
     )
-    longest = max((s for values in latencies(evaluation.trials).values() for s in finite(values)), default=0.0) or 1.0
+    longest = (
+        max((s for values in latencies(evaluation.trials_table).values() for s in finite(values)), default=0.0) or 1.0
+    )
 
     def draw(figure: Figure, narrow: bool) -> None:
         ax = figure.subplots()
@@ -201,8 +203,9 @@ def halves(samples: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
 
 def who_serves_what(evaluation: Evaluation) -> Chart:
     """The commit of each response from the Service: over the whole run, and in a close-up of one rollout."""
-    pushes = [t for t in evaluation.trials if t.kind == PUSH and not math.isnan(t.mixed_s)]
-    example = sorted(pushes, key=lambda trial: trial.mixed_s)[len(pushes) // 2] if pushes else None
+    mixed = dict(zip(evaluation.trials_table["number"], evaluation.trials_table["mixed_commits_s"], strict=True))
+    pushes = [t for t in evaluation.trials if t.kind == PUSH and not math.isnan(mixed[t.number])]
+    example = sorted(pushes, key=lambda trial: mixed[trial.number])[len(pushes) // 2] if pushes else None
     number = {trial.commit: i for i, trial in enumerate(pushes, 1)}
     origin = next((trial.began for trial in evaluation.trials if not math.isnan(trial.began)), 0.0)
 
@@ -223,7 +226,7 @@ def who_serves_what(evaluation: Evaluation) -> Chart:
             draw_close_up(close, example, evaluation.responses)
 
     found = evaluation.estimates["mixed_commits"]
-    at_once = sum(trial.mixed_s == 0 for trial in pushes)
+    at_once = sum(mixed[trial.number] == 0 for trial in pushes)
     title = switched(len(pushes), at_once, found.max)
     note = f"n = {counted(len(pushes))}, {len(evaluation.responses):,} responses of the Service. "
     note += "Above: the commit that the Service served at each time. "

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,11 +18,11 @@ from git_to_pod.report.charts import trial_charts
 from git_to_pod.report.export import contents, read
 from git_to_pod.report.first_page import answer_html, recommendation, verdict
 from git_to_pod.report.html import show
-from git_to_pod.timing.trial import PLAIN, PUSH, RESTART, Trial
+from git_to_pod.timing.trial import PLAIN, PUSH, RESTART, Outcome, Trial
 from git_to_pod.timing.trials import plan
-from git_to_pod.timing.trials_table import latencies, row
+from git_to_pod.timing.trials_table import latencies, table
 from tests.one_run import ROOT
-from tests.samples import SETTINGS, a_run
+from tests.samples import SETTINGS, a_run, timed_out
 
 LATENCIES = {
     "push_to_polled",
@@ -183,10 +184,9 @@ def test_a_run_with_stand_ins_says_so_first_and_recommends_nothing(tmp_path: Pat
 def test_a_commit_that_was_never_published_fails_r2_and_r3(tmp_path: Path) -> None:
     evaluation = a_run(tmp_path, commits=6)
     lost = next(trial for trial in evaluation.trials if trial.kind == PUSH)
-    lost.instants = {"pushed": lost.instants["pushed"]}
-    lost.outcome = "timed out: push 1: ready"
+    trials = [timed_out(trial, "polled") if trial is lost else trial for trial in evaluation.trials]
     evaluation.requirements |= {name: Check(True, "") for name in ("R2", "R3")}
-    evaluation.measured(evaluation.trials, evaluation.responses)
+    evaluation.measured(trials, evaluation.responses)
     assert evaluation.failing == ["R2", "R3"]
     assert "5 of 6 pushed commits were published" in evaluation.requirements["R2"].evidence
     assert evaluation.estimates["push_to_restarted"].timeouts == 1
@@ -198,7 +198,7 @@ def test_a_failed_request_misses_its_target_and_is_named(tmp_path: Path) -> None
 
     refused = parse(1005.0, "7|000||Failed to connect to app port 80")
     assert refused
-    evaluation.responses.append(refused)
+    evaluation.measured(evaluation.trials, [*evaluation.responses, refused])
     summary = evaluation.summary()
     assert summary["requests"]["failed"] == 1
     assert summary["requests"]["failures"] == ["curl 7: Failed to connect to app port 80"]
@@ -226,43 +226,51 @@ def test_json_has_no_infinity() -> None:
 
 def test_the_order_is_seeded_and_offsets_are_within_one_period() -> None:
     assert plan(20, 1, 0.5) == plan(20, 1, 0.5) != plan(20, 2, 0.5)
-    assert sorted(kind for kind, _ in plan(3, 1, 1.0)) == sorted([PUSH, RESTART, PLAIN] * 3)
-    offsets = {kind: [offset for found, offset in plan(20, 1, 0.5) if found == kind] for kind in (PUSH, RESTART, PLAIN)}
+    assert sorted(planned.kind for planned in plan(3, 1, 1.0)) == sorted([PUSH, RESTART, PLAIN] * 3)
+    offsets = {
+        kind: [planned.offset_s for planned in plan(20, 1, 0.5) if planned.kind == kind]
+        for kind in (PUSH, RESTART, PLAIN)
+    }
     assert [round(max(found) + 0.05, 1) for found in offsets.values()] == [0.5, 1.0, 1.0]
 
 
 def test_a_timeout_is_infinite_and_what_was_not_measured_is_not() -> None:
-    lost = Trial(
-        1, PUSH, instants={"pushed": 10.0, "published": 10.5}, outcome="timed out: ready", unmeasured={"polled"}
-    )
-    samples = latencies([lost])
-    assert samples["push_to_restarted"] == [math.inf]
+    instants, unmeasured = {"pushed": 10.0, "published": 10.5}, frozenset({"polled"})
+    lost = table([Trial(1, PUSH, instants=instants, outcome=Outcome.TIMED_OUT, unmeasured=unmeasured)], 1.0)
+    samples = latencies(lost)
+    assert list(samples["push_to_restarted"]) == [math.inf]
     assert math.isnan(samples["push_to_polled"][0])
     assert math.isnan(samples["polled_to_requested"][0])
-    assert row(lost)["published_s"] == 0.5
-    assert row(lost)["restarted_s"] == math.inf
+    assert list(lost["published_s"]) == [0.5]
+    assert list(lost["restarted_s"]) == [math.inf]
+
+
+def test_a_trial_that_timed_out_before_both_phases_counts_as_infinite() -> None:
+    lost = table([Trial(1, PUSH, instants={"pushed": 10.0}, outcome=Outcome.TIMED_OUT)], 1.0)
+    assert list(latencies(lost)["requested_to_restarted"]) == [math.inf]
 
 
 def test_a_failed_trial_gives_no_figure() -> None:
-    failed = Trial(
-        1, PUSH, instants={"pushed": 10.0, "restarted": 12.0}, outcome="failed: published 0.1 s before polled"
-    )
-    assert math.isnan(latencies([failed])["push_to_restarted"][0])
+    failed = Trial(1, PUSH, instants={"pushed": 10.0, "restarted": 12.0}, outcome=Outcome.FAILED)
+    assert math.isnan(latencies(table([failed], 1.0))["push_to_restarted"][0])
 
 
 def test_baselines_have_no_phases_of_a_push() -> None:
-    restart = Trial(1, PLAIN, instants={"requested": 5.0, "ready": 5.5, "restarted": 5.75})
-    assert latencies([restart])["plain_rollout_restart"] == [0.75]
-    assert math.isnan(float(str(row(restart)["polled_s"])))
-    assert row(restart)["requested_s"] == 0.0
+    restart = table([Trial(1, PLAIN, instants={"requested": 5.0, "ready": 5.5, "restarted": 5.75})], 1.0)
+    assert list(latencies(restart)["plain_rollout_restart"]) == [0.75]
+    assert math.isnan(restart["polled_s"][0])
+    assert list(restart["requested_s"]) == [0.0]
 
 
 def test_pictures_of_a_run_without_figures_are_still_drawn(tmp_path: Path) -> None:
     evaluation = a_run(tmp_path, commits=1)
-    for trial in evaluation.trials:
-        trial.instants = {phase: at for phase, at in trial.instants.items() if phase in ("pushed", "requested")}
-        trial.outcome = "timed out: ready"
-    evaluation.measured(evaluation.trials, [])
+    trials = [
+        replace(timed_out(trial, "polled"), instants={"requested": trial.instants["requested"]})
+        if trial.kind != PUSH
+        else timed_out(trial, "polled")
+        for trial in evaluation.trials
+    ]
+    evaluation.measured(trials, [])
     for picture in (
         trial_charts.ecdf,
         trial_charts.timeline,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ from git_to_pod.report.charts.dot_plot import dots
 from git_to_pod.report.charts.svg import Chart
 from git_to_pod.report.charts.trial_charts import added, compared, live_after, segments_of, switched
 from git_to_pod.timing.medians import estimate
-from git_to_pod.timing.trial import PHASES, PUSH, Trial
-from tests.samples import a_run
+from git_to_pod.timing.trial import PUSH, Trial
+from tests.samples import a_run, refused, timed_out
 
 CHARTS = (
     trial_charts.strip,
@@ -38,17 +39,10 @@ def drawn(chart: Chart) -> str:
     return chart._repr_html_()
 
 
-def time_out(trial: Trial, phase: str) -> None:
-    """Cut the trial off before it reaches a phase. Clients may still see its commit."""
-    late = PHASES[PHASES.index(phase) :]
-    trial.instants = {name: at for name, at in trial.instants.items() if name not in late}
-    trial.outcome = f"timed out: {phase}"
-
-
 @each_chart
 def test_a_run_without_trials_and_responses_is_drawn(chart: Callable[[Evaluation], Chart], tmp_path: Path) -> None:
     evaluation = a_run(tmp_path, commits=1)
-    evaluation.trials, evaluation.responses = [], []
+    evaluation.measured([], [])
     assert "<svg" in drawn(chart(evaluation))
 
 
@@ -62,7 +56,7 @@ def test_trials_without_responses_are_drawn(chart: Callable[[Evaluation], Chart]
 @each_chart
 def test_responses_without_trials_are_drawn(chart: Callable[[Evaluation], Chart], tmp_path: Path) -> None:
     evaluation = a_run(tmp_path, commits=3)
-    evaluation.trials = []
+    evaluation.measured([], evaluation.responses)
     assert "<svg" in drawn(chart(evaluation))
 
 
@@ -73,9 +67,8 @@ def test_a_run_in_which_all_trials_timed_out_is_drawn(
     chart: Callable[[Evaluation], Chart], phase: str, served: bool, tmp_path: Path
 ) -> None:
     evaluation = a_run(tmp_path, commits=3)
-    for trial in evaluation.trials:
-        time_out(trial, phase)
-    evaluation.measured(evaluation.trials, evaluation.responses if served else [])
+    late = [timed_out(trial, phase) for trial in evaluation.trials]
+    evaluation.measured(late, evaluation.responses if served else [])
     assert "<svg" in drawn(chart(evaluation))
 
 
@@ -85,45 +78,46 @@ def test_a_push_that_timed_out_but_was_seen_by_clients_is_drawn(
     chart: Callable[[Evaluation], Chart], phase: str, tmp_path: Path
 ) -> None:
     evaluation = a_run(tmp_path, commits=1)
-    (push,) = (trial for trial in evaluation.trials if trial.kind == PUSH)
-    time_out(push, phase)
-    evaluation.measured(evaluation.trials, evaluation.responses)
-    assert not math.isnan(push.mixed_s)
+    trials = [timed_out(trial, phase) if trial.kind == PUSH else trial for trial in evaluation.trials]
+    evaluation.measured(trials, evaluation.responses)
+    assert evaluation.trials_table["mixed_commits_s"].notna().sum() == 1
     assert "<svg" in drawn(chart(evaluation))
 
 
 @each_chart
 def test_half_of_the_pushes_may_time_out(chart: Callable[[Evaluation], Chart], tmp_path: Path) -> None:
     evaluation = a_run(tmp_path, commits=6)
-    for trial in [trial for trial in evaluation.trials if trial.kind == PUSH][:3]:
-        time_out(trial, "restarted")
-    evaluation.measured(evaluation.trials, evaluation.responses)
+    late = [trial.number for trial in evaluation.trials if trial.kind == PUSH][:3]
+    trials = [timed_out(trial, "restarted") if trial.number in late else trial for trial in evaluation.trials]
+    evaluation.measured(trials, evaluation.responses)
     assert "<svg" in drawn(chart(evaluation))
 
 
 @each_chart
 def test_a_first_push_that_git_refused_is_left_out(chart: Callable[[Evaluation], Chart], tmp_path: Path) -> None:
     evaluation = a_run(tmp_path, commits=3)
-    evaluation.trials[0].instants, evaluation.trials[0].outcome = {}, "failed: git push"
-    evaluation.measured(evaluation.trials, evaluation.responses)
+    first, *others = evaluation.trials
+    evaluation.measured([refused(first), *others], evaluation.responses)
     assert "<svg" in drawn(chart(evaluation))
 
 
 @each_chart
 def test_without_the_git_hosts_log_no_poll_is_drawn(chart: Callable[[Evaluation], Chart], tmp_path: Path) -> None:
     evaluation = a_run(tmp_path, commits=3)
-    for trial in evaluation.trials:
-        trial.instants.pop("polled", None)
-        trial.unmeasured = {"polled"}
-    evaluation.measured(evaluation.trials, evaluation.responses)
+    unmeasured = frozenset({"polled"})
+    trials = [
+        replace(trial, instants={k: v for k, v in trial.instants.items() if k != "polled"}, unmeasured=unmeasured)
+        for trial in evaluation.trials
+    ]
+    evaluation.measured(trials, evaluation.responses)
     assert "<svg" in drawn(chart(evaluation))
 
 
 def test_a_push_that_timed_out_lacks_the_lines_of_later_phases(tmp_path: Path) -> None:
     evaluation = a_run(tmp_path, commits=1)
-    (push,) = (trial for trial in evaluation.trials if trial.kind == PUSH)
     assert "rollout complete" in drawn(trial_charts.who_serves_what(evaluation))
-    time_out(push, "restarted")
+    trials = [timed_out(trial, "restarted") if trial.kind == PUSH else trial for trial in evaluation.trials]
+    evaluation.measured(trials, evaluation.responses)
     close_up = drawn(trial_charts.who_serves_what(evaluation))
     assert "rollout complete" not in close_up
     assert "new pods Ready" in close_up
@@ -137,8 +131,8 @@ def test_segments_have_both_ends() -> None:
 def test_a_chart_of_the_whole_run_is_not_empty(tmp_path: Path) -> None:
     """Also where the first trial has no beginning: all instants are relative to it."""
     evaluation = a_run(tmp_path, commits=3)
-    evaluation.trials[0].instants, evaluation.trials[0].outcome = {}, "failed: git push"
-    evaluation.measured(evaluation.trials, evaluation.responses)
+    first, *others = evaluation.trials
+    evaluation.measured([refused(first), *others], evaluation.responses)
     assert "seconds since the first trial" in drawn(trial_charts.who_serves_what(evaluation))
 
 

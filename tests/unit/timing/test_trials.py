@@ -14,10 +14,11 @@ from git_to_pod.app import baseline
 from git_to_pod.app.load import Response
 from git_to_pod.cluster.api import ApiError, Unreachable
 from git_to_pod.cluster.recorder import Event, Recorder
+from git_to_pod.git.access_log import AccessLog
 from git_to_pod.git.repository import GitError
-from git_to_pod.timing.trial import PUSH, RESTART, Trial
+from git_to_pod.timing.trial import PUSH, RESTART, Outcome, Planned, Trial, arrival
 from git_to_pod.timing.trials import Trials
-from git_to_pod.timing.trials_table import measure_mixed_commits
+from git_to_pod.timing.trials_table import mixed_commits_s
 from tests.samples import SETTINGS
 
 NOTHING = cast(Any, None)
@@ -31,23 +32,21 @@ NOTHING = cast(Any, None)
 def test_time_runs_from_the_push_or_from_what_was_seen_before_it_ended(
     pushed: float, published: float, counts_from: float
 ) -> None:
-    trials = Trials(NOTHING, Recorder(), NOTHING, SETTINGS, NOTHING)
-    assert trials.arrival({"pushed": pushed, "published": published}) == {"pushed": counts_from}
+    assert arrival({"pushed": pushed, "published": published}, AccessLog(None)) == {"pushed": counts_from}
 
 
 def test_a_poll_is_not_later_than_what_it_brought(monkeypatch: pytest.MonkeyPatch) -> None:
-    trials = Trials(NOTHING, Recorder(), NOTHING, SETTINGS, NOTHING)
-    monkeypatch.setattr(trials.access_log, "polled", lambda _pushed, _published: 11.0)
-    assert trials.arrival({"pushed": 11.0, "published": 10.4}) == {"pushed": 10.4, "polled": 10.4}
+    log = AccessLog(None)
+    monkeypatch.setattr(log, "polled", lambda _pushed, _published: 11.0)
+    assert arrival({"pushed": 11.0, "published": 10.4}, log) == {"pushed": 10.4, "polled": 10.4}
 
 
 def test_what_visitors_see_only_after_the_next_push_counts_all_the_same() -> None:
     first = Trial(1, PUSH, commit="a", instants={"pushed": 1.0, "requested": 1.2})
     second = Trial(2, PUSH, commit="b", instants={"pushed": 2.0, "requested": 2.6})
     seen = {0.9: "before", 2.1: "before", 2.2: "a", 2.3: "before", 2.5: "a", 3.5: "b"}
-    measure_mixed_commits([first, second], [Response(instant, 200, commit, "") for instant, commit in seen.items()])
-    assert first.mixed_s == pytest.approx(0.1)
-    assert second.mixed_s == 0
+    responses = [Response(instant, 200, commit, "") for instant, commit in seen.items()]
+    assert mixed_commits_s([first, second], responses) == [pytest.approx(0.1), 0]
 
 
 class FailingCluster:
@@ -94,11 +93,12 @@ def trials_with(cluster: object, folder: Path, repository: object = None) -> Tri
 )
 def test_an_api_error_marks_its_trial_and_the_row_is_written_at_once(tmp_path: Path, error: Exception) -> None:
     trials = trials_with(FailingCluster(error), tmp_path)
-    failed = trials.restart(1, RESTART)
-    assert failed.outcome.startswith("failed: ")
+    failed = trials.restart(Planned(1, RESTART))
+    assert failed.outcome is Outcome.FAILED
     with (tmp_path / "trials.csv").open() as file:
         (row,) = csv.DictReader(file)
-    assert row["outcome"] == failed.outcome
+    assert (row["outcome"], row["reason"]) == ("failed", failed.reason)
+    assert str(error) in failed.reason
     assert math.isnan(failed.latency_s("requested", "restarted"))
 
 
@@ -108,12 +108,12 @@ def test_a_push_that_git_refuses_marks_its_trial(tmp_path: Path) -> None:
             raise GitError("fatal: the disk is full")
 
     trial = trials_with(FailingCluster(), tmp_path, Refusing()).push()
-    assert trial.outcome == "failed: git push: fatal: the disk is full"
+    assert trial.in_words == "failed: git push: fatal: the disk is full"
 
 
 def test_three_failures_in_a_row_end_the_series_with_what_there_is(tmp_path: Path) -> None:
     trials = trials_with(FailingCluster(*[ApiError("PATCH", "/", 503, b"") for _ in range(9)]), tmp_path)
-    trials.push = lambda number, _offset: trials.restart(number, RESTART)  # type: ignore[method-assign,assignment,misc]
+    trials.push = trials.restart  # type: ignore[method-assign,assignment]
     assert len(trials.run()) == 3
     assert len((tmp_path / "trials.csv").read_text().splitlines()) == 4
 
@@ -141,5 +141,6 @@ def test_a_good_trial_whose_poll_is_not_in_the_log_is_not_a_timeout() -> None:
 
 
 def test_no_push_at_all_has_no_mixed_commits() -> None:
-    measure_mixed_commits([], [])
-    measure_mixed_commits([Trial(1, PUSH, outcome="failed: git push")], [Response(1.0, 200, "a", "")])
+    assert mixed_commits_s([], []) == []
+    (none,) = mixed_commits_s([Trial(1, PUSH, outcome=Outcome.FAILED)], [Response(1.0, 200, "a", "")])
+    assert math.isnan(none)
