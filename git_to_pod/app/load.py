@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import csv
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+
+import pandas as pd
 
 from git_to_pod.app.pod_template import carried, carried_by_container, container_of, metadata_of
 from git_to_pod.cluster.api import ApiError, Cluster, Object, Unreachable
 from git_to_pod.cluster.paths import api_path
-from git_to_pod.cluster.recorder import Recorder
+from git_to_pod.cluster.recorder import BEGAN, Recorder
 from git_to_pod.cluster.status import described_pod
 from git_to_pod.cluster.waiting import TimedOut, wait_for
 from git_to_pod.git.repository import FILE
 from git_to_pod.settings import Settings
+from git_to_pod.watchdog import run_id
 
 POD = "load"
+COLUMNS = ["run", "seconds", "status", "commit", "error"]  # of responses.csv
 # Requests per second, in sequence, each on a new connection. At 50 per second, containerd and the kubelet used a sixth
 # of a core for the log, and the measured phases took a fifth longer.
 RATE = 20
@@ -38,6 +44,16 @@ class Response:
         return bool(self.error) or not 200 <= self.status < 400
 
 
+def table(responses: Sequence[Response]) -> pd.DataFrame:
+    """responses.csv, in the order of receipt, with the columns in README.md."""
+    return pd.DataFrame([row(response) for response in responses], columns=COLUMNS)
+
+
+def row(response: Response) -> tuple[str, float, int, str, str]:
+    seconds = round(response.instant - BEGAN, 4)
+    return run_id(), seconds, response.status, response.commit, response.error
+
+
 def parse(instant: float, line: str, body: str = "") -> Response | None:
     """The Response of the line that curl writes after each body; None for any other line."""
     parts = line.split("|", 3)
@@ -51,12 +67,16 @@ def parse(instant: float, line: str, body: str = "") -> Response | None:
 class Load:
     """A pod that runs the curl of git-sync's image, and a thread that follows its log, while a `with` block runs."""
 
-    def __init__(self, cluster: Cluster, recorder: Recorder, settings: Settings, rate: int = RATE) -> None:
+    def __init__(
+        self, cluster: Cluster, recorder: Recorder, settings: Settings, rate: int = RATE, path: Path | None = None
+    ) -> None:
+        """`path`: the CSV file to which each response is added at once; a killed run leaves it."""
         self.cluster = cluster
         self.recorder = recorder
         self.timeout_s = settings.timeout_s
         self.rate = rate
         self.path = api_path("Pod", settings.namespace)
+        self.csv = path
         self.responses: list[Response] = []
         self.error = ""
         self.stopped = threading.Event()
@@ -89,6 +109,7 @@ class Load:
 
         last_seen = partial(described_pod, self.recorder, POD)
         self.recorder.wait_for("pod/load running", running, self.timeout_s, last_seen)
+        self.write([COLUMNS], "w")
         self.reader.start()
         wait_for("first response from the Service", lambda: self.responses, self.timeout_s)
 
@@ -112,7 +133,14 @@ class Load:
         # Failures before the first success do not count: kube-proxy gets the endpoints a moment later.
         if response and (self.responses or not response.failed):
             self.responses.append(response)
+            self.write([row(response)], "a")
         return "" if response else f"{body}{text}\n"
+
+    def write(self, rows: Sequence[Sequence[object]], mode: str) -> None:
+        if self.csv:
+            self.csv.parent.mkdir(parents=True, exist_ok=True)
+            with self.csv.open(mode, newline="") as file:
+                csv.writer(file).writerows(rows)
 
     def stop(self) -> list[Response]:
         self.stopped.set()

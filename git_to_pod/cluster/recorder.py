@@ -31,6 +31,9 @@ class Event:
         return str(self.object["metadata"]["name"])
 
 
+BEGAN = time.monotonic()  # the zero of all seconds that a run writes to its CSV files
+
+
 class WatchEnded(RuntimeError):
     """A watch ended by a fault of this program, so that no more of its events will come."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -14,15 +15,18 @@ from typing import Any
 import pandas as pd
 
 from git_to_pod.app.deployment import other_reloaders
-from git_to_pod.app.load import Response
+from git_to_pod.app.load import Load, Response
+from git_to_pod.app.load import table as responses_csv
 from git_to_pod.cluster.api import Cluster
 from git_to_pod.evaluation.checks import CONSTRAINTS, LIMITS, REQUIREMENTS, Check, EvaluationFailed, Target
 from git_to_pod.evaluation.environment import environment, images, project_version
+from git_to_pod.git.repository import Repository
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Estimate, in_words
 from git_to_pod.timing.trial import PUSH, Outcome, Trial
-from git_to_pod.timing.trials_table import estimates_of, mixed_commits_s, table, table_of_responses
+from git_to_pod.timing.trials import Trials
+from git_to_pod.timing.trials_table import estimates_of, mixed_commits_s, table
 from git_to_pod.wording import all_of, counted, names
 
 SCHEMA = 2  # of summary.json; it changes when a key is removed or gets another meaning
@@ -38,7 +42,7 @@ class Evaluation:
     trials: Sequence[Trial] = ()
     responses: Sequence[Response] = ()
     trials_table: pd.DataFrame = field(default_factory=partial(table, [], math.nan))  # the rows of trials.csv
-    responses_table: pd.DataFrame = field(default_factory=partial(table_of_responses, [], []))  # those of responses.csv
+    responses_table: pd.DataFrame = field(default_factory=partial(responses_csv, []))  # those of responses.csv
     estimates: Mapping[str, Estimate] = field(default_factory=lambda: estimates_of(table([], math.nan)))
     cost: dict[str, Any] = field(default_factory=dict)
     timings_s: dict[str, float] = field(default_factory=dict)
@@ -76,6 +80,14 @@ class Evaluation:
         self.write()
         return check
 
+    @contextlib.contextmanager
+    def measuring(self, trials: Trials, load: Load, repository: Repository) -> Iterator[None]:
+        """Add what was measured when the block ends, also if an error or an interrupt ends it."""
+        try:
+            yield
+        finally:
+            self.measured(trials.done, load.responses, load.error, repository.overtaken)
+
     def measured(
         self, trials: Sequence[Trial], responses: Sequence[Response], error: str = "", overtaken: int = 0
     ) -> None:
@@ -85,7 +97,7 @@ class Evaluation:
         """
         self.trials, self.responses = trials, responses
         self.trials_table = table(trials, self.settings.period_s, mixed_commits_s(trials, responses))
-        self.responses_table = table_of_responses(responses, trials)
+        self.responses_table = responses_csv(responses)
         self.estimates = estimates_of(self.trials_table)
         self.notes += [error] if error else []
         self.note_other_pushes(overtaken)
@@ -103,6 +115,8 @@ class Evaluation:
             commits = f"{happened} of {counted(expected, 'pushed commit')} {'was' if happened == 1 else 'were'}"
             check.evidence_of_trials = f"In the trials, {commits} {text}."
         self.write()
+        self.trials_table.to_csv(self.settings.output / "trials.csv", index=False)
+        self.responses_table.to_csv(self.settings.output / "responses.csv", index=False)
 
     def note_other_pushes(self, overtaken: int) -> None:
         """Say that someone else pushed to the branch, if any of the run's pushes came after theirs."""
@@ -212,11 +226,9 @@ class Evaluation:
         }
 
     def write(self) -> None:
-        """Write summary.json, trials.csv and responses.csv to the run's folder."""
+        """Write summary.json to the run's folder."""
         self.settings.output.mkdir(parents=True, exist_ok=True)
         write_json(self.settings.output / "summary.json", self.summary())
-        self.trials_table.to_csv(self.settings.output / "trials.csv", index=False)
-        self.responses_table.to_csv(self.settings.output / "responses.csv", index=False)
 
     def verify(self) -> None:
         """Fail the run if a requirement or a constraint is not met."""

@@ -20,7 +20,6 @@ from git_to_pod.report.charts import trial_charts
 from git_to_pod.report.html import Html, html_table, paragraphs, render
 from git_to_pod.timing.medians import in_words
 from git_to_pod.timing.trial import PLAIN
-from git_to_pod.timing.trials_table import origin
 from git_to_pod.wording import all_of, counted, millicores, names, quoted
 
 STYLE = Path(__file__).parent / "templates" / "report" / "style.css"
@@ -276,14 +275,13 @@ def load_shown(evaluation: Evaluation) -> Html:
     """Requests sent and failed, with the reasons. The baseline's rollouts replace no pod of the Service."""
     failed, sent = evaluation.failed_requests, len(evaluation.responses)
     kind = "good" if sent and not failed else "bad"
-    first = origin(evaluation.trials)
+    first, last = (evaluation.responses[end].instant if sent else 0.0 for end in (0, -1))
     rows = [
-        {"seconds into the trials": f"{r.instant - first:.1f}", "reason": r.error or f"HTTP {r.status}"}
+        {"seconds since the first request": f"{r.instant - first:.1f}", "reason": r.error or f"HTTP {r.status}"}
         for r in failed[:20]
     ]
-    seconds = evaluation.responses[-1].instant - evaluation.responses[0].instant if sent else 0.0
     rollouts = counted(sum(trial.rollouts for trial in evaluation.trials if trial.kind != PLAIN), "rollout")
-    title = f"{len(failed):,} of {counted(sent, 'request')} failed in {seconds:.0f} s"
+    title = f"{len(failed):,} of {counted(sent, 'request')} failed in {last - first:.0f} s"
     caption = "Failed requests" if len(failed) == len(rows) else f"The first {len(rows)} failed requests"
     return Html(
         render(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from git_to_pod.app.load import Response, mixed_commits
+from git_to_pod.cluster.recorder import BEGAN
 from git_to_pod.timing.medians import Estimate, estimate
 from git_to_pod.timing.trial import PHASES, PLAIN, PUSH, RESTART, Trial
 from git_to_pod.watchdog import run_id
@@ -51,25 +52,19 @@ def mixed_commits_s(trials: Sequence[Trial], responses: Sequence[Response]) -> l
     return [found.get(trial.number, math.nan) for trial in trials]
 
 
-def origin(trials: Sequence[Trial]) -> float:
-    """The instant from which both tables count: the beginning of the first trial, on the monotonic clock."""
-    return next((trial.began for trial in trials if not math.isnan(trial.began)), 0.0)
-
-
 def table(trials: Sequence[Trial], poll_interval_s: float, mixed_s: Sequence[float] = ()) -> pd.DataFrame:
     """trials.csv, with the columns in README.md. `run` and `poll_interval_s` distinguish runs in a joined table.
 
     `mixed_s` has one value for each trial. It is known when the load has ended.
     """
-    first = origin(trials)
     rows = [
-        row(trial, first) | {"mixed_commits_s": round(mixed, 4), "poll_interval_s": poll_interval_s}
+        row(trial) | {"mixed_commits_s": round(mixed, 4), "poll_interval_s": poll_interval_s}
         for trial, mixed in zip(trials, mixed_s or [math.nan] * len(trials), strict=True)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def row(trial: Trial, first: float) -> dict[str, object]:
+def row(trial: Trial) -> dict[str, object]:
     start = trial.phases[0]
     return {
         "run": run_id(),
@@ -78,19 +73,12 @@ def row(trial: Trial, first: float) -> dict[str, object]:
         "kind": trial.kind,
         "commit": trial.commit,
         "offset_s": round(trial.offset_s, 4),
-        "began_s": round(trial.began - first, 4),
+        "began_s": round(trial.began - BEGAN, 4),
         **{f"{phase}_s": round(trial.latency_s(start, phase), 4) for phase in PHASES},
         "rollouts": trial.rollouts,
         "outcome": str(trial.outcome),
         "reason": trial.reason,
     }
-
-
-def table_of_responses(responses: Sequence[Response], trials: Sequence[Trial]) -> pd.DataFrame:
-    """responses.csv, in the order of receipt."""
-    first, run = origin(trials), run_id()
-    rows = [(run, round(r.instant - first, 4), r.status, r.commit, r.error) for r in responses]
-    return pd.DataFrame(rows, columns=["run", "seconds", "status", "commit", "error"])
 
 
 def latencies(trials: pd.DataFrame) -> dict[str, pd.Series]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
 from typing import Any, cast
 
-from git_to_pod.app.load import Load, Mixed, Response, load_pod, mixed_commits, parse
+import pandas as pd
+
+from git_to_pod.app.load import COLUMNS, Load, Mixed, Response, load_pod, mixed_commits, parse, table
 from git_to_pod.cluster.api import Unreachable
-from git_to_pod.cluster.recorder import Recorder
+from git_to_pod.cluster.recorder import BEGAN, Recorder
+from git_to_pod.watchdog import run_id
 from tests.samples import SETTINGS
 
 
@@ -80,3 +85,16 @@ def test_after_a_lost_connection_no_response_is_taken_twice_and_none_is_lost() -
     assert [response.commit for response in load.responses] == ["a", "b", "c"]
     assert load.responses[-1].body == "a body\n"
     assert asked[1]["sinceTime"] == "2026-01-01T00:00:02.000000000Z"
+
+
+def test_each_response_is_in_the_csv_file_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "report" / "responses.csv"
+    load = Load(cast(Any, None), Recorder(), SETTINGS, path=path)
+    load.write([COLUMNS], "w")
+    load.take(BEGAN + 1.5, "0|200|abc|", "")
+    load.take(BEGAN + 2.0, "7|000||Failed to connect, port 80", "")
+    assert path.read_text().splitlines()[1:] == [
+        f"{run_id()},1.5,200,abc,",
+        f'{run_id()},2.0,0,,"curl 7: Failed to connect, port 80"',
+    ]
+    assert pd.read_csv(path).equals(pd.read_csv(StringIO(table(load.responses).to_csv(index=False))))

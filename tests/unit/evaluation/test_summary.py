@@ -8,6 +8,7 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -190,6 +191,23 @@ def test_a_commit_that_was_never_published_fails_r2_and_r3(tmp_path: Path) -> No
     assert evaluation.failing == ["R2", "R3"]
     assert "5 of 6 pushed commits were published" in evaluation.requirements["R2"].evidence
     assert evaluation.estimates["push_to_restarted"].timeouts == 1
+
+
+def test_a_set_of_trials_that_an_interrupt_ends_is_kept(tmp_path: Path) -> None:
+    run, evaluation = a_run(tmp_path / "run", commits=1), Evaluation(replace(SETTINGS, output=tmp_path))
+    trials, load = SimpleNamespace(done=run.trials), SimpleNamespace(responses=run.responses, error="")
+    repository = SimpleNamespace(overtaken=0)
+    with pytest.raises(KeyboardInterrupt), evaluation.measuring(trials, load, repository):  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+    assert len(evaluation.trials_table) == 3
+    assert len((tmp_path / "responses.csv").read_text().splitlines()) == len(run.responses) + 1
+
+
+def test_a_summary_that_is_written_later_leaves_the_rows_that_were_measured(tmp_path: Path) -> None:
+    (tmp_path / "trials.csv").write_text("number\n1\n")
+    evaluation = Evaluation(replace(SETTINGS, output=tmp_path), error="KeyboardInterrupt")
+    evaluation.write()
+    assert (tmp_path / "trials.csv").read_text() == "number\n1\n"
 
 
 def test_a_failed_request_misses_its_target_and_is_named(tmp_path: Path) -> None:
