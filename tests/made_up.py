@@ -90,7 +90,7 @@ def made_up_names(folder: Path) -> dict[str, Any]:
         way(comparison.FLUX, 2.1, content_limit_bytes=1 << 20),
     ]
     broken = [
-        experiment.FaultResult(f.name, held=number % 9 > 0, commits_lost=int(number % 9 == 0),
+        experiment.FaultResult(f.key, f.name, held=number % 9 > 0, commits_lost=int(number % 9 == 0),
                        requests={"sent": 640, "failed": 0}, recovery_s=CHANCE.uniform(1, 9), rollouts=1, note="")
         for number, f in enumerate(FAULTS)
     ]  # fmt: skip
@@ -112,10 +112,9 @@ def made_up_names(folder: Path) -> dict[str, Any]:
             "model.bin: HTTP 200, version https://git-lfs.github.com/spec/v1", matrix.File.POINTER,
         ),
     ]  # fmt: skip
-    medians = {startup_orders.BASELINE: 1.4} | {
-        name: 1.8 + 0.2 * number for number, name in enumerate(startup_orders.WAYS)
-    }
-    restarts = startup_orders.rows_of({name: around(median) for name, median in medians.items()})
+    restarts = startup_orders.rows_of(
+        {key: around(1.4 + 0.2 * number) for number, key in enumerate(startup_orders.ORDERS)}
+    )
     scale = made_up_scale()
     results = ExperimentResults(replace(SETTINGS, output=folder), Progress())
     found: dict[str, Sequence[Any]] = {

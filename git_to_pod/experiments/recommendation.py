@@ -203,14 +203,14 @@ def does_it_work(summary: dict[str, Any]) -> str:
 
 def git_sync(faults: Sequence[ResultRow]) -> str:
     """The content for which git-sync is the right tool."""
-    large = next((row for row in faults if row["name"] == LARGE_FILE), None)
+    large = next((row for row in faults if row["key"] == LARGE_FILE), None)
     words = "Use git-sync for files that an application reads when it starts"
     if large is None:
         return f"{words}. This run did not try large files."
     if not large["held"]:
-        return f"{words}, but not for large files: the test with {LARGE_FILE} failed."
+        return f"{words}, but not for large files: the test with {large['name']} failed."
     took = f"{large['recovery_s']:.0f} s after the push"
-    return f"{words}: {LARGE_FILE} is on all replicas {took}, with a memory limit of 256 MiB."
+    return f"{words}: {large['name']} is on all replicas {took}, with a memory limit of 256 MiB."
 
 
 def choice(rows: Sequence[ResultRow]) -> str:

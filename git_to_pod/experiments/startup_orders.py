@@ -1,6 +1,4 @@
-"""How a pod can wait for its content: a Deployment for each way, restarted in one shuffled order."""
-
-# signs as a reader expects them in print
+"""How a pod can wait for its content: a Deployment for each startup order, restarted in one shuffled order."""
 
 from __future__ import annotations
 
@@ -8,6 +6,7 @@ import copy
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from typing import Any
 
@@ -26,15 +25,26 @@ from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Estimate, estimate
 from git_to_pod.timing.rollout import Rollout
 
-BASELINE, DEPLOYED = "nginx without git-sync", "native sidecar, its postStart waits (deployed)"
 PROBE_PORT = 8081  # for git-sync's HTTP endpoint; nginx has 8080
 POD = dict[str, Any]  # a pod's spec
 
 
+class Order(StrEnum):
+    """What starts before what. The values are keys in the results."""
+
+    BASELINE = "baseline"  # without git-sync
+    DEPLOYED = "native-sidecar-hook"  # as in manifests/
+    APP_HOOK = "sidecar-app-hook"
+    READINESS_PROBE = "sidecar-readiness-probe"
+    STARTUP_PROBE = "native-sidecar-startup-probe"
+    INIT_CONTAINER = "init-container"
+
+
 @dataclass(frozen=True)
 class StartupResult:
-    """One way. `ratio` is its median divided by the median of the same nginx without git-sync."""
+    """One startup order. `ratio` is its median divided by the median of the same nginx without git-sync."""
 
+    key: Order
     name: str
     how: str
     restart_s: Estimate
@@ -82,38 +92,61 @@ def init_container(pod: POD) -> None:
     git_sync["command"] = ["sh", "-c", script]
 
 
-WAYS: dict[str, tuple[str, Callable[[POD], None]]] = {
-    DEPLOYED: ("nginx starts when git-sync's postStart hook has seen the content", as_deployed),
-    "ordinary sidecar, nginx's postStart waits": (
+# For each order: its name and how it works, for readers, and how it changes the pod that manifests/ deploys.
+ORDERS: dict[Order, tuple[str, str, Callable[[POD], None]]] = {
+    Order.BASELINE: (
+        "nginx without git-sync",
+        "the baseline: the same nginx, its content in a ConfigMap",
+        as_deployed,
+    ),
+    Order.DEPLOYED: (
+        "native sidecar, its postStart waits (deployed)",
+        "nginx starts when git-sync's postStart hook has seen the content",
+        as_deployed,
+    ),
+    Order.APP_HOOK: (
+        "ordinary sidecar, nginx's postStart waits",
         "both start at once; the pod is Ready after nginx's hook",
         app_hook_waits,
     ),
-    "ordinary sidecar, readiness probe decides": (
+    Order.READINESS_PROBE: (
+        "ordinary sidecar, readiness probe decides",
         "both start at once; the probe runs once a second",
         readiness_probe_decides,
     ),
-    "native sidecar, startup probe": ("nginx starts after an HTTP probe of git-sync, once a second", startup_probe),
-    "init container": ("nginx starts after git-sync has synced once and ended", init_container),
+    Order.STARTUP_PROBE: (
+        "native sidecar, startup probe",
+        "nginx starts after an HTTP probe of git-sync, once a second",
+        startup_probe,
+    ),
+    Order.INIT_CONTAINER: (
+        "init container",
+        "nginx starts after git-sync has synced once and ended",
+        init_container,
+    ),
 }
 
 
 def run_restarts(cluster: Cluster, recorder: Recorder, settings: Settings, progress: Progress) -> list[StartupResult]:
-    """Deploy each way beside the app, then restart one at a time."""
+    """Deploy each order beside the app, then restart one Deployment at a time."""
     baseline.deploy_baseline(cluster, recorder, settings)
-    apps = {BASELINE: baseline.APP} | {name: f"restart-{number}" for number, name in enumerate(WAYS)}
-    for name, (_, change) in WAYS.items():
-        put(cluster, recorder, settings, apps[name], change)
+    apps = {Order.BASELINE: baseline.APP}
+    for order, (_, _, change) in ORDERS.items():
+        if order is not Order.BASELINE:
+            apps[order] = f"restart-{order}"
+            put(cluster, recorder, settings, apps[order], change)
     for app in apps.values():
         wait_complete(recorder, app, settings)
-    samples: dict[str, list[float]] = {name: [] for name in apps}
-    order = [name for name in apps for _ in range(effort().restarts * (2 if name in (BASELINE, DEPLOYED) else 1))]
+    samples: dict[Order, list[float]] = {order: [] for order in apps}
+    twice = (Order.BASELINE, Order.DEPLOYED)
+    todo = [order for order in apps for _ in range(effort().restarts * (2 if order in twice else 1))]
     chance = random.Random(settings.seed)
-    chance.shuffle(order)
-    for number, name in enumerate(order):
-        progress.bar(number, len(order), f"restarting: {name}")
+    chance.shuffle(todo)
+    for number, order in enumerate(todo):
+        progress.bar(number, len(todo), f"restarting: {ORDERS[order][0]}")
         recorder.stopped.wait(chance.uniform(0, 1))  # else all would start at the same phase of the kubelet's 1 s tick
-        samples[name].append(timed_restart(cluster, recorder, settings, apps[name]))
-    progress.bar(len(order), len(order), "restarts done")
+        samples[order].append(timed_restart(cluster, recorder, settings, apps[order]))
+    progress.bar(len(todo), len(todo), "restarts done")
     for app in apps.values():
         cluster.delete(api_path("Deployment", settings.namespace, app))
     return rows_of(samples)
@@ -167,11 +200,11 @@ def timed_restart(cluster: Cluster, recorder: Recorder, settings: Settings, app:
     return rollout.instants["restarted"] - rollout.instants["requested"]
 
 
-def rows_of(samples: dict[str, list[float]]) -> list[StartupResult]:
-    found = {name: estimate(values) for name, values in samples.items()}
-    hows = {BASELINE: "the baseline: the same nginx, its content in a ConfigMap"}
-    hows |= {name: how for name, (how, _) in WAYS.items()}
+def rows_of(samples: dict[Order, list[float]]) -> list[StartupResult]:
+    """One row for each order, the quickest first."""
+    found = {order: estimate(values) for order, values in samples.items()}
+    baseline_s = found[Order.BASELINE].median
     return [
-        StartupResult(name, hows[name], found[name], found[name].median / found[BASELINE].median, samples[name])
-        for name in sorted(samples, key=lambda name: found[name].median)
+        StartupResult(order, *ORDERS[order][:2], found[order], found[order].median / baseline_s, samples[order])
+        for order in sorted(samples, key=lambda order: found[order].median)
     ]

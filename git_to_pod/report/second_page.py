@@ -8,8 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from git_to_pod.experiments import recommendation, startup_orders
+from git_to_pod.experiments import recommendation
 from git_to_pod.experiments.results import EXPERIMENTS, ExperimentResults, ResultRow, section
+from git_to_pod.experiments.startup_orders import Order
 from git_to_pod.report.charts.dot_plot import dots
 from git_to_pod.report.charts.svg import Chart
 from git_to_pod.report.first_page import Answer, measured_on, stand_ins_banner, tile
@@ -71,7 +72,7 @@ def alternatives(rows: Rows) -> Words:
 
 
 def restarts(rows: Rows) -> Words:
-    ratio = next((row["ratio"] for row in rows if row["name"] == startup_orders.DEPLOYED), None)
+    ratio = next((row["ratio"] for row in rows if row["key"] == Order.DEPLOYED), None)
     return None, f"{ratio:.2f} ×" if ratio is not None and math.isfinite(ratio) else "not measured"
 
 

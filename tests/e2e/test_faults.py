@@ -15,21 +15,21 @@ from git_to_pod.experiments.faults.recovery import restore
 from git_to_pod.settings import Parameters, resolve
 from tests.e2e.test_deployment import branch
 
-BY_NAME = {fault.name: fault for fault in FAULTS}
+BY_KEY = {fault.key: fault for fault in FAULTS}
 QUICK = (
-    "git host down",
-    "git host down when a pod must start",
-    "git host resets connections",
-    "password rotated",
-    "force-push to an older commit",
-    "10 pushes in 2 s",
-    "commit deletes the served file",
-    "Reloader down",
-    "Reloader killed between publish and rollout",
-    "git-sync killed, in the poller and in one pod",
-    "content volume full",
+    "git-host-down",
+    "git-host-down-at-pod-start",
+    "git-host-resets",
+    "password-rotated",
+    "force-push",
+    "burst",
+    "served-file-deleted",
+    "reloader-down",
+    "reloader-killed",
+    "git-sync-killed",
+    "volume-full",
 )
-NEXT_PUSH = ("pods start with the old commit after Reloader's patch", "ConfigMap git-commit deleted, no push")
+NEXT_PUSH = ("pods-behind-reloader", "git-commit-deleted-no-push")
 
 
 @pytest.fixture(scope="module")
@@ -51,24 +51,24 @@ def bench(lab: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 def test_what_a_killed_run_left_in_the_lab_is_undone(bench: Bench) -> None:
     """First: later ones change the reader's password."""
-    BY_NAME["git host hangs"].inject(bench)
+    BY_KEY["git-host-hangs"].inject(bench)
     bench.lab.revoke_reader()
     restore(bench.lab.lab)
     push_one(bench)
     bench.wait_normal(30)
 
 
-@pytest.mark.parametrize("name", QUICK)
-def test_the_deployment_recovers_by_itself(bench: Bench, name: str) -> None:
-    row = try_fault(bench, BY_NAME[name])
+@pytest.mark.parametrize("key", QUICK)
+def test_the_deployment_recovers_by_itself(bench: Bench, key: str) -> None:
+    row = try_fault(bench, BY_KEY[key])
     assert row.held, row
     assert row.requests["sent"] > 0
     assert (row.commits_lost, row.requests["failed"]) == (0, 0)
 
 
-@pytest.mark.parametrize("name", NEXT_PUSH)
-def test_the_deployment_recovers_with_the_next_push(bench: Bench, name: str) -> None:
-    row = try_fault(bench, BY_NAME[name])
+@pytest.mark.parametrize("key", NEXT_PUSH)
+def test_the_deployment_recovers_with_the_next_push(bench: Bench, key: str) -> None:
+    row = try_fault(bench, BY_KEY[key])
     assert not row.held
     assert row.commits_lost or math.isinf(row.recovery_s)
     assert row.requests["sent"] > 0
@@ -78,7 +78,7 @@ def test_the_deployment_recovers_with_the_next_push(bench: Bench, name: str) -> 
 
 def test_a_fault_that_is_not_undone_is_reported(bench: Bench) -> None:
     """The git host stays down for the whole wait, so the commit does not arrive."""
-    unmended = replace(BY_NAME["git host down"], lasts_s=None, limit_s=5, blocks=False)
+    unmended = replace(BY_KEY["git-host-down"], lasts_s=None, limit_s=5, blocks=False)
     row = try_fault(bench, unmended)
     assert not row.held
     assert row.commits_lost == 1

@@ -37,6 +37,7 @@ class Fault:
     recover while the fault lasts: recovery counts from the push, and `undo` runs afterwards.
     """
 
+    key: str  # unique, and the same in each run
     name: str
     inject: Step = nothing
     push: Step = push_one
@@ -54,6 +55,7 @@ class FaultResult:
     `recovery_s` is infinite if it took longer than the fault's limit.
     """
 
+    key: str
     name: str
     held: bool
     commits_lost: int
@@ -156,7 +158,7 @@ class Marks:
         held = not (failed or wrong or lost or failure or served_early)
         counts = {"sent": len(responses), "failed": len(failed)}
         note = "; ".join(filter(None, notes))
-        return FaultResult(fault.name, held, lost, counts, recovery_s, self.rollouts(), note)
+        return FaultResult(fault.key, fault.name, held, lost, counts, recovery_s, self.rollouts(), note)
 
     def lost(self) -> int:
         """The number of commits, pushed since the fault began, that the pods have not reached."""

@@ -3,8 +3,6 @@
 The result of a check comes from the running pod: the commit that it serves, or git's error message in git-sync's log.
 """
 
-# signs as a reader expects them in print
-
 from __future__ import annotations
 
 import copy

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from git_to_pod.experiments.startup_orders import BASELINE, DEPLOYED, StartupResult
+from git_to_pod.experiments.startup_orders import Order, StartupResult
 from git_to_pod.report.charts.dot_plot import dots, median_of
 from git_to_pod.report.charts.svg import Chart
 from git_to_pod.report.html import html_table
@@ -15,8 +15,8 @@ from git_to_pod.report.html import html_table
 
 def startup_finding(rows: Sequence[StartupResult]) -> str:
     """The title, computed."""
-    by_name = {row.name: row for row in rows}
-    deployed, baseline = by_name[DEPLOYED], by_name[BASELINE]
+    by_key = {row.key: row for row in rows}
+    deployed, baseline = by_key[Order.DEPLOYED], by_key[Order.BASELINE]
     if not math.isfinite(deployed.restart_s.median):
         return f"Rollout restart as deployed: {median_of(deployed.restart_s.median)}."
     quickest = min((row for row in rows if row is not baseline), key=lambda row: row.restart_s.median)
@@ -33,8 +33,9 @@ def startup_chart(rows: Sequence[StartupResult]) -> Chart:
     """Every restart of each way."""
     note = "Each dot is one restart. The vertical bar is the median, the horizontal bar its 95% CI."
     lines = [(row.name, row.samples_s) for row in rows]
+    (deployed,) = (row.name for row in rows if row.key is Order.DEPLOYED)
     return dots(
-        lines, "seconds from the changed template to the end of the rollout", startup_finding(rows), note, DEPLOYED
+        lines, "seconds from the changed template to the end of the rollout", startup_finding(rows), note, deployed
     )
 
 

@@ -62,7 +62,7 @@ def undo(bench: Bench) -> None:
 @pytest.mark.parametrize("part", ["inject", "push"])
 @pytest.mark.parametrize("lasts_s", [0.0, None])
 def test_a_fault_that_raises_is_undone_and_its_row_says_why(part: str, lasts_s: float | None) -> None:
-    bench, row = tried(Fault("it fails", **{part: failing}, undo=undo, lasts_s=lasts_s))  # type: ignore[arg-type]
+    bench, row = tried(Fault("fails", "it fails", **{part: failing}, undo=undo, lasts_s=lasts_s))  # type: ignore[arg-type]
     assert bench.done.count("undo") == 1
     assert not row.held
     assert "LabError: kube-apiserver: it did not stop" in row.note
@@ -70,7 +70,7 @@ def test_a_fault_that_raises_is_undone_and_its_row_says_why(part: str, lasts_s: 
 
 
 def test_a_fault_that_passes_is_undone_once() -> None:
-    bench, row = tried(Fault("it passes", undo=undo, lasts_s=0.0))
+    bench, row = tried(Fault("passes", "it passes", undo=undo, lasts_s=0.0))
     assert row.held
     assert bench.done == ["push", "undo", "wait until it is normal", "catch up"]
 

@@ -8,8 +8,17 @@ from git_to_pod.experiments.faults.catalogue import FAULTS
 from git_to_pod.experiments.faults.experiment import FaultResult
 from git_to_pod.report.tables.faults import faults_finding, faults_table
 
-HELD = FaultResult("git host down", True, 0, {"sent": 400, "failed": 0}, 2.04, 1, "")
-LOST = FaultResult("git-commit <deleted>", False, 1, {"sent": 300, "failed": 2}, math.inf, 0, "first failure: HTTP 503")
+HELD = FaultResult("git-host-down", "git host down", True, 0, {"sent": 400, "failed": 0}, 2.04, 1, "")
+LOST = FaultResult(
+    "git-commit-deleted",
+    "git-commit <deleted>",
+    False,
+    1,
+    {"sent": 300, "failed": 2},
+    math.inf,
+    0,
+    "first failure: HTTP 503",
+)
 
 
 def test_the_finding_counts_what_recovered_and_names_the_rest() -> None:
@@ -42,7 +51,7 @@ def test_another_cluster_is_left_alone_and_the_page_says_so() -> None:
 
 
 def test_each_fault_has_a_name_of_its_own() -> None:
-    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
+    assert len({fault.key for fault in FAULTS}) == len({fault.name for fault in FAULTS}) == len(FAULTS)
 
 
 def test_a_fault_that_keeps_the_commit_back_is_one_that_ends() -> None:

@@ -134,7 +134,7 @@ def test_there_are_at_most_eight_sentences_and_their_figures_are_the_rows(tmp_pa
     ]
     found = results(tmp_path, *rows)
     found.rows["faults"] = [
-        {"name": LARGE_FILE, "held": True, "recovery_s": 49.3},
+        {"key": LARGE_FILE, "name": "one file of 320 MB", "held": True, "recovery_s": 49.3},
         {"name": "git-commit deleted", "held": False, "recovery_s": math.inf},
     ]
     (tmp_path / "summary.json").write_text(
@@ -146,7 +146,7 @@ def test_there_are_at_most_eight_sentences_and_their_figures_are_the_rows(tmp_pa
     text = " ".join(sentences)
     assert "With a poll interval of 1 s" in text
     assert "a median of 2.27 s (n = 20). None of 2,688 requests failed." in text
-    assert f"{LARGE_FILE} is on all replicas 49 s after the push" in text
+    assert "one file of 320 MB is on all replicas 49 s after the push" in text
     assert "patches about 600 Deployments within a minute" in text
     assert "For a single Deployment, the hook that patches the pod template is the better choice" in text
     assert "5 fewer objects and 10 fewer rights" in text

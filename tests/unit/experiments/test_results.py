@@ -12,7 +12,7 @@ from git_to_pod.experiments.results import ExperimentResults
 from git_to_pod.progress import Progress
 from tests.samples import SETTINGS
 
-ROW = FaultResult("git host hangs", True, 0, {"sent": 640, "failed": 2}, 3.5, 1, "")
+ROW = FaultResult("git-host-hangs", "git host hangs", True, 0, {"sent": 640, "failed": 2}, 3.5, 1, "")
 
 
 def test_an_experiments_rows_are_a_csv_with_a_column_for_each_nested_value(tmp_path: Path) -> None:
