@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,24 +116,32 @@ _watchdog = Watchdog()
 
 def guard_namespace(cluster: Cluster, namespace: str, *, lab: bool = False) -> None:
     """Have the namespace removed if this process ends. Call this before you create it."""
-    guard_client(cluster)
     kubeconfig = str(cluster.kubeconfig.absolute()) if cluster.kubeconfig else ""
     limit_s = LAB_LIMIT_S if lab else LIMIT_S
     _watchdog.send(namespace=namespace, context=cluster.context, kubeconfig=kubeconfig, limit_s=limit_s)
 
 
-def guard_client(cluster: Cluster) -> None:
-    """The Kubernetes client writes certificates and keys of a kubeconfig to temporary files."""
-    with suppress(AttributeError):
-        options = cluster.api.configuration
-        for file in (options.ssl_ca_cert, options.cert_file, options.key_file):
-            if file and Path(file).parent == Path(tempfile.gettempdir()):
-                guard_path(Path(file))
-
-
 def guard_path(path: Path) -> None:
     """Have a temporary folder or file removed if this process ends."""
     _watchdog.send(path=str(path.absolute()))
+
+
+def make_folder() -> Path:
+    """Make a temporary folder for this user only. If this process is killed, however early, it is removed."""
+    folder = Path(tempfile.gettempdir()).absolute() / f"{PREFIX}{secrets.token_hex(8)}"
+    guard_path(folder)  # before it exists: a process can be killed between any two steps
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder of make_folder(), removed at the end of the block."""
+    folder = make_folder()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def guarded() -> list[str]:

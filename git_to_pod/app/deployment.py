@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
-import tempfile
 from pathlib import Path
 
 import yaml
@@ -32,13 +30,9 @@ def apply(cluster: Cluster, settings: Settings, base: str = "manifests") -> None
     """Apply manifests/, or another kustomization, with one `kubectl apply --kustomize`."""
     lab = settings.lab is not None
     create_namespace(cluster, settings.namespace, settings.commits, settings.keep, settings.timeout_s, lab)
-    folder = Path(tempfile.mkdtemp(prefix="git-to-pod-"))  # 0700: it holds the Secret's files
-    watchdog.guard_path(folder)
-    try:
+    with watchdog.temporary_folder() as folder:  # it holds the Secret's files
         write_overlay(folder, settings, base)
         apply_folder(cluster, folder, settings.timeout_s)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def apply_folder(cluster: Cluster, folder: Path, timeout_s: float) -> None:

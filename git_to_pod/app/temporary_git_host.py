@@ -6,7 +6,6 @@ import re
 import secrets
 import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -46,8 +45,7 @@ def git_host(given: Parameters) -> Iterator[Parameters]:
     for name in (given.namespace, namespace):
         check_namespace(cluster, name)
     host = f"{NAME}.{namespace}.svc"
-    folder = Path(tempfile.mkdtemp(prefix="git-to-pod-"))  # 0700: it holds the accounts' passwords
-    watchdog.guard_path(folder)
+    folder = watchdog.make_folder()  # it holds the accounts' passwords
     try:
         make_accounts(folder, host)
         make_room(cluster, namespace, given.timeout)

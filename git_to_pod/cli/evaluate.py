@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -108,9 +107,7 @@ def gather_evidence(given: Parameters, settings: Settings, terminal: Terminal) -
 
 def run_notebook(given: Parameters, notebook: Path, executed: Path, terminal: Terminal) -> str:
     """Run papermill as a child process, so that a signal ends it and its kernel. Returns its output if it failed."""
-    temporary = tempfile.TemporaryDirectory(prefix="git-to-pod-", ignore_cleanup_errors=True)
-    with temporary as folder, (Path(folder) / "log").open("w+") as log:
-        watchdog.guard_path(Path(folder))
+    with watchdog.temporary_folder() as folder, (folder / "log").open("w+") as log:
         shown = os.dup(terminal.out.fileno())  # not its standard error, which the kernel inherits
         options = {
             "notebook": str(notebook),
@@ -123,7 +120,7 @@ def run_notebook(given: Parameters, notebook: Path, executed: Path, terminal: Te
             [sys.executable, "-m", "git_to_pod.cli.run_notebook", json.dumps(options)],
             cwd=ROOT,
             # its credentials go with the folder, and this process's watchdog removes what it creates
-            env=os.environ | {"TMPDIR": folder, watchdog.RUN: watchdog.run_id()},
+            env=os.environ | {"TMPDIR": str(folder), watchdog.RUN: watchdog.run_id()},
             stdout=log,
             stderr=log,
             pass_fds=[shown],

@@ -7,7 +7,6 @@ import os
 import secrets
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -75,9 +74,7 @@ def write_copy(notebook: Path, given: Parameters, folder: Path) -> Path:
 @contextmanager
 def jupyterlab(notebook: Path, browser: bool) -> Iterator[tuple[subprocess.Popen[bytes], str, Path]]:
     """Run a server on 127.0.0.1. Yields its process, its URL and the file with its token. Raises Failed."""
-    with tempfile.TemporaryDirectory(prefix="git-to-pod-") as name:
-        folder = Path(name)  # 0700: the token is in its files only, in no argument and in no log
-        watchdog.guard_path(folder)
+    with watchdog.temporary_folder() as folder:  # the token is in its files only, in no argument and in no log
         token, log = folder / "token", folder / "log"
         token.touch(0o600)
         token.write_text(secrets.token_hex(24))
@@ -86,7 +83,11 @@ def jupyterlab(notebook: Path, browser: bool) -> Iterator[tuple[subprocess.Popen
         command += [] if browser else ["--no-browser"]
         command += ["--allow-root"] if os.geteuid() == 0 else []
         environment = {"JUPYTER_TOKEN": "", "JUPYTER_TOKEN_FILE": str(token), "JUPYTER_RUNTIME_DIR": str(folder)}
-        environment |= {SESSION: "1", "PYTHONPATH": str(ROOT), "TMPDIR": name}  # its credentials go with the folder
+        environment |= {
+            SESSION: "1",
+            "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(folder),
+        }  # its credentials go with the folder
         environment |= {watchdog.RUN: watchdog.run_id()}  # this process's watchdog removes what the kernels create
         with log.open("wb") as out:
             process = subprocess.Popen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from git_to_pod.cluster.paths import api_path
-from git_to_pod.watchdog import PREFIX, RUN_LABEL
+from git_to_pod.watchdog import PREFIX, RUN, RUN_LABEL
 
 if TYPE_CHECKING:
     from git_to_pod.cluster.api import Cluster, Object
@@ -147,6 +148,7 @@ def main(run: str, temporary: str) -> int:
     """Wait for the end of the run's process, then remove what it has left. Returns 0, or 1 if something remains."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends when the run does
+    os.environ[RUN] = run  # this process needs no watchdog
     left = Leftovers(run)
     for line in sys.stdin.buffer:
         with suppress(ValueError):  # the process may have ended within a line

