@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from git_to_pod.report.charts import svg
-from git_to_pod.report.charts.svg import Chart
+from git_to_pod.report.charts.svg import Chart, axes_on, figure_of
 from git_to_pod.timing.medians import estimate, in_words
 
 Line = tuple[str, Sequence[float]]  # a label, and its samples in seconds
@@ -17,19 +18,34 @@ Line = tuple[str, Sequence[float]]  # a label, and its samples in seconds
 
 def dots(lines: Sequence[Line], xlabel: str, title: str = "", note: str = "", chosen: str = "") -> Chart:
     """One line of dots for each label. If `chosen` is given, only that line has a colour."""
-    furthest = max((s for _, samples in lines for s in samples if math.isfinite(s)), default=0.0) or 1.0
-
-    def draw(figure: Figure, _narrow: bool) -> None:
-        ax = figure.subplots()
-        for level, (label, samples) in enumerate(lines):
-            colour = svg.PLAIN if chosen and label != chosen else svg.CHAIN_1
-            draw_line(ax, -level, label, samples, colour, furthest)
-        ax.set(ylim=(0.4 - len(lines), 0.75), xlim=(0, 1.12 * furthest), yticks=[], xlabel=xlabel)
-        ax.grid(axis="y", visible=False)
-
     words = "; ".join(f"{label}: {in_words(estimate(samples))}" for label, samples in lines)
     alternative = f"Dot plot of every sample, in seconds. Medians: {words}."
+    table = pd.DataFrame([(label, s) for label, samples in lines for s in samples], columns=["label", "seconds"])
+    labels = [label for label, _ in lines]
+    draw = lambda figure: dot_plot(table, figure.subplots(), labels, xlabel, chosen)  # noqa: E731
     return Chart(title, note, alternative, draw, height=56 + 52 * len(lines))
+
+
+def dot_plot(
+    samples: pd.DataFrame,
+    ax: Axes | None = None,
+    labels: Sequence[str] | None = None,
+    xlabel: str = "seconds",
+    chosen: str = "",
+) -> Figure:
+    """Every sample of each label, with its median and confidence interval.
+
+    `samples` has the columns `label` and `seconds` (infinite: timed out, NaN: not measured). `labels`: their order.
+    """
+    labels = list(samples["label"].unique()) if labels is None else labels
+    ax = axes_on(ax, height=56 + 52 * len(labels))
+    furthest = max((s for s in samples["seconds"] if math.isfinite(s)), default=0.0) or 1.0
+    for level, label in enumerate(labels):
+        colour = svg.PLAIN if chosen and label != chosen else svg.CHAIN_1
+        draw_line(ax, -level, label, list(samples.loc[samples["label"] == label, "seconds"]), colour, furthest)
+    ax.set(ylim=(0.4 - len(labels), 0.75), xlim=(0, 1.12 * furthest), yticks=[], xlabel=xlabel)
+    ax.grid(axis="y", visible=False)
+    return figure_of(ax)
 
 
 def draw_line(ax: Axes, level: float, label: str, samples: Sequence[float], colour: str, furthest: float) -> None:

@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from IPython import get_ipython
+from IPython.core.pylabtools import select_figure_formats
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 # Each colour becomes a variable of templates/report/style.css, which defines its light and its dark value. The hues are
 # those of Okabe and Ito, for colour-blind readers. Shapes, labels and order repeat what the colours say.
@@ -57,6 +61,42 @@ STYLE: dict[Any, Any] = {
 }
 
 
+def new_figure(height: int = 300) -> Figure:
+    """An empty figure of the page's width; the height is in CSS pixels. Jupyter shows it as the output of a cell."""
+    if shell := get_ipython():
+        select_figure_formats(shell, {"png"})  # type: ignore[no-untyped-call]
+    return Figure(figsize=(WIDE / 72, height / 72), layout="constrained", facecolor=PAPER)
+
+
+def axes_on(ax: Axes | None, height: int = 300) -> Axes:
+    """The axes to draw on: those given, or those of a new figure in the page's style."""
+    if ax is not None:
+        return ax
+    with mpl.rc_context(STYLE):
+        return new_figure(height).subplots()
+
+
+def figure_of(ax: Axes) -> Figure:
+    figure = ax.get_figure(root=True)
+    assert isinstance(figure, Figure), "axes that are drawn on belong to a figure"
+    return figure
+
+
+def is_narrow(figure: Figure) -> bool:
+    return bool(figure.get_figwidth() * 72 < (NARROW + WIDE) / 2)
+
+
+def legend(ax: Axes, columns: int, **options: Any) -> Figure:  # noqa: ANN401  # matplotlib's own
+    """Add a legend: below the axes if they have a figure of the page's layout for themselves. Return the figure."""
+    figure = figure_of(ax)
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine) and figure.axes == [ax]:
+        columns = 1 if is_narrow(figure) else columns
+        figure.legend(loc="outside lower left", ncols=columns, frameon=False, **options)
+    else:
+        ax.legend(frameon=False, **options)
+    return figure
+
+
 @dataclass(frozen=True)
 class Chart:
     """A chart: its finding as the title, a note on how to read it, and a text alternative for screen readers."""
@@ -64,7 +104,7 @@ class Chart:
     title: str
     note: str
     alternative: str
-    draw: Callable[[Figure, bool], None]
+    draw: Callable[[Figure], object]
     height: int = 300
     narrow_height: int = 0
 
@@ -76,8 +116,8 @@ class Chart:
     def figure(self) -> Figure:
         """The chart with its title as an ordinary matplotlib Figure: change its axes, or save it with savefig."""
         with mpl.rc_context(STYLE):
-            drawn = Figure(figsize=(WIDE / 72, (self.height + 40) / 72), layout="constrained", facecolor=PAPER)
-            self.draw(drawn, False)
+            drawn = new_figure(self.height + 40)
+            self.draw(drawn)
             drawn.suptitle(textwrap.fill(self.title, 95), x=0.01, ha="left", size=12, color=INK)
         return drawn
 
@@ -91,19 +131,19 @@ class Chart:
         return self
 
     def pictures(self) -> str:
-        wide = svg(self.draw, WIDE, self.height, narrow=False, alternative=self.alternative)
+        wide = svg(self.draw, WIDE, self.height, self.alternative)
         return f'<div class="wide">{wide}</div><div class="narrow">{self.small()}</div>'
 
     def small(self) -> str:
         """The narrow picture, for phones and for a column beside text."""
-        return svg(self.draw, NARROW, self.narrow_height or self.height, narrow=True, alternative=self.alternative)
+        return svg(self.draw, NARROW, self.narrow_height or self.height, self.alternative)
 
 
-def svg(draw: Callable[[Figure, bool], None], width: int, height: int, narrow: bool, alternative: str) -> str:
+def svg(draw: Callable[[Figure], object], width: int, height: int, alternative: str) -> str:
     """Draw the chart as SVG that takes its fonts and colours from the page's CSS."""
     with mpl.rc_context(STYLE | {"svg.hashsalt": f"{alternative}{width}"}):  # makes the IDs unique on the page
         figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
-        draw(figure, narrow)
+        draw(figure)
         written = io.StringIO()
         figure.savefig(written, format="svg", transparent=True)
     text = written.getvalue()

@@ -7,17 +7,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from git_to_pod.evaluation.summary import Evaluation
 from git_to_pod.experiments.scale.fan_out import Fan
 from git_to_pod.experiments.scale.polling import Poll, Restart, Scale
-from git_to_pod.report.charts import scale_charts, trial_charts
-from git_to_pod.report.charts.dot_plot import dots
+from git_to_pod.report.charts import scale_charts, svg, trial_charts, trial_figures
+from git_to_pod.report.charts.dot_plot import dot_plot, dots
 from git_to_pod.report.charts.svg import Chart
-from git_to_pod.report.charts.trial_charts import added, compared, live_after, segments_of, switched
+from git_to_pod.report.charts.trial_charts import added, compared, live_after, switched
+from git_to_pod.report.charts.trial_figures import segments_of
 from git_to_pod.timing.medians import estimate
 from git_to_pod.timing.trial import PUSH, Trial
+from git_to_pod.timing.trials_table import table
 from tests.samples import a_run, refused, timed_out
 
 CHARTS = (
@@ -125,7 +131,8 @@ def test_a_push_that_timed_out_lacks_the_lines_of_later_phases(tmp_path: Path) -
 
 def test_segments_have_both_ends() -> None:
     trial = Trial(1, PUSH, instants={"pushed": 1.0, "requested": 2.0, "scheduled": 3.0})
-    assert [(start, end) for start, end, *_ in segments_of(trial)] == [("requested", "scheduled")]
+    (push,) = table([trial], 1.0).to_dict("records")
+    assert [(start, end) for start, end, *_ in segments_of(push)] == [("requested", "scheduled")]
 
 
 def test_a_chart_of_the_whole_run_is_not_empty(tmp_path: Path) -> None:
@@ -201,3 +208,56 @@ def test_a_chart_is_a_matplotlib_figure_that_a_reader_can_change_and_save(tmp_pa
     drawn.axes[0].set_xlabel("changed by the reader")
     drawn.savefig(tmp_path / "mine.svg")
     assert "changed by the reader" in (tmp_path / "mine.svg").read_text()
+
+
+FIGURES = (trial_figures.ecdf, trial_figures.timeline, trial_figures.run_order)
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.__name__)
+def test_a_figure_is_drawn_from_trials_csv_on_the_readers_own_axes(
+    figure: Callable[[pd.DataFrame, Axes | None], Figure], tmp_path: Path
+) -> None:
+    evaluation = a_run(tmp_path, commits=3)
+    evaluation.measured(evaluation.trials, evaluation.responses)
+    trials = pd.read_csv(tmp_path / "trials.csv")
+    own = Figure()
+    left, right = own.subplots(1, 2)
+    assert figure(trials, right) is own
+    assert right.has_data()
+    assert right.get_legend()
+    assert not left.has_data()
+    assert figure(trials, None) is not own
+
+
+def test_the_figure_of_the_responses_is_drawn_from_both_csv_files(tmp_path: Path) -> None:
+    evaluation = a_run(tmp_path, commits=3)
+    evaluation.measured(evaluation.trials, evaluation.responses)
+    trials, responses = (pd.read_csv(tmp_path / name) for name in ("trials.csv", "responses.csv"))
+    whole, close = trial_figures.who_serves_what(trials, responses).axes
+    assert len(whole.lines) >= 3
+    assert close.get_xlabel().startswith("seconds since the push of ")
+    own = Figure()
+    assert trial_figures.who_serves_what(trials, responses, own.subplots(2, 1)) is own
+    assert all(ax.has_data() for ax in own.axes)
+
+
+def test_the_figures_of_the_second_page_are_drawn_from_tables_too() -> None:
+    own = Figure()
+    upper, lower = own.subplots(2, 1)
+    dot_plot(pd.DataFrame({"label": ["a", "a", "b"], "seconds": [1.0, 2.0, math.inf]}), upper)
+    polls = pd.DataFrame(
+        {"files": [1, 1, 9], "polls_per_s": [1, 2, 3], "node_cpu": [0.1, 0.2, 9], "host_cpu": [0, 0, 0]}
+    )
+    scale_charts.draw_polls(polls, lower)
+    assert upper.has_data()
+    assert lower.get_ylim()[1] < 1  # the row with nine files is left out
+    fans = pd.DataFrame({"deployments": [1, 2], "last_patched_s": [1, 2], "last_restarted_s": [2, 4]})
+    restarts = pd.DataFrame({"pods": [1, 2, 3], "restart_s": [1.0, 2.0, math.inf]})
+    assert all(ax.has_data() for ax in scale_charts.draw_fan_out(fans, restarts).axes)
+
+
+def test_jupyter_shows_a_figure_as_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = InteractiveShell()
+    monkeypatch.setattr(svg, "get_ipython", lambda: shell)
+    bundle, _ = shell.display_formatter.format(trial_figures.ecdf(a_run(tmp_path, commits=1).trials_table))  # type: ignore[union-attr,no-untyped-call]
+    assert bundle["image/png"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from git_to_pod.report.charts.svg import NAMES
-from git_to_pod.report.charts.trial_charts import SEGMENTS
+from git_to_pod.report.charts.trial_figures import SEGMENTS
 from tests.one_run import ROOT
 
 STYLE = (ROOT / "git_to_pod" / "report" / "templates" / "report" / "style.css").read_text()
