@@ -257,7 +257,7 @@ def test_the_figures_of_the_second_page_are_drawn_from_tables_too() -> None:
 
 
 def test_jupyter_shows_a_figure_as_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shell = InteractiveShell()
+    shell = InteractiveShell()  # type: ignore[no-untyped-call]
     monkeypatch.setattr(svg, "get_ipython", lambda: shell)
-    bundle, _ = shell.display_formatter.format(trial_figures.ecdf(a_run(tmp_path, commits=1).trials_table))  # type: ignore[union-attr,no-untyped-call]
+    bundle, _ = shell.display_formatter.format(trial_figures.ecdf(a_run(tmp_path, commits=1).trials_table))  # type: ignore[union-attr]
     assert bundle["image/png"]
