@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ class OwnCluster:
             pod = f"/api/v1/namespaces/{self.namespace}/pods/load"
 
             def begun() -> bool:
-                assert process.poll() is None, (self.folder / "output").read_text()[-2000:]
+                assert process.poll() is None, self.output()
                 return bool((self.cluster.find(pod) or {}).get("status", {}).get("phase") == "Running")
 
             wait_for("the trials", begun, 100, pause_s=0.2)
@@ -83,6 +84,16 @@ class OwnCluster:
         finally:
             process.kill()
             process.wait()
+
+    def output(self) -> str:
+        """The end of what the command that was started last has printed."""
+        return (self.folder / "output").read_text()[-4000:]
+
+    def kill_all(self) -> None:
+        """Of the processes that were started here: those of a test that has failed."""
+        for pid in started_with(self.mark):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def processes(self, words: str) -> list[int]:
         """The processes with these words in their command line."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,199 @@ from tests.own_cluster import OwnCluster
 from tests.processes import started_with
 
 NAMESPACE = "git-to-pod-clean-up"
-OWN = (NAMESPACE, f"{NAMESPACE}-git")
+AT_ONCE = 4
 NODE, SIMULATED = "simulated", "git-to-pod/simulated"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+Scenario = Callable[[OwnCluster], None]
+Kill = Callable[[OwnCluster, subprocess.Popen[bytes]], None]
+
+
+def terminate(_: OwnCluster, process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+
+
+def kill(_: OwnCluster, process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+
+
+def terminate_group(_: OwnCluster, process: subprocess.Popen[bytes]) -> None:
+    os.killpg(process.pid, signal.SIGTERM)
+
+
+def kill_kernel(own: OwnCluster, _: subprocess.Popen[bytes]) -> None:
+    os.kill(own.process("ipykernel_launcher"), signal.SIGKILL)
+
+
+def killed_papermill(how: Kill) -> Scenario:
+    def scenario(own: OwnCluster) -> None:
+        with own.in_trials(own.papermill()) as process:
+            assert list(own.temporary.glob("git-to-pod-*"))  # the folder with the credentials
+            how(own, process)
+            process.wait(30)
+            own.wait_until_clean()
+        assert f"removing {own.namespace}" in (own.report / LOG).read_text()
+
+    return scenario
+
+
+def killed_evaluation(how: Kill) -> Scenario:
+    """With a git host of the run's own."""
+
+    def scenario(own: OwnCluster) -> None:
+        with own.in_trials(own.evaluate("--commits", "2", "--output", str(own.report))) as process:
+            assert own.namespaces() == {own.namespace, f"{own.namespace}-git"}
+            how(own, process)
+            process.wait(60)
+            own.wait_until_clean()
+
+    return scenario
+
+
+def refused_second_run(own: OwnCluster) -> None:
+    """In the namespace of the first, which goes on."""
+    with own.in_trials(own.papermill()) as first:
+        second = own.run(own.with_repository("--output", str(own.folder / "second")))
+        assert second.returncode == 2, second.stderr
+        assert f"error: --namespace {own.namespace}: the run that " in second.stderr
+        assert "--replace" in second.stderr
+        assert first.wait(100) == 0, own.output()
+    own.wait_until_clean()
+    assert not (own.report / LOG).exists()  # the watchdog had nothing to do
+
+
+def cleaned_up_without_watchdog(own: OwnCluster) -> None:
+    with own.in_trials(own.papermill()) as process:
+        os.kill(own.process("git_to_pod.cli.remove_leftovers"), signal.SIGKILL)
+        process.kill()
+        process.wait()
+        found = own.cluster.get(api_path("Namespace", name=own.namespace))["metadata"]
+        assert found["labels"]["git-to-pod/run"]
+        assert {"purpose", "started-by", "started", "until"} <= {
+            name.removeprefix("git-to-pod/") for name in found["annotations"]
+        }
+        done = own.run(own.evaluate("--clean-up"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"removed namespace {own.namespace} (started by ")
+    assert not own.namespaces()
+    again = own.run(own.evaluate("--clean-up"))
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.startswith("nothing to remove on https://")
+
+
+def namespace_that_does_not_terminate(own: OwnCluster) -> None:
+    """It is reported beside the answer, and the watchdog removes it later."""
+    path = f"/api/v1/namespaces/{own.namespace}/configmaps"
+    with own.in_trials(own.with_repository("--commits", "1", "--output", str(own.report))) as process:
+        held = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "finalizers": ["test.test/held"]}}
+        own.cluster.call("POST", path, held)
+        try:
+            status = process.wait(200)
+        finally:
+            own.cluster.patch(f"{path}/held", {"metadata": {"finalizers": None}})
+    assert status == 0, own.output()
+    assert f"warning: namespace {own.namespace} is left: " in own.output()
+    assert "test.test/held" in own.output()
+    own.wait_until_clean()
+
+
+def no_copy_of_the_secret_in_an_annotation(own: OwnCluster) -> None:
+    with own.in_trials(own.papermill()) as process:
+        secret = own.cluster.get(api_path("Secret", own.namespace, "git-credentials"))
+        assert "annotations" not in secret["metadata"]
+        assert {entry["manager"] for entry in secret["metadata"]["managedFields"]} == {"git-to-pod-evaluation"}
+        process.terminate()
+        process.wait(30)
+        own.wait_until_clean()
+
+
+def no_secret_in_the_arguments_of_a_process(own: OwnCluster) -> None:
+    folders = [Path(own.lab[name]) for name in ("git_credentials", "push_credentials")]
+    secrets = [(folder / "password").read_text().strip() for folder in folders]
+    seen: dict[int, str] = {}
+    process = own.start(own.with_repository("--commits", "1", "--output", str(own.report)))
+    try:
+        while process.poll() is None and not (own.cluster.find(f"/api/v1/namespaces/{own.namespace}/pods/load")):
+            seen |= started_with(own.mark)
+            time.sleep(0.05)
+        process.terminate()
+        process.wait(60)
+    finally:
+        process.kill()
+        process.wait()
+    assert any("kubectl" in line for line in seen.values())
+    assert any(line.split()[0].endswith("git") for line in seen.values())
+    assert not [line for line in seen.values() for secret in secrets if secret in line]
+    own.wait_until_clean()
+
+
+def kept_namespace_of_another_run(own: OwnCluster) -> None:
+    """It goes only with --replace."""
+    labels = {MARK: "true", RUN_LABEL: "0000abcd"}
+    notes = {KEPT: "true", STARTED_BY: "ann@laptop", STARTED: "2026-11-25T10:00:00Z"}
+    kept = {"metadata": {"name": own.namespace, "labels": labels, "annotations": notes}}
+    uid = own.cluster.call("POST", "/api/v1/namespaces", kept)["metadata"]["uid"]
+    path, command = f"/api/v1/namespaces/{own.namespace}", own.with_repository("--output", str(own.report))
+    refused = own.run(command)
+    assert refused.returncode == 2, refused.stderr
+    assert "the run that ann@laptop started at 2026-11-25T10:00:00Z kept it (--keep)" in refused.stderr
+    assert own.cluster.get(path)["metadata"]["uid"] == uid
+    process = own.start([*command, "--replace"])
+    try:
+        new = lambda: (own.cluster.find(path) or {"metadata": {"uid": uid}})["metadata"]["uid"] != uid  # noqa: E731
+        wait_for("a namespace of the new run", new, 60, own.output, pause_s=0.2)
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+    finally:
+        process.kill()
+        process.wait()
+    own.wait_until_clean()
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "namespace that does not terminate": namespace_that_does_not_terminate,  # the longest
+    "SIGTERM to papermill": killed_papermill(terminate),
+    "SIGKILL of papermill": killed_papermill(kill),
+    "SIGKILL of papermill's kernel": killed_papermill(kill_kernel),
+    "SIGTERM to papermill's process group": killed_papermill(terminate_group),
+    "SIGTERM to scripts/evaluate": killed_evaluation(terminate),
+    "SIGKILL of scripts/evaluate": killed_evaluation(kill),
+    "SIGKILL of its kernel": killed_evaluation(kill_kernel),
+    "refused second run": refused_second_run,
+    "cleaned up without watchdog": cleaned_up_without_watchdog,
+    "no copy of the Secret in an annotation": no_copy_of_the_secret_in_an_annotation,
+    "no secret in the arguments of a process": no_secret_in_the_arguments_of_a_process,
+    "kept namespace of another run": kept_namespace_of_another_run,
+}
+
+
+@pytest.fixture(scope="module")
+def endings(
+    request: pytest.FixtureRequest, lab: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Future[None]]:
+    """The chosen scenarios, a few at a time, because each mostly waits. Each has a namespace of its own."""
+    functions = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    chosen = [str(item.callspec.params["scenario"]) for item in functions if "endings" in item.fixturenames]
+
+    def play(name: str, folder: Path, namespace: str) -> None:
+        own = OwnCluster(lab, folder, namespace)
+        try:
+            SCENARIOS[name](own)
+        finally:
+            own.run(own.evaluate("--clean-up"))
+            own.kill_all()
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return {
+            name: pool.submit(play, name, tmp_path_factory.mktemp("run"), f"{NAMESPACE}-{number}")
+            for number, name in enumerate(chosen)
+        }
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_nothing_stays_on_the_cluster_or_on_this_machine(endings: dict[str, Future[None]], scenario: str) -> None:
+    endings[scenario].result()
 
 
 @pytest.fixture
@@ -31,100 +222,7 @@ def own(lab: dict[str, Any], tmp_path: Path) -> Iterator[OwnCluster]:
     own = OwnCluster(lab, tmp_path, NAMESPACE)
     yield own
     own.run(own.evaluate("--clean-up"))
-    for pid in started_with(own.mark):
-        os.kill(pid, signal.SIGKILL)
-
-
-Kill = Callable[[OwnCluster, subprocess.Popen[bytes]], None]
-KILLS: dict[str, Kill] = {
-    "SIGTERM to papermill": lambda _, process: process.terminate(),
-    "SIGKILL of papermill": lambda _, process: process.kill(),
-    "SIGKILL of the kernel": lambda own, _: os.kill(own.process("ipykernel_launcher"), signal.SIGKILL),
-    "SIGTERM to the process group": lambda _, process: os.killpg(process.pid, signal.SIGTERM),
-}
-
-
-@pytest.mark.parametrize("kill", KILLS.values(), ids=KILLS.keys())
-def test_a_killed_papermill_leaves_nothing(own: OwnCluster, kill: Kill) -> None:
-    with own.in_trials(own.papermill()) as process:
-        assert list(own.temporary.glob("git-to-pod-*"))  # the folder with the credentials
-        kill(own, process)
-        process.wait(30)
-        own.wait_until_clean()
-    assert f"removing {NAMESPACE}" in (own.report / LOG).read_text()
-
-
-KILLS_OF_THE_COMMAND: dict[str, Kill] = {
-    "SIGKILL of scripts/evaluate": lambda _, process: process.kill(),
-    "SIGKILL of the kernel": lambda own, _: os.kill(own.process("ipykernel_launcher"), signal.SIGKILL),
-}
-
-
-@pytest.mark.parametrize("kill", KILLS_OF_THE_COMMAND.values(), ids=KILLS_OF_THE_COMMAND.keys())
-def test_a_killed_evaluation_leaves_nothing_not_even_its_git_host(own: OwnCluster, kill: Kill) -> None:
-    command = own.evaluate("--commits", "2", "--output", str(own.report))
-    with own.in_trials(command) as process:
-        assert own.namespaces() == set(OWN)
-        kill(own, process)
-        process.wait(60)
-        own.wait_until_clean()
-
-
-def test_a_second_run_in_the_same_namespace_is_refused_and_the_first_goes_on(own: OwnCluster) -> None:
-    with own.in_trials(own.papermill()) as first:
-        second = own.run(own.with_repository("--output", str(own.folder / "second")))
-        assert second.returncode == 2, second.stderr
-        assert f"error: --namespace {NAMESPACE}: the run that " in second.stderr
-        assert "--replace" in second.stderr
-        assert first.wait(100) == 0, (own.folder / "output").read_text()[-2000:]
-    own.wait_until_clean()
-    assert not (own.report / LOG).exists()  # the watchdog had nothing to do
-
-
-def test_clean_up_removes_what_a_run_left_whose_watchdog_was_killed(own: OwnCluster) -> None:
-    with own.in_trials(own.papermill()) as process:
-        os.kill(own.process("git_to_pod.cli.remove_leftovers"), signal.SIGKILL)
-        process.kill()
-        process.wait()
-        found = own.cluster.get(api_path("Namespace", name=NAMESPACE))["metadata"]
-        assert found["labels"]["git-to-pod/run"]
-        assert {"purpose", "started-by", "started", "until"} <= {
-            name.removeprefix("git-to-pod/") for name in found["annotations"]
-        }
-        done = own.run(own.evaluate("--clean-up"))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"removed namespace {NAMESPACE} (started by ")
-    assert not own.namespaces()
-    again = own.run(own.evaluate("--clean-up"))
-    assert again.returncode == 0, again.stderr
-    assert again.stdout.startswith("nothing to remove on https://")
-
-
-def test_a_namespace_that_does_not_terminate_is_reported_beside_the_answer(own: OwnCluster) -> None:
-    command = own.with_repository("--commits", "1", "--output", str(own.report))
-    path = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
-    with own.in_trials(command) as process:
-        held = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "finalizers": ["test.test/held"]}}
-        own.cluster.call("POST", path, held)
-        try:
-            status = process.wait(150)
-            message = (own.folder / "output").read_text()
-        finally:
-            own.cluster.patch(f"{path}/held", {"metadata": {"finalizers": None}})
-    assert status == 0, message[-2000:]
-    assert f"warning: namespace {NAMESPACE} is left: " in message
-    assert "test.test/held" in message
-    own.wait_until_clean()  # by the watchdog
-
-
-def test_the_secret_has_no_copy_in_an_annotation(own: OwnCluster) -> None:
-    with own.in_trials(own.papermill()) as process:
-        secret = own.cluster.get(api_path("Secret", NAMESPACE, "git-credentials"))
-        assert "annotations" not in secret["metadata"]
-        assert {entry["manager"] for entry in secret["metadata"]["managedFields"]} == {"git-to-pod-evaluation"}
-        process.terminate()
-        process.wait(30)
-        own.wait_until_clean()
+    own.kill_all()
 
 
 def test_clean_up_removes_kinds_and_the_simulated_node_too(own: OwnCluster) -> None:
@@ -161,47 +259,3 @@ def test_clean_up_removes_kinds_and_the_simulated_node_too(own: OwnCluster) -> N
         f"removed node {NODE}",
         f"removed namespace {NAMESPACE}",
     } <= {*done.stdout.splitlines()}
-
-
-def test_a_kept_namespace_of_another_run_goes_only_with_replace(own: OwnCluster) -> None:
-    labels = {MARK: "true", RUN_LABEL: "0000abcd"}
-    notes = {KEPT: "true", STARTED_BY: "ann@laptop", STARTED: "2026-11-25T10:00:00Z"}
-    kept = {"metadata": {"name": NAMESPACE, "labels": labels, "annotations": notes}}
-    uid = own.cluster.call("POST", "/api/v1/namespaces", kept)["metadata"]["uid"]
-    path, command = f"/api/v1/namespaces/{NAMESPACE}", own.with_repository("--output", str(own.report))
-    refused = own.run(command)
-    assert refused.returncode == 2, refused.stderr
-    assert "the run that ann@laptop started at 2026-11-25T10:00:00Z kept it (--keep)" in refused.stderr
-    assert own.cluster.get(path)["metadata"]["uid"] == uid
-    process = own.start([*command, "--replace"])
-    try:
-        new = lambda: (own.cluster.find(path) or {"metadata": {"uid": uid}})["metadata"]["uid"] != uid  # noqa: E731
-        wait_for(
-            "a namespace of the new run", new, 60, lambda: (own.folder / "output").read_text()[-2000:], pause_s=0.2
-        )
-        process.terminate()
-        assert process.wait(60) == 128 + signal.SIGTERM
-    finally:
-        process.kill()
-        process.wait()
-    own.wait_until_clean()
-
-
-def test_no_process_of_a_run_has_a_secret_in_its_arguments(own: OwnCluster) -> None:
-    folders = [Path(own.lab[name]) for name in ("git_credentials", "push_credentials")]
-    secrets = [(folder / "password").read_text().strip() for folder in folders]
-    seen: dict[int, str] = {}
-    process = own.start(own.with_repository("--commits", "1", "--output", str(own.report)))
-    try:
-        while process.poll() is None and not (own.cluster.find(f"/api/v1/namespaces/{NAMESPACE}/pods/load")):
-            seen |= started_with(own.mark)
-            time.sleep(0.05)
-        process.terminate()
-        process.wait(60)
-    finally:
-        process.kill()
-        process.wait()
-    assert any("kubectl" in line for line in seen.values())
-    assert any(line.split()[0].endswith("git") for line in seen.values())
-    assert not [line for line in seen.values() for secret in secrets if secret in line]
-    own.wait_until_clean()

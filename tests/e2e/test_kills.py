@@ -19,7 +19,6 @@ import pytest
 from git_to_pod.cluster.waiting import TimedOut, wait_for
 from tests.api_server import CONTEXT, ApiServer, Handler
 from tests.own_cluster import OwnCluster
-from tests.processes import started_with
 
 SEED = 20
 NAMESPACE = "git-to-pod-killed-{}".format
@@ -117,8 +116,7 @@ def kill_all(
         own_folder.mkdir()
         own = OwnCluster(lab, own_folder, NAMESPACE(chosen.number))
         left = kill(own, command(own), chosen)
-        for pid in started_with(own.mark):  # of a round that has failed
-            os.kill(pid, signal.SIGKILL)
+        own.kill_all()  # of a round that has failed
         return left
 
     with ThreadPoolExecutor(AT_ONCE) as pool:

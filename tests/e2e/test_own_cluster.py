@@ -127,31 +127,22 @@ def holds(user: User, done: subprocess.CompletedProcess[str]) -> bool:
     return bool(user.summary["holds"]) and passed == dict.fromkeys(("R1", "R2", "R3", "R4"), True)
 
 
-def test_over_https_with_accounts_in_files(user: User, https: list[str]) -> None:
+def test_over_https_with_one_account_in_files_and_one_in_the_environment(user: User, https: list[str]) -> None:
+    reader, writer = user.home / "git_credentials", user.home / "push_credentials"
+    authority = user.home / "authority"
+    authority.mkdir()
+    shutil.copy(reader / "ca.crt", authority)
+    folders = ["--credentials", str(reader), "--push-credentials", str(authority)]
+    name, password = (writer / "username").read_text(), (writer / "password").read_text()
     before = user.elsewhere()
-    done = user.evaluate(*https, *accounts(user))
+    done = user.evaluate(*https, *folders, "--push-username", name, GIT_TO_POD_PUSH_PASSWORD=password)
     assert holds(user, done)
     assert user.elsewhere() == before
     assert not user.namespaces() & set(OWN)
     assert not (user.home / "report" / LOG).exists()  # the watchdog had nothing to do
     left = [path.read_text(errors="replace") for path in (user.home / "report").iterdir()] + [done.stdout, done.stderr]
-    for account in ("git_credentials", "push_credentials"):
-        password = (user.home / account / "password").read_text()
-        assert not any(password in text for text in left)
-
-
-def test_over_https_with_passwords_in_the_environment(user: User, https: list[str]) -> None:
-    reader, writer = user.home / "git_credentials", user.home / "push_credentials"
-    authority = user.home / "authority"
-    authority.mkdir()
-    shutil.copy(reader / "ca.crt", authority)
-    names = ["--username", (reader / "username").read_text(), "--push-username", (writer / "username").read_text()]
-    passwords = {
-        "GIT_TO_POD_PASSWORD": (reader / "password").read_text(),
-        "GIT_TO_POD_PUSH_PASSWORD": (writer / "password").read_text(),
-    }
-    folders = ["--credentials", str(authority), "--push-credentials", str(authority)]
-    assert holds(user, user.evaluate(*https, *folders, *names, **passwords))
+    for secret in ((reader / "password").read_text(), password):
+        assert not any(secret in text for text in left)
 
 
 def test_over_ssh_with_the_pushing_key_in_the_environment_and_kept(user: User, lab: dict[str, Any]) -> None:
@@ -178,25 +169,21 @@ def test_without_a_repository_a_git_host_is_deployed_and_removed(user: User) -> 
     assert not user.namespaces() & set(OWN)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_run_removes_the_git_host_too(user: User, number: signal.Signals) -> None:
+def test_a_killed_run_is_removed_with_this_users_rights(user: User) -> None:
+    """By the watchdog, the git host too."""
     running = subprocess.Popen(
         user.command("--output", str(user.home / "interrupted")),
         cwd=ROOT, env=user.environment(), text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
         wait_for("both namespaces", lambda: set(OWN) <= user.namespaces(), 120, pause_s=0.2)
-        os.kill(processes.children(running.pid)[0], number)
-        status = running.wait(90)
-        assert status == 128 + number if number == signal.SIGTERM else status != 0  # unshare cannot pass SIGKILL on
-        if number == signal.SIGKILL:  # then the watchdog removes everything, with this user's rights
-            wait_for("the removal of the namespaces", lambda: not user.namespaces() & set(OWN), 60, pause_s=0.5)
-            wait_for("the watchdog's end", lambda: not list(user.temporary.iterdir()), 30, pause_s=0.5)
+        os.kill(processes.children(running.pid)[0], signal.SIGKILL)
+        assert running.wait(90) != 0
+        wait_for("the removal of the namespaces", lambda: not user.namespaces() & set(OWN), 60, pause_s=0.5)
+        wait_for("the watchdog's end", lambda: not list(user.temporary.iterdir()), 30, pause_s=0.5)
     finally:
         running.kill()
         running.communicate()
-    assert not user.namespaces() & set(OWN)
-    assert not list(user.temporary.iterdir())
     assert not [line for line in processes.started_with(f"HOME={user.home}").values() if "port-forward" in line]
 
 

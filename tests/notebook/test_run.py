@@ -123,7 +123,7 @@ def test_a_requirement_that_is_not_met_fails_the_run_and_the_report_is_written(c
         for seed in range(100_000)
         if all(planned.offset_s < 1 for planned in plan(1, seed, 3600) if planned.kind == PUSH)
     )
-    run = evaluate("--commits", "1", "--period", "1h", "--timeout", "20", "--seed", str(seed))
+    run = evaluate("--commits", "1", "--period", "1h", "--timeout", "10", "--seed", str(seed))
     assert run.status == 1
     summary = run.summary
     assert summary["holds"] is False

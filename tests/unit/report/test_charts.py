@@ -38,11 +38,11 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 
 def drawn(chart: Chart) -> str:
-    """The chart as HTML. Neither title nor note may print NaN or infinity."""
+    """The narrow picture of the chart. Neither title nor note may print NaN or infinity."""
     for text in (chart.title, chart.note):
         assert "nan" not in text.split()
         assert "inf" not in text.split()
-    return chart._repr_html_()
+    return chart.small()
 
 
 @each_chart
