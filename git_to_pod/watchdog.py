@@ -1,7 +1,7 @@
-"""Removes what a run created if its process ends without cleaning up, even by SIGKILL.
+"""Starts the process that removes what a run created if the run's process is killed before it could.
 
-The watchdog is a process in a session of its own. It reads a pipe whose write end only the run's process holds, so the
-pipe ends when that process does. Until then the run's process says what to remove, one JSON object per line.
+That process, cli/watchdog_process.py, has a session of its own. It reads a pipe whose write end only the run's process
+holds, so the pipe ends when the run does. Until then the run says what to remove, one JSON object per line.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Watchdog:
             outside = outside.parent
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "git_to_pod.cli.remove_leftovers", run_id(), str(outside)],
+            [sys.executable, "-P", "-m", "git_to_pod.cli.watchdog_process", run_id(), str(outside)],
             env=without_credentials() | {"PYTHONPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

@@ -10,7 +10,7 @@ from typing import Any
 
 from git_to_pod.app.load import RATE, Response
 from git_to_pod.cluster.recorder import Event
-from git_to_pod.evaluation.checks import CONSTRAINTS, REQUIREMENTS, Check
+from git_to_pod.evaluation.claims import CONSTRAINTS, REQUIREMENTS, Check
 from git_to_pod.evaluation.summary import Evaluation
 from git_to_pod.settings import Credentials, Settings
 from git_to_pod.timing.trial import PHASES, PLAIN, PUSH, RESTART, Outcome, Trial

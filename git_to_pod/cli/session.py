@@ -22,7 +22,8 @@ from git_to_pod.cli.terminal import Terminal
 from git_to_pod.cluster.api import ApiError, Cluster, Unreachable, connect
 from git_to_pod.cluster.recorder import WatchEnded
 from git_to_pod.cluster.waiting import TimedOut
-from git_to_pod.git.repository import GitError, open_repository
+from git_to_pod.git.errors import GitError
+from git_to_pod.git.repository import open_repository
 from git_to_pod.settings import (
     ROOT,
     InputError,
@@ -196,7 +197,7 @@ def cluster_for(given: Parameters, images: Path | None, terminal: Terminal, full
 
 def restore_lab(lab: Lab) -> None:
     """Undo the faults of an earlier run that was killed. Raises InputError."""
-    from git_to_pod.experiments.faults.recovery import restore
+    from git_to_pod.experiments.faults.undo_after_kill import restore
     from lab import LabError
 
     try:

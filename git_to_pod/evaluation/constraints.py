@@ -16,9 +16,10 @@ from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import containers, pods_of
 from git_to_pod.cluster.waiting import TimedOut, wait_for
-from git_to_pod.evaluation.checks import Check
+from git_to_pod.evaluation.claims import Check
+from git_to_pod.git.errors import GitError
 from git_to_pod.git.refusals import Refusal
-from git_to_pod.git.repository import PROBE, Account, GitError, Repository, account, git_limit_s
+from git_to_pod.git.repository import PROBE, Account, Repository, account, git_limit_s
 from git_to_pod.settings import Credentials, Settings
 from git_to_pod.wording import counted
 

@@ -8,7 +8,7 @@ from git_to_pod.app.app import served_commit
 from git_to_pod.cluster.api import Cluster
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import pods_of
-from git_to_pod.evaluation.checks import Check
+from git_to_pod.evaluation.claims import Check
 from git_to_pod.git.repository import Repository, git_limit_s, remote_commit
 from git_to_pod.settings import Settings
 from git_to_pod.timing.trial import Trial

@@ -18,8 +18,9 @@ from git_to_pod.app.deployment import other_reloaders
 from git_to_pod.app.load import Load, Response
 from git_to_pod.app.load import table as responses_csv
 from git_to_pod.cluster.api import Cluster
-from git_to_pod.evaluation.checks import CONSTRAINTS, LIMITS, REQUIREMENTS, Check, EvaluationFailed, Target
+from git_to_pod.evaluation.claims import CONSTRAINTS, REQUIREMENTS, Check, EvaluationFailed
 from git_to_pod.evaluation.environment import environment, images, project_version
+from git_to_pod.evaluation.targets import LIMITS, Target
 from git_to_pod.git.repository import Repository
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings

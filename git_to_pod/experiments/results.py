@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from git_to_pod.evaluation.checks import EvaluationFailed
+from git_to_pod.evaluation.claims import EvaluationFailed
 from git_to_pod.evaluation.summary import write_json
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings

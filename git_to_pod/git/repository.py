@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from git_to_pod import watchdog
+from git_to_pod.git.errors import GitError, cannot_push, explained
 from git_to_pod.git.refusals import Refusal, classify, reason
 from git_to_pod.programs import ProgramTimedOut, run
 from git_to_pod.settings import Credentials, InputError, Settings
@@ -26,15 +27,6 @@ GIT_S = 60.0  # the limit of one git command, unless --timeout is longer
 PROBE = "git-to-pod-probe"  # in the name of a branch that only a check tries to create
 LOOPBACK = ("localhost", "127.0.0.1", "127.0.0.0/8", "::1", "[::1]")
 AUTHOR = {"NAME": "git-to-pod evaluation", "EMAIL": "evaluation@git-to-pod.example"}
-
-
-class GitError(RuntimeError):
-    """A git command failed. The message is the line of git's output that says why; `stderr` is all of it."""
-
-    def __init__(self, message: str, kind: Refusal = Refusal.OTHER, stderr: str = "") -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.stderr = stderr
 
 
 class Account:
@@ -276,7 +268,7 @@ def open_repository(settings: Settings) -> Repository:
         check_push(repository)
     except GitError as error:
         repository.close()
-        raise InputError(cannot_push(error, settings)) from None
+        raise InputError(cannot_push(error, settings, identities())) from None
     except BaseException:
         repository.close()
         raise
@@ -322,21 +314,6 @@ def refuses(error: GitError, ref: str) -> bool:
     return classify(found[1]) in (Refusal.RULE, Refusal.NOT_AUTHORIZED) and not about_the_other
 
 
-def cannot_push(error: GitError, settings: Settings) -> str:
-    """An error of the clone or of check_push, with the next step for the user."""
-    url, kind = settings.push_url, error.kind
-    if kind is Refusal.RULE or "declined" in error.stderr:
-        author = identities()
-        return (
-            f"--ref {settings.ref}: {urlsplit(url).hostname} refuses a commit of {author['author.name']} "
-            f"<{author['author.email']}> on this branch ({error}); name a branch that this account may push to, or set "
-            "GIT_AUTHOR_NAME and GIT_AUTHOR_EMAIL to an author that the host accepts"
-        )
-    if kind in (Refusal.AUTHENTICATION, Refusal.NOT_AUTHORIZED, Refusal.NO_REPOSITORY):
-        return f"--push-credentials: this account cannot push to {url} ({error}); use an account with write access"
-    return explained(error, url, "--push-credentials")
-
-
 def check_access(credentials: Credentials, url: str, ref: str, option: str, timeout_s: float) -> None:
     """Check that the account can read the branch. Raises InputError."""
     try:
@@ -345,36 +322,3 @@ def check_access(credentials: Credentials, url: str, ref: str, option: str, time
         raise InputError(explained(error, url, option)) from None
     if not found:
         raise InputError(f"--ref {ref}: no such branch in {url}; push it first, or name an existing branch")
-
-
-def explained(error: GitError, url: str, option: str) -> str:
-    """An error of git, with the next step for the user."""
-    parts = urlsplit(url)
-    host = parts.hostname
-    entry = f"[{host}]:{parts.port}" if parts.port not in (None, 22) else host  # as known_hosts names it
-    if damaged := re.search(r"Load key .*", error.stderr):
-        return (
-            f"{option}: ssh cannot read the key in the file ssh-privatekey ({damaged[0].strip()}); "
-            "use a private key without a passphrase, in OpenSSH's format or PEM"
-        )
-    if error.kind is Refusal.HOST_KEY and re.search("has changed", error.stderr):
-        return (
-            f"{option}: the host key of {entry} is another one than the file known_hosts has ({error}); "
-            "find out which is right, and correct the file"
-        )
-    templates = {
-        Refusal.AUTHENTICATION: "{option}: {host} refused this account for {url} ({error}); "
-        "check user name, password or key",
-        Refusal.NOT_AUTHORIZED: "{option}: this account may not read {url} ({error}); give it read access",
-        Refusal.HOST_KEY: "{option}: the host key of {entry} is not in the file known_hosts ({error}); "
-        "add the line that begins with {entry}",
-        Refusal.CERTIFICATE: "{option}: the certificate of {host} is not trusted ({error}); "
-        "put its CA in the file ca.crt",
-        Refusal.NO_REPOSITORY: "no repository at {url}, or this account may not read it ({error}); "
-        "check --repository and --push-url, and the rights of {option}",
-        Refusal.NO_HOST: "{url} cannot be reached ({error}); check the URL and this machine's DNS",
-        Refusal.TIMED_OUT: "{url} is slow or does not answer ({error}); check the host, or raise --timeout",
-        Refusal.UNREACHABLE: "{url} cannot be reached ({error}); check the URL, and that the host is up",
-    }
-    template = templates.get(error.kind, "git failed at {url} ({error}); check the URL, and the git host's log")
-    return template.format(option=option, host=host, url=url, error=error, entry=entry)

@@ -13,7 +13,7 @@ from IPython import get_ipython
 from IPython.core.interactiveshell import ExecutionResult
 from markupsafe import Markup
 
-from git_to_pod.evaluation.checks import CONSTRAINTS, REQUIREMENTS, EvaluationFailed
+from git_to_pod.evaluation.claims import CONSTRAINTS, REQUIREMENTS, EvaluationFailed
 from git_to_pod.evaluation.summary import Evaluation, undecided
 from git_to_pod.progress import Display
 from git_to_pod.report.charts import trial_charts

@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from git_to_pod.evaluation.checks import Check
+from git_to_pod.evaluation.claims import Check
 
 
 @dataclass(frozen=True)

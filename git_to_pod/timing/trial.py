@@ -14,7 +14,7 @@ from html import escape
 from git_to_pod.cluster.api import ApiError, Unreachable
 from git_to_pod.cluster.waiting import TimedOut
 from git_to_pod.git.access_log import AccessLog
-from git_to_pod.git.repository import GitError
+from git_to_pod.git.errors import GitError
 from git_to_pod.timing.rollout import Rollout
 
 PUSH, RESTART, PLAIN = "push", "rollout_restart", "plain_rollout_restart"

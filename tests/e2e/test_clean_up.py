@@ -86,7 +86,7 @@ def refused_second_run(own: OwnCluster) -> None:
 
 def cleaned_up_without_watchdog(own: OwnCluster) -> None:
     with own.in_trials(own.papermill()) as process:
-        os.kill(own.process("git_to_pod.cli.remove_leftovers"), signal.SIGKILL)
+        os.kill(own.process("git_to_pod.cli.watchdog_process"), signal.SIGKILL)
         process.kill()
         process.wait()
         found = own.cluster.get(api_path("Namespace", name=own.namespace))["metadata"]

@@ -11,7 +11,7 @@ from git_to_pod.cluster.api import connect
 from git_to_pod.experiments.faults.bench import Bench
 from git_to_pod.experiments.faults.catalogue import FAULTS
 from git_to_pod.experiments.faults.experiment import push_one, try_fault
-from git_to_pod.experiments.faults.recovery import restore
+from git_to_pod.experiments.faults.undo_after_kill import restore
 from git_to_pod.settings import Parameters, resolve
 from tests.e2e.test_deployment import branch
 

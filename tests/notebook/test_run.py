@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from git_to_pod.cluster.api import Cluster
-from git_to_pod.evaluation.checks import CONSTRAINTS, REQUIREMENTS
+from git_to_pod.evaluation.claims import CONSTRAINTS, REQUIREMENTS
 from git_to_pod.timing.trial import PUSH
 from git_to_pod.timing.trials import plan
 from tests.one_run import NAMESPACE, ROOT, Run, evaluate

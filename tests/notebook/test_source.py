@@ -10,7 +10,7 @@ import papermill
 import pytest
 from nbformat import NotebookNode
 
-from git_to_pod.evaluation.checks import CONSTRAINTS, REQUIREMENTS
+from git_to_pod.evaluation.claims import CONSTRAINTS, REQUIREMENTS
 from git_to_pod.settings import Parameters, parameters_cell
 from tests.one_run import ROOT
 

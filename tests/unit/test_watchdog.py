@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from git_to_pod.app import namespace
-from git_to_pod.cli import clean_up, remove_leftovers
+from git_to_pod.cli import clean_up, watchdog_process
 from git_to_pod.cli.evaluate import main
-from git_to_pod.cli.remove_leftovers import Leftovers
+from git_to_pod.cli.watchdog_process import Leftovers
 from git_to_pod.cluster.api import ApiError, Unreachable
 from git_to_pod.cluster.waiting import TimedOut, wait_for
 from git_to_pod.settings import InputError
@@ -106,7 +106,7 @@ def test_the_credentials_of_an_account_are_removed_when_its_process_is_killed(tm
 def test_a_signal_to_its_process_group_does_not_end_it(tmp_path: Path) -> None:
     with guarding(tmp_path) as (process, pid):
         assert os.getsid(pid) == pid
-        wait_for("the watchdog", lambda: "git_to_pod.cli.remove_leftovers" in command_line(pid), 10)
+        wait_for("the watchdog", lambda: "git_to_pod.cli.watchdog_process" in command_line(pid), 10)
         wanted = sum(1 << (number - 1) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         wait_for("its signals ignored", lambda: ignored_by(pid) & wanted == wanted, 10)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -122,7 +122,7 @@ def ignored_by(pid: int) -> int:
 
 def test_no_secret_is_in_its_arguments_or_its_environment(tmp_path: Path) -> None:
     with guarding(tmp_path) as (_, pid):
-        wait_for("the watchdog", lambda: "git_to_pod.cli.remove_leftovers" in command_line(pid), 10)
+        wait_for("the watchdog", lambda: "git_to_pod.cli.watchdog_process" in command_line(pid), 10)
         assert environment(pid)
         seen = " ".join([*environment(pid), *command_line(pid)])
         assert "the-password" not in seen
@@ -211,8 +211,8 @@ def left_by(api: Api, tmp_path: Path, *names: str, limit_s: float = 5) -> Leftov
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remove_leftovers, "SETTLE_S", 0.1)
-    monkeypatch.setattr(remove_leftovers, "PAUSE_S", 0.01)
+    monkeypatch.setattr(watchdog_process, "SETTLE_S", 0.1)
+    monkeypatch.setattr(watchdog_process, "PAUSE_S", 0.01)
     monkeypatch.setattr(namespace, "REMOVAL_S", 0.2)
     monkeypatch.delenv(namespace.REPLACE, raising=False)
     monkeypatch.setenv(RUN, run_id())  # these tests start no watchdog for pytest itself

@@ -16,7 +16,8 @@ from git_to_pod.app.namespace import ask_to_remove
 from git_to_pod.cluster.api import Cluster, Object
 from git_to_pod.cluster.recorder import Event
 from git_to_pod.cluster.waiting import TimedOut, pause, wait_for
-from git_to_pod.git.repository import GitError, open_repository
+from git_to_pod.git.errors import GitError
+from git_to_pod.git.repository import open_repository
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.rollout import count_rollouts

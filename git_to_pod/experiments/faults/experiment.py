@@ -11,7 +11,7 @@ from git_to_pod.cluster.api import connect
 from git_to_pod.cluster.waiting import TimedOut, pause
 from git_to_pod.experiments.effort import effort
 from git_to_pod.experiments.faults.bench import Bench
-from git_to_pod.experiments.faults.recovery import restore
+from git_to_pod.experiments.faults.undo_after_kill import restore
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.rollout import count_rollouts

@@ -6,7 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from git_to_pod.git.repository import FILE, GitError, Repository
+from git_to_pod.git.errors import GitError
+from git_to_pod.git.repository import FILE, Repository
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 12345\n"  # as `git lfs` writes it
 

@@ -16,7 +16,7 @@ from tests.one_run import ROOT
 COMMANDS = (
     "cli.evaluate",
     "cli.jupyterlab",
-    "cli.remove_leftovers",
+    "cli.watchdog_process",
     "app.temporary_git_host",
     "watchdog",
     "report.export",

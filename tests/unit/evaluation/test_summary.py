@@ -13,8 +13,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from git_to_pod.evaluation.checks import Check, EvaluationFailed, Target
+from git_to_pod.evaluation.claims import Check, EvaluationFailed
 from git_to_pod.evaluation.summary import Evaluation, finite
+from git_to_pod.evaluation.targets import Target
 from git_to_pod.report.charts import trial_charts
 from git_to_pod.report.export import contents, read
 from git_to_pod.report.first_page import answer_html, recommendation, verdict

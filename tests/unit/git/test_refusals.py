@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from git_to_pod.git.errors import GitError
 from git_to_pod.git.refusals import Refusal, classify, excerpt, kinds, reason
-from git_to_pod.git.repository import GitError, account
+from git_to_pod.git.repository import account
 from git_to_pod.settings import Credentials
 from tests.unit.git.local_git import Server, answering, serving
 

@@ -15,15 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from git_to_pod.git.errors import GitError, explained
 from git_to_pod.git.refusals import Refusal, classify, reason
 from git_to_pod.git.repository import (
     FILE,
     PROBE,
     Account,
-    GitError,
     Repository,
     account,
-    explained,
     git_limit_s,
     open_repository,
     remote_commit,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from git_to_pod.evaluation.checks import Check
+from git_to_pod.evaluation.claims import Check
 from git_to_pod.report.first_page import stand_ins_banner, tile
 from git_to_pod.report.html import Html, html_table, paragraphs, render, show
 

@@ -15,7 +15,7 @@ from git_to_pod.app.load import Response
 from git_to_pod.cluster.api import ApiError, Unreachable
 from git_to_pod.cluster.recorder import Event, Recorder
 from git_to_pod.git.access_log import AccessLog
-from git_to_pod.git.repository import GitError
+from git_to_pod.git.errors import GitError
 from git_to_pod.timing.trial import PUSH, RESTART, Outcome, Planned, Trial, arrival
 from git_to_pod.timing.trials import Trials
 from git_to_pod.timing.trials_table import mixed_commits_s

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 import urllib3
 
-from git_to_pod.experiments.faults import experiment, recovery
+from git_to_pod.experiments.faults import experiment, undo_after_kill
 from git_to_pod.experiments.faults.bench import Bench
 from git_to_pod.experiments.faults.experiment import Fault, try_fault
 from lab import LabError, client
@@ -87,8 +87,10 @@ def test_what_a_killed_run_left_in_a_standing_lab_is_undone(tmp_path: Path, monk
     monkeypatch.setattr(client, "command", lambda *words: started.append(words))
     monkeypatch.setattr(urllib3, "request", lambda method, url, **_: requested.append((method, url)))
     folders = {"git_credentials": str(tmp_path / "reader"), "push_credentials": str(tmp_path / "writer")}
-    recovery.restore(cast(Any, SimpleNamespace(**folders, proxy_api="http://proxy", git_passwords=str(passwords))))
-    assert {component for verb, component in started if verb == "start"} == set(recovery.STOPPED)
+    undo_after_kill.restore(
+        cast(Any, SimpleNamespace(**folders, proxy_api="http://proxy", git_passwords=str(passwords)))
+    )
+    assert {component for verb, component in started if verb == "start"} == set(undo_after_kill.STOPPED)
     assert requested == [("POST", "http://proxy/reset")]
     assert passwords.read_text().splitlines() == [
         "someone:{SSHA}x", "reader:{PLAIN}password-of-the-reader", "writer:{PLAIN}password-of-the-writer",
@@ -97,5 +99,5 @@ def test_what_a_killed_run_left_in_a_standing_lab_is_undone(tmp_path: Path, monk
 
 def test_every_component_that_a_fault_stops_is_started_again() -> None:
     source = Path(experiment.__file__).with_name("catalogue.py").read_text()
-    assert all(f'component("stop", "{name}")' in source for name in recovery.STOPPED)
-    assert source.count('component("stop", ') == len(recovery.STOPPED)
+    assert all(f'component("stop", "{name}")' in source for name in undo_after_kill.STOPPED)
+    assert source.count('component("stop", ') == len(undo_after_kill.STOPPED)
