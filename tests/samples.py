@@ -13,7 +13,7 @@ from git_to_pod.cluster.recorder import Event
 from git_to_pod.evaluation.claims import CONSTRAINTS, REQUIREMENTS, Check
 from git_to_pod.evaluation.summary import Evaluation
 from git_to_pod.settings import Credentials, Settings
-from git_to_pod.timing.trial import PHASES, PLAIN, PUSH, RESTART, Outcome, Trial
+from git_to_pod.timing.trial import BASELINE, PHASES, PUSH, RESTART, Outcome, Trial
 from git_to_pod.timing.trials import plan
 
 SETTINGS = Settings(
@@ -94,10 +94,10 @@ def a_run(folder: Path, commits: int = 20, seed: int = 7, stand_in: bool = False
             steps["requested"] = steps["published"] + chance.gauss(0.02, 0.003)
         else:
             steps = {"requested": 0.0}
-        length = chance.gauss(0.75 if kind == PLAIN else 1.05, 0.05)
+        length = chance.gauss(0.75 if kind == BASELINE else 1.05, 0.05)
         shares = {"scheduled": 0.06, "git_sync_running": 0.7, "app_running": 0.75, "ready": 0.9, "restarted": 1.0}
         steps |= {phase: steps["requested"] + length * share for phase, share in shares.items()}
-        if kind == PLAIN:
+        if kind == BASELINE:
             del steps["git_sync_running"]
         if kind == PUSH:
             steps["served"] = steps["ready"] + 0.01
@@ -134,4 +134,4 @@ def refused(trial: Trial) -> Trial:
     return replace(trial, instants={}, outcome=Outcome.FAILED, reason="git push")
 
 
-__all__ = ["PLAIN", "PUSH", "RESTART", "SETTINGS", "a_run", "deployment", "pod", "published", "refused", "timed_out"]
+__all__ = ["BASELINE", "PUSH", "RESTART", "SETTINGS", "a_run", "deployment", "pod", "published", "refused", "timed_out"]

@@ -12,7 +12,7 @@ from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import containers, described, is_complete
 from git_to_pod.settings import Settings
 
-APP = "app-plain"
+APP = "app-without-git-sync"
 WORKTREE = "/git/" + "0" * 40  # nginx.conf reads the commit from the folder's name
 
 

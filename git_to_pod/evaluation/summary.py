@@ -30,7 +30,7 @@ from git_to_pod.timing.trials import Trials
 from git_to_pod.timing.trials_table import estimates_of, mixed_commits_s, table
 from git_to_pod.wording import all_of, counted, names
 
-SCHEMA = 2  # of summary.json; it changes when a key is removed or gets another meaning
+SCHEMA = 3  # of summary.json; it changes when a key is removed or gets another meaning
 
 
 @dataclass

@@ -35,7 +35,7 @@ LIMITS = (
         "restart",
         "kubectl rollout restart of the app",
         "at most 1.5 × the same nginx without git-sync",
-        lambda median: (median["rollout_restart"], 1.5 * median["plain_rollout_restart"]),
+        lambda median: (median["rollout_restart"], 1.5 * median["baseline_rollout_restart"]),
     ),
     Limit(
         "failed_requests", "failed requests", "during all rollouts", lambda median: (median["failed_requests"], 0), ""

@@ -19,7 +19,7 @@ from git_to_pod.progress import Display
 from git_to_pod.report.charts import trial_charts
 from git_to_pod.report.html import Html, html_table, paragraphs, render
 from git_to_pod.timing.medians import in_words
-from git_to_pod.timing.trial import PLAIN
+from git_to_pod.timing.trial import BASELINE
 from git_to_pod.wording import all_of, counted, millicores, names, quoted
 
 STYLE = Path(__file__).parent / "templates" / "report" / "style.css"
@@ -38,7 +38,7 @@ EXPLAINED = {
     "push_to_restarted": "push → all replicas restarted",
     "push_to_served": "push → every pod serves the new commit",
     "rollout_restart": "baseline: kubectl rollout restart of the same Deployment",
-    "plain_rollout_restart": "baseline: kubectl rollout restart of the same nginx without git-sync",
+    "baseline_rollout_restart": "baseline: kubectl rollout restart of the same nginx without git-sync",
     "mixed_commits": "time in which clients get both the old and the new commit",
 }
 
@@ -280,7 +280,7 @@ def load_shown(evaluation: Evaluation) -> Html:
         {"seconds since the first request": f"{r.instant - first:.1f}", "reason": r.error or f"HTTP {r.status}"}
         for r in failed[:20]
     ]
-    rollouts = counted(sum(trial.rollouts for trial in evaluation.trials if trial.kind != PLAIN), "rollout")
+    rollouts = counted(sum(trial.rollouts for trial in evaluation.trials if trial.kind != BASELINE), "rollout")
     title = f"{len(failed):,} of {counted(sent, 'request')} failed in {last - first:.0f} s"
     caption = "Failed requests" if len(failed) == len(rows) else f"The first {len(rows)} failed requests"
     return Html(

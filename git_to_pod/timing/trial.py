@@ -17,7 +17,7 @@ from git_to_pod.git.access_log import AccessLog
 from git_to_pod.git.errors import GitError
 from git_to_pod.timing.rollout import Rollout
 
-PUSH, RESTART, PLAIN = "push", "rollout_restart", "plain_rollout_restart"
+PUSH, RESTART, BASELINE = "push", "rollout_restart", "baseline_rollout_restart"
 # In the order in which they must be reached.
 PHASES = (
     "pushed",
@@ -34,7 +34,7 @@ PHASES = (
 ABSENT = {  # the phases that a trial of this kind does not go through
     PUSH: frozenset[str](),
     RESTART: frozenset({"pushed", "polled", "published", "served"}),
-    PLAIN: frozenset({"pushed", "polled", "published", "served", "git_sync_running"}),
+    BASELINE: frozenset({"pushed", "polled", "published", "served", "git_sync_running"}),
 }
 RECEIPT_S = 0.01  # each kind has its own watch thread, so events closer together have no order
 

@@ -23,7 +23,7 @@ from git_to_pod.settings import Settings
 from git_to_pod.timing.rollout import Rollout
 from git_to_pod.timing.trial import (
     ABSENT,
-    PLAIN,
+    BASELINE,
     PUSH,
     RESTART,
     Observation,
@@ -55,7 +55,7 @@ def plan(commits: int, seed: int, period_s: float) -> list[Planned]:
     step with the polls and with the kubelet's sync tick.
     """
     chance = random.Random(seed)
-    kinds = [PUSH, RESTART, PLAIN] * commits
+    kinds = [PUSH, RESTART, BASELINE] * commits
     chance.shuffle(kinds)
     return [
         Planned(number, kind, chance.uniform(0, period_s if kind == PUSH else SYNC_TICK_S))

@@ -10,7 +10,7 @@ import pandas as pd
 from git_to_pod.app.load import Response, mixed_commits
 from git_to_pod.cluster.recorder import BEGAN
 from git_to_pod.timing.medians import Estimate, estimate
-from git_to_pod.timing.trial import PHASES, PLAIN, PUSH, RESTART, Trial
+from git_to_pod.timing.trial import BASELINE, PHASES, PUSH, RESTART, Trial
 from git_to_pod.watchdog import run_id
 
 LATENCIES = {
@@ -22,7 +22,7 @@ LATENCIES = {
     "push_to_restarted": (PUSH, "pushed", "restarted"),
     "push_to_served": (PUSH, "pushed", "served"),
     "rollout_restart": (RESTART, "requested", "restarted"),
-    "plain_rollout_restart": (PLAIN, "requested", "restarted"),
+    "baseline_rollout_restart": (BASELINE, "requested", "restarted"),
 }
 
 COLUMNS = [

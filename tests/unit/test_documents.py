@@ -39,7 +39,7 @@ FIGURES = {
         f"n = {LATENCY['push_to_restarted']['n']}",
         f"{SUMMARY['requests']['sent']:,} requests",
         *(f"{latency(name)} s" for name in ("push_to_polled", "polled_to_published", "published_to_requested")),
-        *(f"{latency(name)} s" for name in ("requested_to_restarted", "rollout_restart", "plain_rollout_restart")),
+        *(f"{latency(name)} s" for name in ("requested_to_restarted", "rollout_restart", "baseline_rollout_restart")),
         recovered(SUMMARY["faults"]),
         f"{len(SUMMARY['providers'])} checks",
         *(f"{row['polled_to_restarted_s']['median']:.2f} s" for row in BY_KEY.values()),

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from git_to_pod.report.charts import svg
 from git_to_pod.report.charts.svg import axes_on, figure_of, legend, new_figure
-from git_to_pod.timing.trial import PLAIN, PUSH, RESTART
+from git_to_pod.timing.trial import BASELINE, PUSH, RESTART
 from git_to_pod.timing.trials_table import latencies
 
 Row = Mapping[Hashable, Any]  # of trials.csv, by its columns
@@ -33,9 +33,9 @@ SEGMENTS = (
 LINES = (
     ("push_to_restarted", "push → live on all replicas", svg.CHAIN_1, "-"),
     ("rollout_restart", "rollout restart alone", svg.RESTART_1, "--"),
-    ("plain_rollout_restart", "rollout restart of nginx without git-sync", svg.PLAIN, ":"),
+    ("baseline_rollout_restart", "rollout restart of nginx without git-sync", svg.PLAIN, ":"),
 )
-MARKERS = {PUSH: "o", RESTART: "s", PLAIN: "^"}  # with the labels and colours of LINES, in their order
+MARKERS = {PUSH: "o", RESTART: "s", BASELINE: "^"}  # with the labels and colours of LINES, in their order
 GAP_S = 0.5  # between two responses of one series
 
 

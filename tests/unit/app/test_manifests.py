@@ -89,7 +89,7 @@ def test_the_baseline_is_the_app_without_git_sync(tmp_path: Path) -> None:
         k: v for k, v in nginx.items() if k != "volumeMounts"
     }
     assert plain["spec"]["strategy"] == app["spec"]["strategy"]
-    assert plain["spec"]["selector"]["matchLabels"] == {"app": "app-plain"}
+    assert plain["spec"]["selector"]["matchLabels"] == {"app": "app-without-git-sync"}
     assert "annotations" not in plain["metadata"]  # else Reloader would restart it too
 
 

@@ -20,7 +20,7 @@ from git_to_pod.report.charts import trial_charts
 from git_to_pod.report.export import contents, read
 from git_to_pod.report.first_page import answer_html, recommendation, verdict
 from git_to_pod.report.html import show
-from git_to_pod.timing.trial import PLAIN, PUSH, RESTART, Outcome, Trial
+from git_to_pod.timing.trial import BASELINE, PUSH, RESTART, Outcome, Trial
 from git_to_pod.timing.trials import plan
 from git_to_pod.timing.trials_table import latencies, table
 from tests.one_run import ROOT
@@ -35,7 +35,7 @@ LATENCIES = {
     "push_to_restarted",
     "push_to_served",
     "rollout_restart",
-    "plain_rollout_restart",
+    "baseline_rollout_restart",
     "mixed_commits",
 }
 
@@ -87,7 +87,7 @@ def test_the_tables_of_two_runs_can_be_joined(tmp_path: Path) -> None:
     runs = [a_run(tmp_path / name, commits=2).trials_table for name in ("first", "second")]
     joined = pd.concat(runs, ignore_index=True)
     assert {"run", "started", "poll_interval_s"} <= {*joined.columns}
-    assert joined.groupby("kind").size().to_dict() == dict.fromkeys((PUSH, RESTART, PLAIN), 4)
+    assert joined.groupby("kind").size().to_dict() == dict.fromkeys((PUSH, RESTART, BASELINE), 4)
     assert joined["poll_interval_s"].eq(1.0).all()
 
 
@@ -245,10 +245,10 @@ def test_json_has_no_infinity() -> None:
 
 def test_the_order_is_seeded_and_offsets_are_within_one_period() -> None:
     assert plan(20, 1, 0.5) == plan(20, 1, 0.5) != plan(20, 2, 0.5)
-    assert sorted(planned.kind for planned in plan(3, 1, 1.0)) == sorted([PUSH, RESTART, PLAIN] * 3)
+    assert sorted(planned.kind for planned in plan(3, 1, 1.0)) == sorted([PUSH, RESTART, BASELINE] * 3)
     offsets = {
         kind: [planned.offset_s for planned in plan(20, 1, 0.5) if planned.kind == kind]
-        for kind in (PUSH, RESTART, PLAIN)
+        for kind in (PUSH, RESTART, BASELINE)
     }
     assert [round(max(found) + 0.05, 1) for found in offsets.values()] == [0.5, 1.0, 1.0]
 
@@ -275,8 +275,8 @@ def test_a_failed_trial_gives_no_figure() -> None:
 
 
 def test_baselines_have_no_phases_of_a_push() -> None:
-    restart = table([Trial(1, PLAIN, instants={"requested": 5.0, "ready": 5.5, "restarted": 5.75})], 1.0)
-    assert list(latencies(restart)["plain_rollout_restart"]) == [0.75]
+    restart = table([Trial(1, BASELINE, instants={"requested": 5.0, "ready": 5.5, "restarted": 5.75})], 1.0)
+    assert list(latencies(restart)["baseline_rollout_restart"]) == [0.75]
     assert math.isnan(restart["polled_s"][0])
     assert list(restart["requested_s"]) == [0.0]
 

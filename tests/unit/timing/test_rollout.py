@@ -64,8 +64,8 @@ def test_an_unchanged_template_starts_no_rollout() -> None:
 
 
 def test_pods_of_other_deployments_do_not_count() -> None:
-    stranger = pod(1.2, "app-plain-1", running=BOTH, ready=True)
-    stranger.object["metadata"]["labels"] = {"app": "app-plain"}
+    stranger = pod(1.2, "app-without-git-sync-1", running=BOTH, ready=True)
+    stranger.object["metadata"]["labels"] = {"app": "app-without-git-sync"}
     assert "ready" not in seen([deployment(1.1, "new"), stranger, stranger])
 
 
