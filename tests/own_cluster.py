@@ -20,10 +20,11 @@ from tests.processes import started_with
 class OwnCluster:
     """The lab as a cluster of the user's own, and the processes and files that a test starts there."""
 
-    def __init__(self, lab: dict[str, Any], folder: Path, namespace: str) -> None:
+    def __init__(self, lab: dict[str, Any], folder: Path, namespace: str, ref: str = "main") -> None:
         self.cluster = Cluster(lab["context"], Path(lab["kubeconfig"]))
         self.lab = lab
         self.namespace = namespace
+        self.ref = ref  # of the lab's repository
         self.variables: dict[str, str] = {}  # of its processes, beside those of this one
         self.folder = folder
         self.mark = f"CLEAN_UP_TEST={folder}"  # every process that a test starts inherits it
@@ -44,7 +45,7 @@ class OwnCluster:
     def with_repository(self, *options: str) -> list[str]:
         """`evaluate` with the lab's repository, so that no git host is deployed."""
         accounts = ["--credentials", self.lab["git_credentials"], "--push-credentials", self.lab["push_credentials"]]
-        where = ["--repository", self.lab["repository"], "--push-url", self.lab["push_url"]]
+        where = ["--repository", self.lab["repository"], "--push-url", self.lab["push_url"], "--ref", self.ref]
         return self.evaluate(*where, *accounts, *options)
 
     def papermill(self) -> list[str]:
@@ -52,7 +53,7 @@ class OwnCluster:
         notebook = [str(ROOT / "notebooks" / "evaluation.ipynb"), str(self.folder / "out.ipynb")]
         named = ("context", "kubeconfig", "repository", "push_url", "push_credentials")
         parameters = {name: self.lab[name] for name in named} | {"credentials": self.lab["git_credentials"]}
-        parameters |= {"namespace": self.namespace, "commits": "2", "output": str(self.report)}
+        parameters |= {"namespace": self.namespace, "ref": self.ref, "commits": "2", "output": str(self.report)}
         options = [word for name, value in parameters.items() for word in ("-p", name, value)]
         return [sys.executable, "-m", "papermill", *notebook, "--no-progress-bar", *options]
 

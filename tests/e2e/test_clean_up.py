@@ -17,7 +17,9 @@ import pytest
 from git_to_pod.app.namespace import KEPT, MARK, STARTED, STARTED_BY
 from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.waiting import wait_for
+from git_to_pod.settings import Parameters, resolve
 from git_to_pod.watchdog import LOG, RUN_LABEL
+from tests.e2e.test_deployment import branch
 from tests.own_cluster import OwnCluster
 from tests.processes import started_with
 
@@ -198,12 +200,14 @@ def endings(
     chosen = [str(item.callspec.params["scenario"]) for item in functions if "endings" in item.fixturenames]
 
     def play(name: str, folder: Path, namespace: str) -> None:
-        own = OwnCluster(lab, folder, namespace)
-        try:
-            SCENARIOS[name](own)
-        finally:
-            own.run(own.evaluate("--clean-up"))
-            own.kill_all()
+        settings = resolve(Parameters(namespace=namespace, ref=f"e2e/{namespace}", output=str(folder / "report")))
+        with branch(settings):  # their pushes must not mix
+            own = OwnCluster(lab, folder, namespace, settings.ref)
+            try:
+                SCENARIOS[name](own)
+            finally:
+                own.run(own.evaluate("--clean-up"))
+                own.kill_all()
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return {
