@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import pandas as pd
 
 from git_to_pod.app.deployment import other_reloaders
 from git_to_pod.app.load import Load, Response
-from git_to_pod.app.load import table as responses_csv
 from git_to_pod.cluster.api import Cluster
 from git_to_pod.evaluation.claims import CONSTRAINTS, REQUIREMENTS, Check, EvaluationFailed
 from git_to_pod.evaluation.environment import environment, images, project_version
@@ -27,7 +25,7 @@ from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Estimate, in_words
 from git_to_pod.timing.trial import PUSH, Outcome, Trial
 from git_to_pod.timing.trials import Trials
-from git_to_pod.timing.trials_table import estimates_of, mixed_commits_s, table
+from git_to_pod.timing.trials_table import Tables, tables_of
 from git_to_pod.wording import all_of, counted, names
 
 SCHEMA = 3  # of summary.json; it changes when a key is removed or gets another meaning
@@ -42,9 +40,7 @@ class Evaluation:
     constraints: dict[str, Check] = field(default_factory=dict)
     trials: Sequence[Trial] = ()
     responses: Sequence[Response] = ()
-    trials_table: pd.DataFrame = field(default_factory=partial(table, [], math.nan))  # the rows of trials.csv
-    responses_table: pd.DataFrame = field(default_factory=partial(responses_csv, []))  # those of responses.csv
-    estimates: Mapping[str, Estimate] = field(default_factory=lambda: estimates_of(table([], math.nan)))
+    tables: Tables | None = None  # of the trials and responses so far
     cost: dict[str, Any] = field(default_factory=dict)
     timings_s: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)  # what a reader must know of this cluster
@@ -97,9 +93,7 @@ class Evaluation:
         `overtaken`: how many of the pushes came after someone else's.
         """
         self.trials, self.responses = trials, responses
-        self.trials_table = table(trials, self.settings.period_s, mixed_commits_s(trials, responses))
-        self.responses_table = responses_csv(responses)
-        self.estimates = estimates_of(self.trials_table)
+        self.tables = None
         self.notes += [error] if error else []
         self.note_other_pushes(overtaken)
         pushes = [trial for trial in self.trials if trial.kind == PUSH]
@@ -153,6 +147,26 @@ class Evaluation:
     @property
     def holds(self) -> bool:
         return not self.failing and not self.error
+
+    def measurements(self) -> Tables:
+        """The tables and their figures: computed once, and again if a trial is added in Jupyter."""
+        if not self.tables or self.tables.of != (len(self.trials), len(self.responses)):
+            self.tables = tables_of(self.trials, self.responses, self.settings.period_s)
+        return self.tables
+
+    @property
+    def trials_table(self) -> pd.DataFrame:
+        """The rows of trials.csv."""
+        return self.measurements().trials
+
+    @property
+    def responses_table(self) -> pd.DataFrame:
+        """The rows of responses.csv."""
+        return self.measurements().responses
+
+    @property
+    def estimates(self) -> Mapping[str, Estimate]:
+        return self.measurements().estimates
 
     @property
     def failed_requests(self) -> list[Response]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
+from git_to_pod.app import load
 from git_to_pod.app.load import Response, mixed_commits
 from git_to_pod.cluster.recorder import BEGAN
 from git_to_pod.timing.medians import Estimate, estimate
@@ -38,6 +40,21 @@ def overtaken(push: Trial) -> float:
     Endpoints follow readiness with a delay, so when a push begins, clients may not have seen the previous commit yet.
     """
     return push.instants.get("requested", push.instants.get("pushed", math.inf))
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The measurements of a run: trials.csv, responses.csv, and the figures computed from the first."""
+
+    trials: pd.DataFrame
+    responses: pd.DataFrame
+    estimates: Mapping[str, Estimate]
+    of: tuple[int, int]  # the numbers of trials and responses
+
+
+def tables_of(trials: Sequence[Trial], responses: Sequence[Response], poll_interval_s: float) -> Tables:
+    found = table(trials, poll_interval_s, mixed_commits_s(trials, responses))
+    return Tables(found, load.table(responses), estimates_of(found), (len(trials), len(responses)))
 
 
 def mixed_commits_s(trials: Sequence[Trial], responses: Sequence[Response]) -> list[float]:

@@ -204,6 +204,16 @@ def test_a_set_of_trials_that_an_interrupt_ends_is_kept(tmp_path: Path) -> None:
     assert len((tmp_path / "responses.csv").read_text().splitlines()) == len(run.responses) + 1
 
 
+def test_a_trial_that_is_added_afterwards_is_in_the_figures(tmp_path: Path) -> None:
+    evaluation = a_run(tmp_path, commits=1)
+    trials = list(evaluation.trials)
+    evaluation.measured(trials, evaluation.responses)
+    assert evaluation.estimates["push_to_restarted"].n == 1
+    trials.append(replace(next(trial for trial in trials if trial.kind == PUSH), number=4))
+    assert evaluation.estimates["push_to_restarted"].n == 2
+    assert evaluation.estimates is evaluation.estimates  # computed once
+
+
 def test_a_summary_that_is_written_later_leaves_the_rows_that_were_measured(tmp_path: Path) -> None:
     (tmp_path / "trials.csv").write_text("number\n1\n")
     evaluation = Evaluation(replace(SETTINGS, output=tmp_path), error="KeyboardInterrupt")
