@@ -122,7 +122,7 @@ def guard_namespace(cluster: Cluster, namespace: str, *, lab: bool = False) -> N
 
 
 def guard_path(path: Path) -> None:
-    """Have a temporary folder or file removed if this process ends."""
+    """Have a temporary folder removed when this process ends."""
     _watchdog.send(path=str(path.absolute()))
 
 

@@ -68,15 +68,15 @@ class Load:
     """A pod that runs the curl of git-sync's image, and a thread that follows its log, while a `with` block runs."""
 
     def __init__(
-        self, cluster: Cluster, recorder: Recorder, settings: Settings, rate: int = RATE, path: Path | None = None
+        self, cluster: Cluster, recorder: Recorder, settings: Settings, rate: int = RATE, csv_file: Path | None = None
     ) -> None:
-        """`path`: the CSV file to which each response is added at once; a killed run leaves it."""
+        """Each response is added to the CSV file at once; a killed run leaves it."""
         self.cluster = cluster
         self.recorder = recorder
         self.timeout_s = settings.timeout_s
         self.rate = rate
         self.path = api_path("Pod", settings.namespace)
-        self.csv = path
+        self.csv_file = csv_file
         self.responses: list[Response] = []
         self.error = ""
         self.stopped = threading.Event()
@@ -137,10 +137,16 @@ class Load:
         return "" if response else f"{body}{text}\n"
 
     def write(self, rows: Sequence[Sequence[object]], mode: str) -> None:
-        if self.csv:
-            self.csv.parent.mkdir(parents=True, exist_ok=True)
-            with self.csv.open(mode, newline="") as file:
-                csv.writer(file).writerows(rows)
+        """Write rows of responses.csv. If the disk is full, the load goes on without the file."""
+        if not self.csv_file:
+            return
+        try:
+            self.csv_file.parent.mkdir(parents=True, exist_ok=True)
+            with self.csv_file.open(mode, newline="") as file:
+                csv.writer(file, lineterminator="\n").writerows(rows)
+        except OSError as error:
+            self.error = f"{self.csv_file.name} was not written as the responses came: {error.strerror}"
+            self.csv_file = None
 
     def stop(self) -> list[Response]:
         self.stopped.set()

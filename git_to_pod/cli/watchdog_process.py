@@ -54,7 +54,7 @@ class Leftovers:
         elif "log" in line:
             self.log_file = Path(line["log"])
         elif "done" in line:
-            self.paths, self.namespaces = [], {}
+            self.namespaces = {}  # its folders should be gone too; one in which a child still wrote may not be
 
     def remove(self) -> bool:
         """Remove everything, and retry until the time limit. False if something remains."""
@@ -82,8 +82,6 @@ class Leftovers:
     def remove_paths(self) -> None:
         for path in self.paths:
             shutil.rmtree(path, ignore_errors=True)
-            with suppress(OSError):
-                path.unlink()
 
     def pending(self) -> list[str]:
         """Request the deletion of everything that exists, and say what still does or cannot be removed."""

@@ -103,10 +103,18 @@ class Recorder:
         return [item for item in found if labels.items() <= item["metadata"].get("labels", {}).items()]
 
     def wait_for(
-        self, what: str, condition: Callable[[], Found | None], timeout_s: float, last_seen: Callable[[], str]
+        self,
+        what: str,
+        condition: Callable[[], Found | None],
+        timeout_s: float,
+        last_seen: Callable[[], str],
+        since: float | None = None,
     ) -> Found:
-        """Wait until the condition is true after some event, and return its value. Raises TimedOut and WatchEnded."""
-        limit = self.clock() + timeout_s
+        """Wait until the condition is true after some event, and return its value. Raises TimedOut and WatchEnded.
+
+        The timeout counts from `since`, by default from now.
+        """
+        limit = (self.clock() if since is None else since) + timeout_s
         with self.heard:
             while not (found := condition()):
                 if self.ended:

@@ -27,13 +27,18 @@ class Check:
     None: the evidence does not decide it, or, without `tried`, this cluster does not let the run try.
     """
 
-    holds: bool | None
+    first_verdict: bool | None
     first_evidence: str
     rows: list[dict[str, str]] = field(default_factory=list)
     name: str = ""  # a key of REQUIREMENTS or CONSTRAINTS
     claim: str = ""
     tried: bool = True
+    verdict_of_trials: bool = True
     evidence_of_trials: str = ""
+
+    @property
+    def holds(self) -> bool | None:
+        return self.first_verdict if self.verdict_of_trials else False
 
     @property
     def evidence(self) -> str:

@@ -47,6 +47,11 @@ class Evaluation:
     error: str = ""  # what aborted the run
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
+    def begin(self) -> None:
+        """Remove the rows that an earlier run left in the output folder."""
+        for name in ("trials.csv", "responses.csv"):
+            (self.settings.output / name).unlink(missing_ok=True)
+
     def look_at(self, cluster: Cluster) -> None:
         """Record the cluster and the images, once they run."""
         self.kubernetes = environment(cluster)
@@ -79,11 +84,13 @@ class Evaluation:
 
     @contextlib.contextmanager
     def measuring(self, trials: Trials, load: Load, repository: Repository) -> Iterator[None]:
-        """Add what was measured when the block ends, also if an error or an interrupt ends it."""
+        """Add the set of trials that runs in this block when it ends, also if an error or an interrupt ends it."""
+        before, trials.responses = trials.done, load.responses
         try:
             yield
         finally:
-            self.measured(trials.done, load.responses, load.error, repository.overtaken)
+            if trials.done is not before:
+                self.measured(trials.done, load.responses, load.error, repository.overtaken)
 
     def measured(
         self, trials: Sequence[Trial], responses: Sequence[Response], error: str = "", overtaken: int = 0
@@ -106,7 +113,7 @@ class Evaluation:
         for name, (phase, text) in texts.items():
             happened = sum(phase in trial.instants for trial in pushes)
             check = self.requirements.setdefault(name, Check(True, ""))
-            check.holds = bool(check.holds) and happened == expected
+            check.verdict_of_trials = happened == expected
             commits = f"{happened} of {counted(expected, 'pushed commit')} {'was' if happened == 1 else 'were'}"
             check.evidence_of_trials = f"In the trials, {commits} {text}."
         self.write()

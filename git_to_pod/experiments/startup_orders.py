@@ -92,12 +92,13 @@ def init_container(pod: POD) -> None:
     git_sync["command"] = ["sh", "-c", script]
 
 
-# For each order: its name and how it works, for readers, and how it changes the pod that manifests/ deploys.
-ORDERS: dict[Order, tuple[str, str, Callable[[POD], None]]] = {
+# For each order: its name and how it works, for readers, and how it changes the pod that manifests/ deploys (the
+# baseline has a Deployment of its own).
+ORDERS: dict[Order, tuple[str, str, Callable[[POD], None] | None]] = {
     Order.BASELINE: (
         "nginx without git-sync",
         "the baseline: the same nginx, its content in a ConfigMap",
-        as_deployed,
+        None,
     ),
     Order.DEPLOYED: (
         "native sidecar, its postStart waits (deployed)",
@@ -132,7 +133,7 @@ def run_restarts(cluster: Cluster, recorder: Recorder, settings: Settings, progr
     baseline.deploy_baseline(cluster, recorder, settings)
     apps = {Order.BASELINE: baseline.APP}
     for order, (_, _, change) in ORDERS.items():
-        if order is not Order.BASELINE:
+        if change:
             apps[order] = f"restart-{order}"
             put(cluster, recorder, settings, apps[order], change)
     for app in apps.values():

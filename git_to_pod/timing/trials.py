@@ -12,6 +12,7 @@ from pathlib import Path
 
 from git_to_pod.app import baseline
 from git_to_pod.app.app import restart, served_commit
+from git_to_pod.app.load import Response
 from git_to_pod.cluster.api import Cluster, Unreachable
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import described, is_complete, pods_of, settled
@@ -33,7 +34,7 @@ from git_to_pod.timing.trial import (
     kind_in_words,
     trial_of,
 )
-from git_to_pod.timing.trials_table import table
+from git_to_pod.timing.trials_table import mixed_commits_s, table
 
 # The phases that a trial waits for, in their order, and what the progress line says meanwhile.
 AWAITED = {
@@ -77,6 +78,7 @@ class Trials:
         self.access_log = AccessLog(Path(settings.lab.access_log) if settings.lab else None)
         self.csv: Path | None = settings.output / "trials.csv"  # None: the caller keeps the trials
         self.done: list[Trial] = []
+        self.responses: Sequence[Response] = ()  # what clients get meanwhile, if there is a load
 
     def run(self) -> list[Trial]:
         """Run one set in the planned order. Three failures in a row end it. A second set replaces the first."""
@@ -128,7 +130,8 @@ class Trials:
         self.done.append(trial)
         if self.csv:
             self.csv.parent.mkdir(parents=True, exist_ok=True)
-            table(self.done, self.settings.period_s).to_csv(self.csv, index=False)
+            mixed_s = mixed_commits_s(self.done, self.responses)
+            table(self.done, self.settings.period_s, mixed_s).to_csv(self.csv, index=False)
         return trial
 
     def begin(self, seen: Observation, app: str) -> tuple[Rollout, int]:
@@ -151,7 +154,7 @@ class Trials:
             for event in events:
                 rollout.see(event)
 
-        def wait_until(*phases: str) -> None:
+        def wait_until(*phases: str, since: float) -> None:
             """Until the first of the phases is reached, or one that follows it: some candidates skip phases."""
 
             def reached() -> bool:
@@ -160,17 +163,18 @@ class Trials:
 
             what = f"{kind_in_words(seen.planned.kind)} {seen.planned.number}: {phases[0]}"
             words = partial(described, self.recorder, rollout.app)
-            self.recorder.wait_for(what, reached, self.settings.timeout_s, words)
+            self.recorder.wait_for(what, reached, self.settings.timeout_s, words, since)
 
+        began = self.recorder.clock()
         awaited = [phase for phase in AWAITED if phase not in ABSENT[seen.planned.kind]]
         for number, phase in enumerate(awaited):
             self.progress.awaits(AWAITED[phase])
-            wait_until(*awaited[number:])
+            wait_until(*awaited[number:], since=began)
         if seen.commit:
             self.progress.awaits("all pods to serve the commit")
             seen.instants["served"] = self.served(seen.commit, list(rollout.pods))
         self.progress.awaits("old pods to terminate")
-        wait_until("restarted")
+        wait_until("restarted", since=self.recorder.clock())
         self.progress.awaits("the Service to drop the old pods")
         self.wait_until_settled(rollout.app)
 

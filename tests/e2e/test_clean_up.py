@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -206,8 +207,9 @@ def endings(
             try:
                 SCENARIOS[name](own)
             finally:
-                own.run(own.evaluate("--clean-up"))
                 own.kill_all()
+                with suppress(subprocess.TimeoutExpired):
+                    own.run(own.evaluate("--clean-up"))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return {
@@ -225,8 +227,8 @@ def test_nothing_stays_on_the_cluster_or_on_this_machine(endings: dict[str, Futu
 def own(lab: dict[str, Any], tmp_path: Path) -> Iterator[OwnCluster]:
     own = OwnCluster(lab, tmp_path, NAMESPACE)
     yield own
-    own.run(own.evaluate("--clean-up"))
     own.kill_all()
+    own.run(own.evaluate("--clean-up"))
 
 
 def test_clean_up_removes_kinds_and_the_simulated_node_too(own: OwnCluster) -> None:

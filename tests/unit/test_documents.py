@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from git_to_pod.experiments.startup_orders import Order
+
 ROOT = Path(__file__).parent.parent.parent
 SUMMARY: dict[str, Any] = json.loads((ROOT / "reports" / "upstream" / "summary.json").read_text())
 LATENCY: dict[str, Any] = SUMMARY["latency_s"]
 BY_KEY = {row["key"]: row for row in SUMMARY["alternatives"]}
-WAYS = {row["name"]: row["restart_s"]["median"] for row in SUMMARY["restart"]}
+ORDERS = {row["key"]: row["restart_s"]["median"] for row in SUMMARY["restart"]}
 
 
 def latency(name: str, field: str = "median") -> str:
@@ -43,7 +45,7 @@ FIGURES = {
         recovered(SUMMARY["faults"]),
         f"{len(SUMMARY['providers'])} checks",
         *(f"{row['polled_to_restarted_s']['median']:.2f} s" for row in BY_KEY.values()),
-        *(f"{WAYS[name]:.2f} s" for name in WAYS if name.startswith(("native sidecar", "init container"))),
+        *(f"{ORDERS[order]:.2f} s" for order in (Order.DEPLOYED, Order.STARTUP_PROBE, Order.INIT_CONTAINER)),
     ],
 }
 

@@ -14,7 +14,7 @@ from git_to_pod.experiments.scale.fan_out import Fan
 from git_to_pod.experiments.scale.linear_fit import fit
 from git_to_pod.experiments.scale.polling import INTERVAL_S, TARGET, Poll, Restart, Scale
 from git_to_pod.report.charts import svg
-from git_to_pod.report.charts.svg import Chart, axes_on, figure_of, is_narrow, legend, new_figure
+from git_to_pod.report.charts.svg import Chart, axes_on, figure_of, is_narrow, legend, new_axes
 from git_to_pod.report.tables.scale import cost_of_a_poll, cpu, rounded
 from git_to_pod.wording import counted
 
@@ -83,7 +83,7 @@ def draw_fan_out(fans: pd.DataFrame, restarts: pd.DataFrame, axes: Sequence[Axes
 
     `fans` has deployments, last_patched_s and last_restarted_s; `restarts` has pods and restart_s.
     """
-    left, right = new_figure(280).subplots(1, 2) if axes is None else axes
+    left, right = new_axes(280, 1, 2) if axes is None else axes
     with_line(left, fans[["deployments", "last_patched_s"]], svg.CHAIN_1, "patched")
     sizes, ends = fans["deployments"], fans["last_restarted_s"]
     left.scatter(sizes, ends, s=26, fc="none", ec=svg.CHAIN_1, label="rollout complete")

@@ -63,17 +63,23 @@ STYLE: dict[Any, Any] = {
 
 def new_figure(height: int = 300) -> Figure:
     """An empty figure of the page's width; the height is in CSS pixels. Jupyter shows it as the output of a cell."""
-    if shell := get_ipython():
+    shell = get_ipython()
+    if shell and not any(
+        Figure in formatter.type_printers for formatter in shell.display_formatter.formatters.values()
+    ):
         select_figure_formats(shell, {"png"})  # type: ignore[no-untyped-call]
     return Figure(figsize=(WIDE / 72, height / 72), layout="constrained", facecolor=PAPER)
 
 
 def axes_on(ax: Axes | None, height: int = 300) -> Axes:
     """The axes to draw on: those given, or those of a new figure in the page's style."""
-    if ax is not None:
-        return ax
+    return new_axes(height) if ax is None else ax
+
+
+def new_axes(height: int, rows: int = 1, columns: int = 1, **options: Any) -> Any:  # noqa: ANN401  # as subplots()
+    """The axes of a new figure in the page's style: one, or an array."""
     with mpl.rc_context(STYLE):
-        return new_figure(height).subplots()
+        return new_figure(height).subplots(rows, columns, **options)
 
 
 def figure_of(ax: Axes) -> Figure:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from git_to_pod.report.charts import svg
-from git_to_pod.report.charts.svg import axes_on, figure_of, legend, new_figure
+from git_to_pod.report.charts.svg import axes_on, figure_of, legend, new_axes
 from git_to_pod.timing.trial import BASELINE, PUSH, RESTART
 from git_to_pod.timing.trials_table import latencies
 
@@ -110,7 +110,7 @@ def seen_pushes(trials: pd.DataFrame) -> pd.DataFrame:
 
 def who_serves_what(trials: pd.DataFrame, responses: pd.DataFrame, axes: Sequence[Axes] | None = None) -> Figure:
     """The commit of each response of the Service: over the whole run, and a close-up of one rollout."""
-    whole, close = new_figure(430).subplots(2, 1, height_ratios=[3, 2]) if axes is None else axes
+    whole, close = new_axes(430, 2, height_ratios=[3, 2]) if axes is None else axes
     pushes, responses = seen_pushes(trials), responses.fillna({"commit": ""})  # as read from a file: empty is NaN
     order = {commit: number for number, commit in enumerate(pushes["commit"], 1)}
     first = trials["began_s"].min()  # NaN, and nothing to draw, if no trial began

@@ -89,7 +89,7 @@ def test_after_a_lost_connection_no_response_is_taken_twice_and_none_is_lost() -
 
 def test_each_response_is_in_the_csv_file_at_once(tmp_path: Path) -> None:
     path = tmp_path / "report" / "responses.csv"
-    load = Load(cast(Any, None), Recorder(), SETTINGS, path=path)
+    load = Load(cast(Any, None), Recorder(), SETTINGS, csv_file=path)
     load.write([COLUMNS], "w")
     load.take(BEGAN + 1.5, "0|200|abc|", "")
     load.take(BEGAN + 2.0, "7|000||Failed to connect, port 80", "")
@@ -98,3 +98,12 @@ def test_each_response_is_in_the_csv_file_at_once(tmp_path: Path) -> None:
         f'{run_id()},2.0,0,,"curl 7: Failed to connect, port 80"',
     ]
     assert pd.read_csv(path).equals(pd.read_csv(StringIO(table(load.responses).to_csv(index=False))))
+
+
+def test_a_file_that_cannot_be_written_does_not_end_the_load(tmp_path: Path) -> None:
+    (tmp_path / "report").touch()
+    load = Load(cast(Any, None), Recorder(), SETTINGS, csv_file=tmp_path / "report" / "responses.csv")
+    load.take(1.0, "0|200|abc|", "")
+    load.take(1.1, "0|200|abc|", "")
+    assert len(load.responses) == 2
+    assert load.error.startswith("responses.csv was not written as the responses came: ")

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from git_to_pod.cluster.waiting import TimedOut
 from git_to_pod.evaluation.claims import Check, EvaluationFailed
 from git_to_pod.evaluation.summary import Evaluation, finite
 from git_to_pod.evaluation.targets import Target
@@ -196,10 +197,15 @@ def test_a_commit_that_was_never_published_fails_r2_and_r3(tmp_path: Path) -> No
 
 def test_a_set_of_trials_that_an_interrupt_ends_is_kept(tmp_path: Path) -> None:
     run, evaluation = a_run(tmp_path / "run", commits=1), Evaluation(replace(SETTINGS, output=tmp_path))
-    trials, load = SimpleNamespace(done=run.trials), SimpleNamespace(responses=run.responses, error="")
+    trials, load = SimpleNamespace(done=[]), SimpleNamespace(responses=run.responses, error="")
     repository = SimpleNamespace(overtaken=0)
-    with pytest.raises(KeyboardInterrupt), evaluation.measuring(trials, load, repository):  # type: ignore[arg-type]
+
+    def interrupted() -> None:
+        trials.done = run.trials
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), evaluation.measuring(trials, load, repository):  # type: ignore[arg-type]
+        interrupted()
     assert len(evaluation.trials_table) == 3
     assert len((tmp_path / "responses.csv").read_text().splitlines()) == len(run.responses) + 1
 
@@ -212,6 +218,25 @@ def test_a_trial_that_is_added_afterwards_is_in_the_figures(tmp_path: Path) -> N
     trials.append(replace(next(trial for trial in trials if trial.kind == PUSH), number=4))
     assert evaluation.estimates["push_to_restarted"].n == 2
     assert evaluation.estimates is evaluation.estimates  # computed once
+
+
+def test_a_load_that_does_not_start_makes_no_trials_of_the_first_change(tmp_path: Path) -> None:
+    run, evaluation = a_run(tmp_path / "run", commits=1), Evaluation(replace(SETTINGS, output=tmp_path))
+    evaluation.requirements["R2"] = Check(True, "The first change was published.")
+    trials, load = SimpleNamespace(done=run.trials[:1]), SimpleNamespace(responses=[], error="")
+    repository = SimpleNamespace(overtaken=0)
+    with pytest.raises(TimedOut), evaluation.measuring(trials, load, repository):  # type: ignore[arg-type]
+        raise TimedOut("pod/load running")
+    assert evaluation.trials_table.empty
+    assert evaluation.requirements["R2"].holds is True
+
+
+def test_a_complete_set_after_an_interrupted_one_decides(tmp_path: Path) -> None:
+    evaluation = a_run(tmp_path, commits=6)
+    evaluation.measured(evaluation.trials[:3], evaluation.responses)
+    assert "R3" in evaluation.failing
+    evaluation.measured(a_run(tmp_path, commits=6).trials, evaluation.responses)
+    assert evaluation.failing == []
 
 
 def test_a_summary_that_is_written_later_leaves_the_rows_that_were_measured(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import pandas as pd
 import pytest
 
 from git_to_pod.app import baseline
@@ -16,7 +17,7 @@ from git_to_pod.cluster.api import ApiError, Unreachable
 from git_to_pod.cluster.recorder import Event, Recorder
 from git_to_pod.git.access_log import AccessLog
 from git_to_pod.git.errors import GitError
-from git_to_pod.timing.trial import PUSH, RESTART, Outcome, Planned, Trial, arrival
+from git_to_pod.timing.trial import PUSH, RESTART, Observation, Outcome, Planned, Trial, arrival
 from git_to_pod.timing.trials import Trials
 from git_to_pod.timing.trials_table import mixed_commits_s
 from tests.samples import SETTINGS
@@ -144,3 +145,14 @@ def test_no_push_at_all_has_no_mixed_commits() -> None:
     assert mixed_commits_s([], []) == []
     (none,) = mixed_commits_s([Trial(1, PUSH, outcome=Outcome.FAILED)], [Response(1.0, 200, "a", "")])
     assert math.isnan(none)
+
+
+def test_a_row_that_is_added_keeps_what_clients_got_during_the_others(tmp_path: Path) -> None:
+    trials = trials_with(FailingCluster(), tmp_path)
+    trials.responses = [Response(1.2, 200, "a", ""), Response(1.3, 200, "before", "")]
+    for number, commit in enumerate(("a", "b"), 1):
+        seen = Observation(Planned(number, PUSH), commit, instants={"pushed": float(number), "requested": number + 0.5})
+        trials.keep(seen)
+    mixed = pd.read_csv(tmp_path / "trials.csv")["mixed_commits_s"]
+    assert mixed[0] == pytest.approx(0.1)
+    assert math.isnan(mixed[1])
