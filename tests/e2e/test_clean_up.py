@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -212,10 +212,16 @@ def endings(
                     own.run(own.evaluate("--clean-up"))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return {
+        started = {
             name: pool.submit(play, name, tmp_path_factory.mktemp("run"), f"{NAMESPACE}-{number}")
             for number, name in enumerate(chosen)
         }
+        try:
+            wait(started.values())
+        except BaseException:  # Ctrl-C: those that run are played to their end, and no other begins
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return started
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
