@@ -83,11 +83,8 @@ def jupyterlab(notebook: Path, browser: bool) -> Iterator[tuple[subprocess.Popen
         command += [] if browser else ["--no-browser"]
         command += ["--allow-root"] if os.geteuid() == 0 else []
         environment = {"JUPYTER_TOKEN": "", "JUPYTER_TOKEN_FILE": str(token), "JUPYTER_RUNTIME_DIR": str(folder)}
-        environment |= {
-            SESSION: "1",
-            "PYTHONPATH": str(ROOT),
-            "TMPDIR": str(folder),
-        }  # its credentials go with the folder
+        environment |= {SESSION: "1", "PYTHONPATH": str(ROOT)}
+        environment["TMPDIR"] = str(folder)  # its credentials go with the folder
         environment |= {watchdog.RUN: watchdog.run_id()}  # this process's watchdog removes what the kernels create
         with log.open("wb") as out:
             process = subprocess.Popen(

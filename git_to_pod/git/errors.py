@@ -1,4 +1,4 @@
-"""The error of a git command, and what a user is told about it."""
+"""The error of a git command, and the message with which a user can act on it."""
 
 from __future__ import annotations
 
