@@ -3,6 +3,7 @@
 Each result gets a temporary name and is renamed when it is complete, so an interrupted build leaves no partial result.
 """
 
+import contextlib
 import hashlib
 import inspect
 import os
@@ -145,11 +146,16 @@ def digest_of(*texts: str) -> str:
 def whole(path: Path, make: Callable[[Path], None]) -> Path:
     """Return `path`. If it does not exist, call `make(temporary path)` and rename the result to `path`.
 
-    Several processes can do this at once: each has its own temporary path, and the first complete result stays.
+    Several processes can do this at once: each has its own temporary path, and the first complete result stays. The
+    temporary paths of processes that were killed are removed.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.making-{secrets.token_hex(4)}")
+        for left in path.parent.glob("*.making-*"):
+            if not Path("/proc", left.name.split("-")[-2]).exists():
+                with contextlib.suppress(FileNotFoundError):  # another process removes it, too
+                    remove(left)
+        temporary = path.with_name(f"{path.name}.making-{os.getpid()}-{secrets.token_hex(4)}")
         try:
             make(temporary)
             _publish(temporary, path)
@@ -254,7 +260,9 @@ def debian(runner: Runner, target: Path, packages: Iterable[str], variant: str, 
         *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale", "info")),
         *(f'--{stage}-hook=sh {shlex.quote(str(hook))} "$1"' for hook in hooks),
     ]
-    command: list[str | Path] = ["mmdebstrap", "--quiet", *options, release, target, *_apt_sources(release)]
+    # mmdebstrap mounts /proc and /sys in the target. In namespaces of its own, its mounts and processes end with it.
+    confined = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    command: list[str | Path] = [*confined, "mmdebstrap", "--quiet", *options, release, target, *_apt_sources(release)]
     runner.run("Debian's packages", command)
 
 

@@ -12,6 +12,7 @@ import pytest
 from lab import LabError, build, client, images, oci, paths
 from lab.tools import Runner
 from tests.lab.traces import traces, until
+from tests.processes import command_line, running
 
 ROOT = Path(__file__).parent.parent.parent
 UP = [sys.executable, "-m", "lab", "up"]
@@ -68,6 +69,26 @@ def test_an_interrupted_start_leaves_nothing(after_s: float) -> None:
     starting.send_signal(signal.SIGINT)
     assert starting.wait(40) == 130
     assert traces() == []
+
+
+def test_a_killed_build_leaves_no_mounts_and_no_processes(tmp_path: Path) -> None:
+    target = tmp_path / "root"
+    begin = f"""
+from lab import build, tools
+build.debian(tools.Runner(print), build.Path({str(target)!r}), ["busybox"], "essential")
+"""
+    with subprocess.Popen([sys.executable, "-c", begin], cwd=ROOT, stdout=subprocess.DEVNULL) as building:
+        until("the target has its own /proc", lambda: any(has_mounted(target / "proc", pid) for pid in running()))
+        building.kill()
+    until("its processes have ended", lambda: not any(str(target) in " ".join(command_line(pid)) for pid in running()))
+    until("its mounts have gone", lambda: not any(has_mounted(target / "proc", pid) for pid in running()))
+
+
+def has_mounted(path: Path, pid: int) -> bool:
+    try:
+        return f" {path} " in Path(f"/proc/{pid}/mounts").read_text()
+    except OSError:  # the process has ended
+        return False
 
 
 def test_a_killed_supervisor_leaves_only_cgroups_and_the_next_lab_starts() -> None:

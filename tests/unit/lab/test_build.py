@@ -1,6 +1,8 @@
 """lab.build: several processes can build the same part at the same time, and each module has its own way."""
 
+import os
 import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -59,7 +61,7 @@ def test_the_first_complete_result_stays(tmp_path: Path, make: Callable[[Path, s
 def test_a_build_that_fails_removes_only_its_own_temporary_path(
     tmp_path: Path, make: Callable[[Path, str], None]
 ) -> None:
-    other = tmp_path / "part.making-0"
+    other = tmp_path / f"part.making-{os.getppid()}-0"
     make(other, "another process is building this")
 
     def failing(temporary: Path) -> None:
@@ -69,6 +71,15 @@ def test_a_build_that_fails_removes_only_its_own_temporary_path(
     with pytest.raises(OSError, match="disk full"):
         build.whole(tmp_path / "part", failing)
     assert list(tmp_path.iterdir()) == [other]
+
+
+@pytest.mark.parametrize("make", [make_file, make_folder])
+def test_what_a_killed_build_left_is_removed(tmp_path: Path, make: Callable[[Path, str], None]) -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    make(tmp_path / f"other.making-{ended.pid}-0", "partial")
+    build.whole(tmp_path / "part", Path.touch)
+    assert list(tmp_path.iterdir()) == [tmp_path / "part"]
 
 
 def test_a_rename_that_fails_for_another_reason_is_reported(tmp_path: Path) -> None:
