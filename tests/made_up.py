@@ -15,7 +15,7 @@ from IPython.display import HTML
 from nbformat import NotebookNode
 
 from git_to_pod.experiments import recommendation, startup_orders
-from git_to_pod.experiments.alternatives import comparison
+from git_to_pod.experiments.alternatives import approaches, comparison
 from git_to_pod.experiments.alternatives.candidate import Approach
 from git_to_pod.experiments.effort import FULL
 from git_to_pod.experiments.faults import experiment
@@ -46,10 +46,12 @@ def way(approach: Approach, restarted_s: float, **changed: Any) -> comparison.Ca
         key=key,
         name=name,
         polled_to_restarted_s=estimate(samples),
+        polled_to_served_s=estimate(samples),
         polled_to_requested_s=estimate(around(0.1)),
         requested_to_restarted_s=estimate(samples),
         samples_s=samples,
         repeated_s=[],
+        requested_samples_s=samples,
         pushes=18,
         changed_before_restart=0,
         requests={"sent": 3120, "failed": 0},
@@ -84,10 +86,12 @@ def made_up_scale() -> Scale:
 def made_up_names(folder: Path) -> dict[str, Any]:
     """What the notebook's cells would have found, by the names that they give it."""
     ways = [
-        way(comparison.DEPLOYED, 1.7, repeated_s=around(1.7)),
-        way(comparison.POLLING, 1.4, regressions={"2": 1, "6": 3}, changed_before_restart=18),
-        way(comparison.PATCHING, 1.5, cpu_cores=0.02, undo_restores_content=True, names_each_workload=True),
-        way(comparison.FLUX, 2.1, content_limit_bytes=1 << 20),
+        way(approaches.DEPLOYED, 1.7, repeated_s=around(1.7)),
+        way(approaches.POLLING, 1.4, regressions={"2": 1, "6": 3}, changed_before_restart=18),
+        way(approaches.PATCHING, 1.5, cpu_cores=0.02, undo_restores_content=True, names_each_workload=True),
+        way(approaches.IN_PLACE, 0.9, requests={"sent": 3120, "failed": 12}, recovers_missed_change=None),
+        way(approaches.NO_RESTART, math.nan, polled_to_served_s=estimate(around(0.8)), recovers_missed_change=None),
+        way(approaches.FLUX, 2.1, content_limit_bytes=1 << 20),
     ]
     broken = [
         experiment.FaultResult(f.key, f.name, held=number % 9 > 0, commits_lost=int(number % 9 == 0),

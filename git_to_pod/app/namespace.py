@@ -26,7 +26,9 @@ REPLACE = "GIT_TO_POD_REPLACE"  # set by --replace, also for the notebook's kern
 # Set by scripts/notebook, which keeps the deployment for more trials and removes it when it ends.
 SESSION = "GIT_TO_POD_SESSION"
 REMOVAL_S = 60.0
-BESIDE = ("faults", "deployed", "polling", "patching", "flux")  # suffixes of the second notebook's namespaces
+BESIDE = (  # suffixes of the second notebook's namespaces
+    "faults", "deployed", "annotations", "pause", "polling", "patching", "in-place", "no-restart", "flux",
+)  # fmt: skip
 
 
 def check_namespace(cluster: Cluster, namespace: str) -> None:

@@ -20,6 +20,7 @@ class Effort:
 
     faults: int  # from the start of the catalogue
     git_hosts: int
+    candidates: int  # from the start of the list
     blocks: int  # per candidate, in shuffled order
     pushes: int  # in each block
     burst: int
@@ -36,8 +37,9 @@ class Effort:
 FULL = Effort(
     faults=99,
     git_hosts=99,
-    blocks=3,
-    pushes=6,
+    candidates=99,
+    blocks=4,
+    pushes=8,
     burst=12,
     burst_replicas=(2, 6),
     idle_wait_s=12.0,
@@ -61,6 +63,7 @@ FULL = Effort(
 SMALLEST = Effort(
     faults=2,
     git_hosts=1,
+    candidates=4,
     blocks=1,
     pushes=1,
     burst=2,

@@ -23,7 +23,7 @@ def test_every_experiment_has_rows(run: Run) -> None:
     for name in EXPERIMENTS:
         assert run.summary[name], name
     assert len(run.summary["faults"]) == SMALLEST.faults
-    assert {"deployed", "polling", "patching"} <= {row["key"] for row in run.summary["alternatives"]}
+    assert {"deployed", "patching", "in-place", "no-restart"} <= {row["key"] for row in run.summary["alternatives"]}
 
 
 def test_the_second_page_and_its_chart_are_written(run: Run) -> None:

@@ -6,7 +6,7 @@ import itertools
 import math
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -38,18 +38,16 @@ def prepare_nothing(candidate: Candidate) -> None:
     """The repository holds only the content."""
 
 
-@dataclass(frozen=True)
-class Approach:
-    """What distinguishes one candidate from the others."""
+def publishes_nothing(_event: Event) -> str:
+    return ""
 
-    key: str  # also in the names of its namespace and branch
-    name: str
-    base: str  # its manifests
-    controller: str  # the Deployment that triggers the rollout
-    git_account: str  # the ServiceAccount of the pod that talks to the git host
-    published: Callable[[Event], str]  # the commit, or the content, that an event publishes; empty: none
-    put: Callable[[Candidate], None] = put_manifests
-    prepare: Callable[[Candidate], None] = prepare_nothing  # adds to the clone what must be there beside the content
+
+def rollouts_of_app(events: Sequence[Event], template: Object) -> int:
+    return count_rollouts(events, "app", template)
+
+
+def always_available(_cluster: Cluster, _settings: Settings) -> str:
+    return ""
 
 
 class ContentTrials(Trials):
@@ -57,6 +55,24 @@ class ContentTrials(Trials):
 
     def is_of_commit(self, _named: str, body: bytes, commit: str) -> bool:
         return body == self.repository.contents[commit]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approach:
+    """What distinguishes one candidate from the others."""
+
+    key: str  # also in the names of its namespace and branch
+    name: str
+    base: str  # its manifests
+    controller: str = ""  # the Deployment that triggers the restart; empty: none does
+    git_account: str = ""  # the ServiceAccount of the pod that talks to the git host; empty: one without rights
+    published: Callable[[Event], str] = publishes_nothing  # the commit, or the content, that an event publishes
+    put: Callable[[Candidate], None] = put_manifests
+    prepare: Callable[[Candidate], None] = prepare_nothing  # adds to the clone what must be there beside the content
+    restarts: bool = True  # whether a new commit restarts anything
+    trials: type[ContentTrials] = ContentTrials
+    count: Callable[[Sequence[Event], Object], int] = rollouts_of_app  # restarts, from events and the template before
+    unavailable: Callable[[Cluster, Settings], str] = always_available  # why it cannot be measured; empty if it can
 
 
 class Candidate(App):
@@ -85,7 +101,7 @@ class Candidate(App):
         )  # fmt: skip
         self.repository.pushed.append(commit)
         self.record()
-        self.trials = ContentTrials(self.cluster, self.recorder, self.repository, self.settings, self.progress)
+        self.trials = self.approach.trials(self.cluster, self.recorder, self.repository, self.settings, self.progress)
         self.trials.csv = None  # trials.csv is the first notebook's
         self.approach.put(self)
         self.wait_served(commit)
@@ -133,7 +149,7 @@ class Candidate(App):
         return len(self.pods(name)) == replicas == self.ready_replicas(name)
 
     def burst(self, pushes: int, gap_s: float) -> tuple[int, int]:
-        """Push in quick succession. Returns the number of rollouts, and of regressions to an older published commit."""
+        """Push in quick succession. Returns the number of restarts, and of regressions to an older published commit."""
         position, template = len(self.recorder.events), self.template
         commits = []
         for number in range(pushes):
@@ -147,11 +163,12 @@ class Candidate(App):
         pushed = self.repository.pushed
         order = {commit: number for number, commit in enumerate(pushed)}
         order |= {self.repository.contents[commit].decode(): number for number, commit in enumerate(pushed)}
-        rollouts = count_rollouts(events, "app", template)
-        return rollouts, regressions([order[commit] for commit in seen if commit in order])
+        return self.approach.count(events, template), regressions([order[commit] for commit in seen if commit in order])
 
-    def misses_a_change(self) -> bool:
-        """Whether the candidate catches up on a push made while its controller was down."""
+    def catches_up(self) -> bool | None:
+        """Whether the candidate catches up on a push made while its controller was down; None without a controller."""
+        if not self.approach.controller:
+            return None
         self.scale(self.approach.controller, 0)
         commit = self.push("missed")
         pause(2 * self.settings.period_s + 1)
@@ -167,9 +184,10 @@ class Candidate(App):
         before = self.push("before undo")
         self.wait_served(before)
         self.wait_served(self.push("to be undone"))
-        old = self.pod_names()
-        self.cluster.kubectl("rollout", "undo", "deployment/app", f"--namespace={self.settings.namespace}")
-        restored = self.new_pods_serve(before, old)
+        old, restored = self.pod_names(), False
+        with suppress(RuntimeError):  # a Deployment without a rollout has none to undo
+            self.cluster.kubectl("rollout", "undo", "deployment/app", f"--namespace={self.settings.namespace}")
+            restored = self.new_pods_serve(before, old)
         self.wait_served(self.push("after undo"))
         return restored
 

@@ -13,11 +13,11 @@ from git_to_pod.app import usage
 from git_to_pod.app.app import served_commit
 from git_to_pod.app.load import mixed_commits
 from git_to_pod.cluster.api import Cluster
-from git_to_pod.cluster.recorder import Event
 from git_to_pod.cluster.status import pods_of
 from git_to_pod.cluster.waiting import TimedOut, pause, wait_for
 from git_to_pod.experiments.alternatives import flux
-from git_to_pod.experiments.alternatives.candidate import BIG_BYTES, Approach, Candidate
+from git_to_pod.experiments.alternatives.approaches import APPROACHES, FLUX
+from git_to_pod.experiments.alternatives.candidate import BIG_BYTES, Candidate
 from git_to_pod.experiments.alternatives.footprint import Right, all_objects, applied, rights, where_seen
 from git_to_pod.experiments.effort import effort
 from git_to_pod.progress import Progress
@@ -39,17 +39,19 @@ class CandidateResult:
     key: str
     name: str
     polled_to_restarted_s: Estimate  # from the poll that sees the commit: the wait for the poll drops out
+    polled_to_served_s: Estimate  # until all replicas serve the commit
     polled_to_requested_s: Estimate
     requested_to_restarted_s: Estimate
     samples_s: list[float]  # of polled_to_restarted_s
     repeated_s: list[float]  # the same candidate measured a second time; empty for all but one
+    requested_samples_s: list[float]  # of requested_to_restarted_s
     pushes: int
     changed_before_restart: int  # pushes whose content was served before any new pod was Ready
     requests: dict[str, int]
     mixed_commit_s: Estimate
     rollouts_per_burst: dict[str, int]
     regressions: dict[str, int]
-    recovers_missed_change: bool
+    recovers_missed_change: bool | None  # None: it has no controller that could miss a change
     undo_restores_content: bool
     content_limit_bytes: int | None
     objects: dict[str, int]  # by kind
@@ -62,57 +64,13 @@ class CandidateResult:
     commit_seen_in: list[str]
 
 
-def commit_of_config_map(event: Event) -> str:
-    if event.kind == "ConfigMap" and event.name == "git-commit":
-        return str(event.object.get("data", {}).get("commit", ""))
-    return ""
-
-
-def commit_of_template(event: Event) -> str:
-    if event.kind == "Deployment" and event.name == "app":
-        annotations = event.object["spec"]["template"]["metadata"].get("annotations", {})
-        return str(annotations.get("git-to-pod/commit", ""))
-    return ""
-
-
-DEPLOYED = Approach("deployed", "one poller, Reloader", "manifests", "reloader", "git-poller", commit_of_config_map)
-POLLING = Approach(
-    "polling",
-    "git-sync polls in every pod, Reloader",
-    "alternatives/polling-pods",
-    "reloader",
-    "git-poller",
-    commit_of_config_map,
-)
-PATCHING = Approach(
-    "patching",
-    "one poller, its hook patches the pod template",
-    "alternatives/template-patch",
-    "git-poller",
-    "git-poller",
-    commit_of_template,
-)
-FLUX = Approach(
-    "flux",
-    "Flux",
-    "alternatives/flux",
-    "kustomize-controller",
-    "source-controller",
-    flux.commit,
-    flux.put,
-    flux.prepare,
-)
-
-
 def run_alternatives(
     cluster: Cluster, settings: Settings, progress: Progress
 ) -> tuple[list[CandidateResult], list[str]]:
     """Deploy all candidates and measure one at a time. Returns the rows, and why a candidate is missing."""
-    approaches, skipped = [DEPLOYED, POLLING, PATCHING], []
-    if why := flux.unavailable(cluster, settings):
-        skipped.append(f"{FLUX.name} ({why})")
-    else:
-        approaches.append(FLUX)
+    why = {approach: approach.unavailable(cluster, settings) for approach in APPROACHES[: effort().candidates]}
+    approaches = [approach for approach in why if not why[approach]]
+    skipped = [f"{approach.name} ({reason})" for approach, reason in why.items() if reason]
     with ExitStack() as stack:
         candidates = []
         if FLUX in approaches:
@@ -182,7 +140,7 @@ class Behaviour:
 
     rollouts: dict[str, int] = field(default_factory=dict)
     regressions: dict[str, int] = field(default_factory=dict)
-    recovers: bool = False
+    recovers: bool | None = None
     undo: bool = False
     limit_bytes: int | None = None
 
@@ -199,10 +157,12 @@ def measure(cluster: Cluster, candidate: Candidate, idle: tuple[float, int], pro
         key=candidate.approach.key,
         name=candidate.approach.name,
         polled_to_restarted_s=estimate(samples),
+        polled_to_served_s=estimate(trial.latency_s("polled", "served") for trial in candidate.done),
         polled_to_requested_s=estimate(trial.latency_s("polled", "requested") for trial in candidate.done),
         requested_to_restarted_s=estimate(trial.latency_s("requested", "restarted") for trial in candidate.done),
         samples_s=samples,
         repeated_s=[trial.latency_s("polled", "restarted") for trial in candidate.repeated],
+        requested_samples_s=[trial.latency_s("requested", "restarted") for trial in candidate.done],
         pushes=len(candidate.done) + len(candidate.repeated),
         changed_before_restart=early,
         requests={"sent": len(candidate.responses), "failed": sum(r.failed for r in candidate.responses)},
@@ -235,8 +195,8 @@ def observe_behaviour(cluster: Cluster, candidate: Candidate, progress: Progress
         candidate.scale("app", replicas)
         found.rollouts[str(replicas)], found.regressions[str(replicas)] = candidate.burst(effort().burst, GAP_S)
     candidate.scale("app", effort().burst_replicas[0])
-    progress.say(f"a push while {candidate.approach.controller} is down: {name}")
-    found.recovers = candidate.misses_a_change()
+    progress.say(f"a push while {candidate.approach.controller or 'no controller'} is down: {name}")
+    found.recovers = candidate.catches_up()
     progress.say(f"kubectl rollout undo: {name}")
     found.undo = candidate.undo_restores_content()
     progress.say(f"a file of {BIG_BYTES >> 20} MiB: {name}")
@@ -260,7 +220,7 @@ def header(candidate: Candidate) -> list[str]:
 
 
 def seen_by_clients(candidate: Candidate) -> tuple[list[float], int]:
-    """For each push, the seconds in which clients got both commits; and how many came before a new pod was Ready."""
+    """For each push, the seconds in which clients got both commits; and how many came before any restarted pod."""
     mixed, early = [], 0
     pushes: list[Trial] = sorted([*candidate.done, *candidate.repeated], key=lambda trial: trial.began)
     for trial, end in zip(pushes, [*map(overtaken, pushes[1:]), math.inf], strict=False):
@@ -268,7 +228,8 @@ def seen_by_clients(candidate: Candidate) -> tuple[list[float], int]:
             mixed_commits(candidate.responses, trial.commit, trial.began, end) if "pushed" in trial.instants else None
         )
         mixed.append(seen.seconds if seen else math.nan)
-        early += bool(seen and trial.pods and seen.started < min(trial.pods.values()))
+        restarted = min(trial.pods.values(), default=math.nan) if candidate.approach.restarts else math.inf
+        early += bool(seen and seen.started < restarted)
     return mixed, early
 
 

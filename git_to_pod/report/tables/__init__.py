@@ -1,7 +1,7 @@
 """The tables of the second page and the sentences that title them, a module for each experiment."""
 
 from git_to_pod.report.tables.break_even import break_even_table
-from git_to_pod.report.tables.candidates import candidates_finding, candidates_table
+from git_to_pod.report.tables.candidates import candidates_finding, candidates_table, not_measured_table
 from git_to_pod.report.tables.fan_out import fan_out_finding, fan_out_table
 from git_to_pod.report.tables.faults import faults_finding, faults_table
 from git_to_pod.report.tables.git_hosts import git_hosts_finding, git_hosts_tables
@@ -19,6 +19,7 @@ __all__ = [
     "faults_table",
     "git_hosts_finding",
     "git_hosts_tables",
+    "not_measured_table",
     "polls_finding",
     "polls_tables",
     "recommendation_section",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
+from git_to_pod.experiments.alternatives.approaches import NOT_MEASURED
 from git_to_pod.experiments.alternatives.comparison import (
     GAP_S,
     CandidateResult,
@@ -15,8 +16,11 @@ from git_to_pod.experiments.alternatives.comparison import (
 )
 from git_to_pod.experiments.effort import effort
 from git_to_pod.report.html import html_table, paragraphs
-from git_to_pod.timing.medians import difference, in_words
+from git_to_pod.timing.medians import difference, estimate, in_words
 from git_to_pod.wording import millicores, names, quoted
+
+NOTICEABLE_S = 0.5  # half the poll interval of the comparison
+CAUGHT_UP = {True: "caught up", False: "lost", None: "it has no controller"}
 
 
 def candidates_finding(rows: Sequence[CandidateResult]) -> str:
@@ -39,7 +43,7 @@ def candidates_finding(rows: Sequence[CandidateResult]) -> str:
     ]
     if regressed:
         words += f" In bursts, the published commit regressed with {names(regressed)}."
-    lost = quoted([row.name for row in rows if not row.recovers_missed_change])
+    lost = quoted([row.name for row in rows if row.recovers_missed_change is False])
     return words + (f" A change made while the controller is down is lost with {lost}." if lost else "")
 
 
@@ -52,32 +56,55 @@ def median_or_last(row: CandidateResult) -> float:
     return math.inf if math.isnan(median) else median
 
 
-def noise(rows: Sequence[CandidateResult]) -> str:
-    """The noise that a difference must exceed, and how many pushes would show a difference of 0.1 s."""
-    repeated = next((row for row in rows if row.repeated_s), None)
-    if not repeated:
-        return ""
-    low, high = difference(repeated.repeated_s, repeated.samples_s)
-    if not math.isfinite(high - low):
-        return ""
-    n, half = len(repeated.samples_s), (high - low) / 2
-    needed = math.ceil(n * (half / 0.1) ** 2)
-    return (
-        f"Noise: “{repeated.name}” was measured twice, with n = {n} each. The 95% CI of the difference between the two "
-        f"medians is {low:+.2f} to {high:+.2f} s. To show a difference of 0.1 s, each candidate would need about "
-        f"{needed:,} pushes."
+def differences_table(rows: Sequence[CandidateResult]) -> Markup:
+    """Each candidate compared with the first one, which was measured twice: its own difference is noise."""
+    first = rows[0] if rows else None
+    if first is None or not first.repeated_s:
+        return Markup("")
+    own = f"{first.name}, a second time"
+    whole = {own: first.repeated_s} | {row.name: row.samples_s for row in rows[1:]}
+    rollout = {row.name: row.requested_samples_s for row in rows[1:]}
+    table = [
+        {
+            "": name,
+            "poll → all replicas restarted": difference_in_words(samples, first.samples_s),
+            "restart triggered → all replicas restarted": difference_in_words(
+                rollout.get(name, []), first.requested_samples_s
+            ),
+        }
+        for name, samples in whole.items()
+    ]
+    caption = (
+        f"Differences of the medians from “{first.name}”, with their 95% CI. Less than {NOTICEABLE_S:g} s is too small "
+        "to notice: with a poll interval of 1 s, the wait for the poll alone varies by twice as much"
     )
+    return html_table(table, caption)
+
+
+def difference_in_words(samples: Sequence[float], others: Sequence[float]) -> str:
+    """The difference of two medians, and whether the data show one; if not, how many samples would decide."""
+    low, high = difference(samples, others)
+    if not math.isfinite(high - low):
+        return "not measured" if math.isnan(high) else "not known, by timeouts"
+    apart = estimate(samples).median - estimate(others).median
+    shown = f"{apart:+.2f} s ({low:+.2f} to {high:+.2f} s)"
+    if low > 0 or high < 0:
+        return f"{shown}, {'noticeable' if abs(apart) >= NOTICEABLE_S else 'too small to notice'}"
+    n = max(len(samples), len(others))
+    needed = math.ceil(n * ((high - low) / 2 / max(abs(apart), 0.01)) ** 2)
+    return f"{shown}, no difference shown; about n = {needed:,} would decide"
 
 
 def candidates_table(rows: Sequence[CandidateResult], skipped: Sequence[str]) -> Markup:
     """The table as HTML: a column for each candidate, since there are more questions than candidates."""
     questions: dict[str, Callable[[CandidateResult], str]] = {
         "poll → all replicas restarted": lambda r: in_words(r.polled_to_restarted_s),
-        "poll → rollout triggered": lambda r: in_words(r.polled_to_requested_s),
-        "rollout triggered → all replicas restarted": lambda r: in_words(r.requested_to_restarted_s),
-        f"rollouts for {effort().burst} pushes {GAP_S} s apart": lambda r: by_replicas(r.rollouts_per_burst),
+        "poll → all replicas serve the commit": lambda r: in_words(r.polled_to_served_s),
+        "poll → restart triggered": lambda r: in_words(r.polled_to_requested_s),
+        "restart triggered → all replicas restarted": lambda r: in_words(r.requested_to_restarted_s),
+        f"restarts for {effort().burst} pushes {GAP_S} s apart": lambda r: by_replicas(r.rollouts_per_burst),
         "times that the published commit regressed": lambda r: by_replicas(r.regressions),
-        "change made while the controller is down": lambda r: "caught up" if r.recovers_missed_change else "lost",
+        "change made while the controller is down": lambda r: CAUGHT_UP[r.recovers_missed_change],
         "kubectl rollout undo": lambda r: (
             "brings the content back" if r.undo_restores_content else "does not bring it back"
         ),
@@ -96,8 +123,14 @@ def candidates_table(rows: Sequence[CandidateResult], skipped: Sequence[str]) ->
         "the commit is visible in": lambda r: "; ".join(r.commit_seen_in) or "nothing",
     }
     table = [{"": name} | {row.name: cell(row) for row in rows} for name, cell in questions.items()]
-    notes = [*filter(None, [noise(rows)]), *(f"Not measured: {line}." for line in skipped)]
-    return html_table(table, candidates_finding(rows)) + paragraphs(*notes)
+    missing = [f"Not in this run: {line}." for line in skipped]
+    return html_table(table, candidates_finding(rows)) + paragraphs(*missing) + differences_table(rows)
+
+
+def not_measured_table() -> Markup:
+    """Other ways that a team would weigh, and why this page has no figures of them."""
+    rows = [{"": name, "why it is not measured": reason} for name, reason in NOT_MEASURED.items()]
+    return html_table(rows, "Not measured")
 
 
 def listed(objects: dict[str, int]) -> str:

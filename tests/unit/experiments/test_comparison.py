@@ -11,9 +11,10 @@ import pytest
 from git_to_pod.app.namespace import BESIDE
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.experiments.alternatives import candidate as candidate_module
-from git_to_pod.experiments.alternatives import comparison, flux
-from git_to_pod.experiments.alternatives.candidate import BIG_BYTES, Approach
-from git_to_pod.experiments.alternatives.comparison import FLUX, PATCHING, limit_of
+from git_to_pod.experiments.alternatives import flux
+from git_to_pod.experiments.alternatives.approaches import APPROACHES, FLUX, PATCHING
+from git_to_pod.experiments.alternatives.candidate import BIG_BYTES
+from git_to_pod.experiments.alternatives.comparison import limit_of
 from tests.samples import SETTINGS
 
 NOTHING = cast(Any, None)
@@ -75,5 +76,4 @@ def test_an_undo_without_a_rollout_does_not(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_namespace_of_each_candidate_is_removed_after_the_run() -> None:
     """The watchdog is told of them before they exist."""
-    keys = {approach.key for approach in vars(comparison).values() if isinstance(approach, Approach)}
-    assert keys == {*BESIDE} - {"faults"}
+    assert {approach.key for approach in APPROACHES} == {*BESIDE} - {"faults"}
