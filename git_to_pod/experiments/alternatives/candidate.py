@@ -165,10 +165,8 @@ class Candidate(App):
         order |= {self.repository.contents[commit].decode(): number for number, commit in enumerate(pushed)}
         return self.approach.count(events, template), regressions([order[commit] for commit in seen if commit in order])
 
-    def catches_up(self) -> bool | None:
-        """Whether the candidate catches up on a push made while its controller was down; None without a controller."""
-        if not self.approach.controller:
-            return None
+    def catches_up(self) -> bool:
+        """Whether the candidate catches up on a push made while its controller was down."""
         self.scale(self.approach.controller, 0)
         commit = self.push("missed")
         pause(2 * self.settings.period_s + 1)

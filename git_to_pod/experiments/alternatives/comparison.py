@@ -195,8 +195,9 @@ def observe_behaviour(cluster: Cluster, candidate: Candidate, progress: Progress
         candidate.scale("app", replicas)
         found.rollouts[str(replicas)], found.regressions[str(replicas)] = candidate.burst(effort().burst, GAP_S)
     candidate.scale("app", effort().burst_replicas[0])
-    progress.say(f"a push while {candidate.approach.controller or 'no controller'} is down: {name}")
-    found.recovers = candidate.catches_up()
+    if candidate.approach.controller:
+        progress.say(f"a push while {candidate.approach.controller} is down: {name}")
+        found.recovers = candidate.catches_up()
     progress.say(f"kubectl rollout undo: {name}")
     found.undo = candidate.undo_restores_content()
     progress.say(f"a file of {BIG_BYTES >> 20} MiB: {name}")

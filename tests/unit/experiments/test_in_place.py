@@ -10,7 +10,8 @@ from git_to_pod.experiments.alternatives.in_place import RestartInPlace, contain
 
 def pod(name: str, *, git_sync: int, nginx: int, ready: bool = True, ended: bool = False) -> dict[str, Any]:
     """A pod whose containers have restarted as often. `ended`: its git-sync has ended and runs no more."""
-    running, over = {"running": {}}, {"terminated": {"exitCode": 143}}
+    running: dict[str, Any] = {"running": {}}
+    over: dict[str, Any] = {"terminated": {"exitCode": 143}}
     status = {
         "initContainerStatuses": [
             {
