@@ -17,11 +17,11 @@ from nbformat import NotebookNode
 from git_to_pod.experiments import recommendation, startup_orders
 from git_to_pod.experiments.alternatives import approaches, comparison
 from git_to_pod.experiments.alternatives.candidate import Approach
-from git_to_pod.experiments.effort import FULL
+from git_to_pod.experiments.effort import EXPERIMENTS, FULL
 from git_to_pod.experiments.faults import experiment
 from git_to_pod.experiments.faults.catalogue import FAULTS
 from git_to_pod.experiments.git_hosts import matrix
-from git_to_pod.experiments.results import EXPERIMENTS, ExperimentResults
+from git_to_pod.experiments.results import ExperimentResults
 from git_to_pod.experiments.scale.fan_out import SIMULATED, Fan
 from git_to_pod.experiments.scale.polling import Poll, Restart, Scale
 from git_to_pod.progress import Progress
@@ -41,7 +41,7 @@ def around(value: float, n: int = 8) -> list[float]:
 
 def way(approach: Approach, restarted_s: float, **changed: Any) -> comparison.CandidateResult:  # noqa: ANN401
     key, name = approach.key, approach.name
-    samples = around(restarted_s)
+    samples = [] if math.isnan(restarted_s) else around(restarted_s)
     row = comparison.CandidateResult(
         key=key,
         name=name,
@@ -132,7 +132,7 @@ def made_up_names(folder: Path) -> dict[str, Any]:
         results.add(name, found.get(name, []), "made up for a test")
     results.add_extra(recommendation=recommendation.recommendation(results, scale.models["fan_out_s_per_deployment"]))
     return {
-        "HTML": HTML, "tables": tables, "results": results, "ways": ways, "not_tried": ["nothing: made up"],
+        "HTML": HTML, "tables": tables, "results": results, "ways": ways, "missing": ["nothing: made up"],
         "broken": broken, "hosts": hosts,
         "restarts": restarts, "measured_scale": scale,
     }  # fmt: skip

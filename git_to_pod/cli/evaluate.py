@@ -19,9 +19,10 @@ from git_to_pod.cli import clean_up
 from git_to_pod.cli.session import ALTERNATIVES, EVALUATION, exit_status, parameters, parser, ready
 from git_to_pod.cli.terminal import Terminal
 from git_to_pod.evaluation.summary import Evaluation, write_json
+from git_to_pod.experiments.effort import EXPERIMENTS, ONLY, selected
 from git_to_pod.programs import end, end_with_parent
 from git_to_pod.report import export
-from git_to_pod.settings import ROOT, Parameters, Settings
+from git_to_pod.settings import ROOT, InputError, Parameters, Settings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,6 +34,10 @@ def start(argv: Sequence[str] | None, terminal: Terminal) -> int:
     options = parser("scripts/evaluate", __doc__)
     full = "also run the second notebook: faults, git hosts, alternatives and scale"
     options.add_argument("--full", action="store_true", help=full)
+    only = (
+        f"run only these experiments of the second notebook ({','.join(EXPERIMENTS)}) and take the others from --output"
+    )
+    options.add_argument("--only", metavar="LIST", help=only)
     left = "remove what runs left on the cluster, or only what belongs to --namespace, and exit"
     options.add_argument("--clean-up", action="store_true", help=left)
     options.set_defaults(namespace=None)
@@ -41,23 +46,32 @@ def start(argv: Sequence[str] | None, terminal: Terminal) -> int:
         return clean_up.run(chosen.context, chosen.kubeconfig, chosen.namespace, chosen.timeout)
     if chosen.namespace is None:
         chosen.namespace = Parameters().namespace
-    return run(parameters(chosen), chosen.images, terminal, chosen.full)
+    notebooks = [EVALUATION, ALTERNATIVES] if chosen.full else [EVALUATION]
+    if chosen.only is not None:
+        if chosen.full:
+            raise InputError("--full and --only: expected one of them; --full runs every experiment")
+        os.environ[ONLY] = ",".join(selected(chosen.only))
+        notebooks = [ALTERNATIVES]
+    return run(parameters(chosen), chosen.images, terminal, notebooks)
 
 
-def run(given: Parameters, images: Path | None, terminal: Terminal, full: bool = False) -> int:
+def run(given: Parameters, images: Path | None, terminal: Terminal, notebooks: Sequence[Path]) -> int:
     """Provide the cluster, run the notebooks, write the reports and clean up. Returns the exit status."""
-    with ready(given, images, terminal, full) as (complete, settings, cluster):
+    second = ALTERNATIVES in notebooks
+    with ready(given, images, terminal, second) as (complete, settings, cluster):
         try:
-            summary = evaluate(complete, settings, terminal)
-            if full:
+            if EVALUATION in notebooks:
+                summary = evaluate(complete, settings, terminal)
+            if second:
                 summary = gather_evidence(complete, settings, terminal)
         finally:
             if not settings.keep:
-                remove_all(cluster, settings, beside=full)
-    terminal.stage("\n".join(["done", "", summary["answer"], "", *image_lines(summary["images"]), ""]))
+                remove_all(cluster, settings, beside=second)
+    answer = summary.get("answer", "The first notebook has not run into this folder.")
+    terminal.stage("\n".join(["done", "", answer, "", *image_lines(summary["images"]), ""]))
     names = ("evaluation.html", "alternatives.html", "summary.json", "trials.csv")
     print_lines([str(path) for path in map(settings.output.joinpath, names) if path.exists()])
-    return 0 if summary["holds"] and not summary.get("full_error") else 1
+    return 0 if summary.get("holds", True) and not summary.get("full_error") else 1
 
 
 def print_lines(lines: Sequence[str]) -> None:

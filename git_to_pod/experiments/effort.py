@@ -1,7 +1,7 @@
-"""How much the second notebook measures: all of it, or the least that runs every step, for the tests.
+"""What the second notebook measures: which experiments, and how much of each.
 
-The environment variable GIT_TO_POD_EFFORT chooses. It is no parameter of the notebook, because a report from the
-smallest size shows nothing but that the steps work.
+The environment variable GIT_TO_POD_EFFORT chooses between everything and the least that runs every step, for the tests.
+It is no parameter of the notebook, because a report from the smallest size shows nothing but that the steps work.
 """
 
 from __future__ import annotations
@@ -10,8 +10,28 @@ import os
 from dataclasses import dataclass
 
 from git_to_pod.settings import InputError
+from git_to_pod.wording import names
 
 VARIABLE = "GIT_TO_POD_EFFORT"
+ONLY = "GIT_TO_POD_ONLY"  # set by --only, also for the notebook's kernel
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment of the second notebook. `minutes`: as long as it took in the recording, on two cores."""
+
+    title: str
+    minutes: int
+
+
+# In the order of the notebook; also the keys of summary.json.
+EXPERIMENTS = {
+    "faults": Experiment("faults", 8),
+    "providers": Experiment("git hosts and authentication", 1),
+    "alternatives": Experiment("alternatives", 35),
+    "restart": Experiment("how a pod waits for its content", 3),
+    "scale": Experiment("cost and size", 16),
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +101,16 @@ SMALLEST = Effort(
 def effort() -> Effort:
     """The size that the environment asks for; without the variable, all. Raises InputError."""
     sizes = {"": FULL, "full": FULL, "smallest": SMALLEST}
-    name = os.environ.get(VARIABLE, "")
-    if name not in sizes:
-        raise InputError(f"{VARIABLE}={name}: expected full or smallest; unset it for a full run")
-    return sizes[name]
+    size = os.environ.get(VARIABLE, "")
+    if size not in sizes:
+        raise InputError(f"{VARIABLE}={size}: expected full or smallest; unset it for a full run")
+    return sizes[size]
+
+
+def selected(text: str | None = None) -> list[str]:
+    """The experiments that a list with commas names, or else the environment; without any, all. Raises InputError."""
+    given = os.environ.get(ONLY, "") if text is None else text
+    wanted = [name.strip() for name in given.split(",")] if given else list(EXPERIMENTS)
+    if unknown := [name for name in wanted if name not in EXPERIMENTS]:
+        raise InputError(f"--only {given}: {unknown[0]!r} is no experiment; expected {names([*EXPERIMENTS])}")
+    return [name for name in EXPERIMENTS if name in wanted]

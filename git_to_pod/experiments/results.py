@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 
 from git_to_pod.evaluation.claims import EvaluationFailed
-from git_to_pod.evaluation.summary import write_json
+from git_to_pod.evaluation.environment import project_version
+from git_to_pod.evaluation.summary import SCHEMA, write_json
+from git_to_pod.experiments import earlier_rows
+from git_to_pod.experiments.earlier_rows import Row
+from git_to_pod.experiments.effort import EXPERIMENTS, selected
 from git_to_pod.progress import Progress
-from git_to_pod.settings import Settings
-from git_to_pod.wording import names
+from git_to_pod.settings import InputError, Settings
+from git_to_pod.wording import counted, names
 
 ResultRow = dict[str, Any]
-# In the order of the notebook; also the keys of summary.json.
-EXPERIMENTS = {
-    "faults": "faults",
-    "providers": "git hosts and authentication",
-    "alternatives": "alternatives",
-    "restart": "how a pod waits for its content",
-    "scale": "cost and size",
-}
 
 
 def section(name: str) -> str:
     """The id of the section that an experiment has on the page."""
-    return EXPERIMENTS[name].capitalize().replace(" ", "-")
+    return EXPERIMENTS[name].title.capitalize().replace(" ", "-")
 
 
 @dataclass
@@ -40,11 +38,47 @@ class ExperimentResults:
     rows: dict[str, list[ResultRow]] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)  # models and sentences
     error: str = ""
+    selected: list[str] = field(default_factory=selected)
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)  # of each experiment: when and with what it was run
 
-    def stage(self, name: str) -> Any:  # noqa: ANN401  # a context manager, as Progress.stage
-        """Show which experiment begins."""
-        number = list(EXPERIMENTS).index(name) + 1
-        return self.progress.stage(name, f"experiment {number} of {len(EXPERIMENTS)}: {EXPERIMENTS[name]}")
+    def of(self, name: str, kind: type[Row], measure: Callable[[], Sequence[Row]]) -> Sequence[Row]:
+        """Measure an experiment that is selected. Of another one, return the rows that the folder has, if it has any.
+
+        Raises InputError if the folder's rows cannot be joined with this run's.
+        """
+        if name not in self.selected:
+            return self.earlier(name, kind)
+        left = [EXPERIMENTS[other] for other in self.selected[self.selected.index(name) :]]
+        text = (
+            f"experiment {len(self.selected) - len(left) + 1} of {len(self.selected)}: {left[0].title} "
+            f"(about {counted(sum(each.minutes for each in left), 'minute')} left in a full run)"
+        )
+        part = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "project": project_version()}
+        began = time.monotonic()
+        with self.progress.stage(name, text):
+            rows = measure()
+        self.parts[name] = part | {"seconds": time.monotonic() - began, "images": self.images}
+        return rows
+
+    def earlier(self, name: str, kind: type[Row]) -> Sequence[Row]:
+        """The rows of an earlier run into the same folder. Raises InputError if its images were others."""
+        found = self.summary
+        if name not in found:
+            return []
+        whole = {key: found.get(key) for key in ("started", "project", "images")}  # an earlier --full
+        part = found.get("parts", {}).get(name, whole)
+        ours = {image["ref"]: image["digest"] for image in self.images}
+        others = [image for image in part["images"] or [] if ours.get(image["ref"], "") not in ("", image["digest"])]
+        where = f"--only: {self.settings.output} has {EXPERIMENTS[name].title} of an earlier run"
+        advice = f"choose another --output, or add {name} to --only"
+        if others:
+            raise InputError(f"{where} with another {others[0]['ref']}; {advice}")
+        try:
+            rows = earlier_rows.read(found[name], kind)
+        except ValueError as error:
+            raise InputError(f"{where} of another version ({error}); {advice}") from None
+        self.parts[name] = part
+        return rows
 
     def add(self, name: str, rows: Sequence[Any], finding: str, **extra: object) -> None:
         """Add an experiment's rows, dataclasses or dictionaries, and the finding that titles its table."""
@@ -84,15 +118,18 @@ class ExperimentResults:
         path = self.settings.output / "summary.json"
         found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         timings = found.get("timings_s", {}) | {f"full_{k}": v for k, v in self.progress.timings_s.items()}
-        return found | {"stand_ins": self.stand_ins} | self.rows | self.extra | {"timings_s": timings}
+        if not found:  # a run of the second notebook alone
+            found = {"schema": SCHEMA, "project": project_version(), "images": self.images}
+        parts = {"parts": found.get("parts", {}) | self.parts}
+        return found | {"stand_ins": self.stand_ins} | parts | self.rows | self.extra | {"timings_s": timings}
 
     def write(self) -> None:
         self.settings.output.mkdir(parents=True, exist_ok=True)
         write_json(self.settings.output / "summary.json", self.summary)
 
     def verify(self) -> None:
-        """Fail the run if an experiment is missing. Its results, good or bad, do not fail the run."""
-        if missing := [name for name in EXPERIMENTS if name not in self.rows]:
+        """Fail the run if a selected experiment is missing. Its results, good or bad, do not fail the run."""
+        if missing := [name for name in self.selected if name not in self.rows]:
             raise EvaluationFailed(f"no results of {names(missing)}")
 
 

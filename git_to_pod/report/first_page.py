@@ -173,15 +173,16 @@ def recommendation(evaluation: Evaluation) -> str:
 
 
 def measured_on(
-    kubernetes: dict[str, str], images: Sequence[dict[str, str]], in_lab: bool, started: str = ""
+    kubernetes: dict[str, str], images: Sequence[dict[str, str]], in_lab: bool, started: str = "", parts: str = ""
 ) -> Markup:
-    """When, on what, and which programs really ran. `started`: ISO 8601."""
+    """When, on what, and which programs really ran. `started`: ISO 8601. `parts`: sentences, if it was several runs."""
     if not kubernetes:
         return Markup("")  # the run was aborted before it looked
     when = f" on {datetime.fromisoformat(started):%-d %B %Y}," if started else ""
     text = f"Measured{when} on {cluster_in_words(kubernetes, in_lab)}, Kubernetes {kubernetes.get('version', '?')}."
     if "git_host" in kubernetes:
         text += " The run deployed its own git host into the cluster."
+    text += f" {parts}" if parts else ""
     return render("measured_on", text=text, images=[provenance(image) for image in images])
 
 

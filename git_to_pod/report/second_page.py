@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from markupsafe import Markup
 
 from git_to_pod.experiments import recommendation
-from git_to_pod.experiments.results import EXPERIMENTS, ExperimentResults, ResultRow, section
+from git_to_pod.experiments.effort import EXPERIMENTS
+from git_to_pod.experiments.results import ExperimentResults, ResultRow, section
 from git_to_pod.experiments.startup_orders import Order
 from git_to_pod.report.charts.dot_plot import dots
 from git_to_pod.report.charts.svg import Chart
 from git_to_pod.report.first_page import Answer, measured_on, stand_ins_banner, tile
 from git_to_pod.report.html import render
-from git_to_pod.wording import duration
+from git_to_pod.wording import duration, names
 
 Rows = Sequence[ResultRow]
 Words = tuple[bool | None, str]  # True: good, False: a reason to worry, None: neither; and what the tile says
@@ -42,7 +44,22 @@ def recommendation_html(results: ExperimentResults) -> Markup:
         tiles=render("tiles", tiles=[tile_of(name, results.rows.get(name, [])) for name in EXPERIMENTS]),
         sentences=others,
         chart=Markup(candidates(rows).small() if rows else ""),
-        measured_on=measured_on(kubernetes, results.ran, in_lab, str(results.summary.get("started", ""))),
+        measured_on=measured_on(
+            kubernetes, results.ran, in_lab, str(results.summary.get("started", "")), in_parts(results.parts)
+        ),
+    )
+
+
+def in_parts(parts: dict[str, dict[str, Any]]) -> str:
+    """A sentence for each run, if the experiments were measured in several."""
+    runs: dict[tuple[str, str], list[str]] = {}
+    for name, part in parts.items():
+        day = f"{datetime.fromisoformat(part['started']):%-d %B %Y}"
+        runs.setdefault((day, part["project"]), []).append(EXPERIMENTS[name].title)
+    if len(runs) < 2:
+        return ""
+    return " ".join(
+        f"{names(titles).capitalize()}: {day}, version {version}." for (day, version), titles in runs.items()
     )
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from git_to_pod.experiments.effort import SMALLEST, VARIABLE
-from git_to_pod.experiments.results import EXPERIMENTS
+from git_to_pod.experiments.effort import EXPERIMENTS, SMALLEST, VARIABLE
 from tests.one_run import Run, evaluate
 
 

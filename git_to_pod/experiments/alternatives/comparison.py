@@ -17,7 +17,7 @@ from git_to_pod.cluster.status import pods_of
 from git_to_pod.cluster.waiting import TimedOut, pause, wait_for
 from git_to_pod.experiments.alternatives import flux
 from git_to_pod.experiments.alternatives.approaches import APPROACHES, FLUX
-from git_to_pod.experiments.alternatives.candidate import BIG_BYTES, Candidate
+from git_to_pod.experiments.alternatives.candidate import BIG_BYTES, Approach, Candidate
 from git_to_pod.experiments.alternatives.footprint import Right, all_objects, applied, rights, where_seen
 from git_to_pod.experiments.effort import effort
 from git_to_pod.progress import Progress
@@ -64,13 +64,21 @@ class CandidateResult:
     commit_seen_in: list[str]
 
 
-def run_alternatives(
-    cluster: Cluster, settings: Settings, progress: Progress
-) -> tuple[list[CandidateResult], list[str]]:
-    """Deploy all candidates and measure one at a time. Returns the rows, and why a candidate is missing."""
-    why = {approach: approach.unavailable(cluster, settings) for approach in APPROACHES[: effort().candidates]}
-    approaches = [approach for approach in why if not why[approach]]
-    skipped = [f"{approach.name} ({reason})" for approach, reason in why.items() if reason]
+def unavailable(cluster: Cluster, settings: Settings) -> dict[Approach, str]:
+    """Why this cluster cannot run a candidate; empty if it can."""
+    return {approach: approach.unavailable(cluster, settings) for approach in APPROACHES[: effort().candidates]}
+
+
+def not_tried(rows: Sequence[CandidateResult], cluster: Cluster, settings: Settings) -> list[str]:
+    """The candidates without a row that this cluster cannot run, each with the reason."""
+    measured = {row.key for row in rows}
+    why = unavailable(cluster, settings)
+    return [f"{approach.name} ({why[approach]})" for approach in why if why[approach] and approach.key not in measured]
+
+
+def run_alternatives(cluster: Cluster, settings: Settings, progress: Progress) -> list[CandidateResult]:
+    """Deploy all candidates that this cluster can run, and measure one at a time."""
+    approaches = [approach for approach, reason in unavailable(cluster, settings).items() if not reason]
     with ExitStack() as stack:
         candidates = []
         if FLUX in approaches:
@@ -85,9 +93,7 @@ def run_alternatives(
         for candidate in candidates:
             candidate.wake()
         idle = idle_cost(cluster, candidates, progress)
-        return [
-            measure(cluster, candidate, idle[candidate.approach.key], progress) for candidate in candidates
-        ], skipped
+        return [measure(cluster, candidate, idle[candidate.approach.key], progress) for candidate in candidates]
 
 
 def push_in_blocks(candidates: Sequence[Candidate], progress: Progress) -> None:
@@ -150,19 +156,19 @@ def measure(cluster: Cluster, candidate: Candidate, idle: tuple[float, int], pro
     objects, held = all_objects(cluster, candidate.settings.namespace), rights(cluster, candidate.settings.namespace)
     seen_in = where_seen(objects, candidate.repository.pushed[-1]) + header(candidate)
     kinds = dict(applied(objects)) | (flux.cluster_objects(cluster) if candidate.approach is FLUX else {})
-    samples = [trial.latency_s("polled", "restarted") for trial in candidate.done]
+    samples = latencies_s(candidate.done, "polled", "restarted")
     mixed, early = seen_by_clients(candidate)
     behaviour, triggering = observe_behaviour(cluster, candidate, progress), rights_to_trigger(held)
     return CandidateResult(
         key=candidate.approach.key,
         name=candidate.approach.name,
         polled_to_restarted_s=estimate(samples),
-        polled_to_served_s=estimate(trial.latency_s("polled", "served") for trial in candidate.done),
-        polled_to_requested_s=estimate(trial.latency_s("polled", "requested") for trial in candidate.done),
-        requested_to_restarted_s=estimate(trial.latency_s("requested", "restarted") for trial in candidate.done),
+        polled_to_served_s=estimate(latencies_s(candidate.done, "polled", "served")),
+        polled_to_requested_s=estimate(latencies_s(candidate.done, "polled", "requested")),
+        requested_to_restarted_s=estimate(latencies_s(candidate.done, "requested", "restarted")),
         samples_s=samples,
-        repeated_s=[trial.latency_s("polled", "restarted") for trial in candidate.repeated],
-        requested_samples_s=[trial.latency_s("requested", "restarted") for trial in candidate.done],
+        repeated_s=latencies_s(candidate.repeated, "polled", "restarted"),
+        requested_samples_s=latencies_s(candidate.done, "requested", "restarted"),
         pushes=len(candidate.done) + len(candidate.repeated),
         changed_before_restart=early,
         requests={"sent": len(candidate.responses), "failed": sum(r.failed for r in candidate.responses)},
@@ -181,6 +187,11 @@ def measure(cluster: Cluster, candidate: Candidate, idle: tuple[float, int], pro
         memory_bytes=idle[1],
         commit_seen_in=seen_in,
     )
+
+
+def latencies_s(trials: Sequence[Trial], start: str, end: str) -> list[float]:
+    """The latencies that were measured; a timeout is infinite."""
+    return [latency for trial in trials if not math.isnan(latency := trial.latency_s(start, end))]
 
 
 def rights_to_trigger(held: Sequence[Right]) -> list[Right]:

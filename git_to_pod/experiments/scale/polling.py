@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,7 @@ class Poll:
 
     experiment: str
     pods: int
-    period_s: float
+    period_s: int
     files: int
     polls_per_s: float
     host_cpu: float
@@ -52,6 +53,9 @@ class Restart:
     restart_s: float
 
 
+ScaleRow = Poll | Restart | Fan
+
+
 @dataclass(frozen=True)
 class Scale:
     """All measurements, and the lines fitted to them."""
@@ -60,8 +64,15 @@ class Scale:
     restarts: list[Restart]
     fans: list[Fan]
 
+    @classmethod
+    def of(cls, rows: Sequence[ScaleRow]) -> Scale:
+        """Sort the rows of summary.json by experiment."""
+        polls = [row for row in rows if isinstance(row, Poll)]
+        restarts = [row for row in rows if isinstance(row, Restart)]
+        return cls(polls, restarts, [row for row in rows if isinstance(row, Fan)])
+
     @property
-    def rows(self) -> list[object]:
+    def rows(self) -> list[ScaleRow]:
         return [*self.polls, *self.restarts, *self.fans]
 
     @property

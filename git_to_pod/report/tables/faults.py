@@ -31,7 +31,7 @@ def faults_finding(rows: Sequence[FaultResult]) -> str:
 def faults_table(rows: Sequence[FaultResult]) -> Markup:
     """The table, with its finding as the title."""
     if not rows:
-        return paragraphs("Not tried: faults are injected in the embedded lab only, and this run used another cluster.")
+        return paragraphs("Not tried. Faults are injected in the embedded lab only.")
     return html_table([fault_cells(row) for row in rows], faults_finding(rows))
 
 

@@ -86,9 +86,7 @@ def conclusions(rows: Sequence[GitHostResult]) -> list[str]:
 def git_hosts_tables(rows: Sequence[GitHostResult]) -> Markup:
     """The matrix, the checks that run on one host only, and every check in detail."""
     if not rows:
-        return paragraphs(
-            "Not tried: git hosts are checked in the embedded lab only, and this run used another cluster."
-        )
+        return paragraphs("Not tried. Git hosts are checked in the embedded lab only.")
     others = special_table(rows)
     hosts = names(sorted({row.server for row in rows if row.case not in COLUMNS}))
     summary = f"All {len(rows)} checks in detail" if len(rows) > 1 else "The check in detail"

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from git_to_pod.experiments.effort import EXPERIMENTS
 from git_to_pod.experiments.recommendation import CRITERIA, REQUIRED, TOTAL, as_good, failed, score
-from git_to_pod.experiments.results import EXPERIMENTS, ExperimentResults, ResultRow, section
+from git_to_pod.experiments.results import ExperimentResults, ResultRow, section
 from git_to_pod.report.html import html_table, render
 
 
@@ -44,6 +45,6 @@ def recommendation_section(results: ExperimentResults) -> Markup:
     return render(
         "recommendation",
         table=html_table(candidates_by_criterion(rows), title),
-        sources=[(section(name), text) for name, text in EXPERIMENTS.items()],
+        sources=[(section(name), experiment.title) for name, experiment in EXPERIMENTS.items()],
         sentences=results.extra.get("recommendation", []),
     )

@@ -16,6 +16,8 @@ from git_to_pod.report.html import html_table
 def startup_finding(rows: Sequence[StartupResult]) -> str:
     """The title, computed."""
     by_key = {row.key: row for row in rows}
+    if not rows:
+        return "No way to wait was measured."
     deployed, baseline = by_key[Order.DEPLOYED], by_key[Order.BASELINE]
     if not math.isfinite(deployed.restart_s.median):
         return f"Rollout restart as deployed: {median_of(deployed.restart_s.median)}."
@@ -33,7 +35,7 @@ def startup_chart(rows: Sequence[StartupResult]) -> Chart:
     """Every restart of each way."""
     note = "Each dot is one restart. The vertical bar is the median, the horizontal bar its 95% CI."
     lines = [(row.name, row.samples_s) for row in rows]
-    (deployed,) = (row.name for row in rows if row.key is Order.DEPLOYED)
+    deployed = next((row.name for row in rows if row.key is Order.DEPLOYED), "")
     return dots(
         lines, "seconds from the changed template to the end of the rollout", startup_finding(rows), note, deployed
     )
