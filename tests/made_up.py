@@ -17,10 +17,12 @@ from nbformat import NotebookNode
 from git_to_pod.experiments import recommendation, startup_orders
 from git_to_pod.experiments.alternatives import approaches, comparison
 from git_to_pod.experiments.alternatives.candidate import Approach
+from git_to_pod.experiments.content_sizes import SizeResult
 from git_to_pod.experiments.effort import EXPERIMENTS, FULL
 from git_to_pod.experiments.faults import experiment
 from git_to_pod.experiments.faults.catalogue import FAULTS
 from git_to_pod.experiments.git_hosts import matrix
+from git_to_pod.experiments.poll_intervals import IntervalResult
 from git_to_pod.experiments.results import ExperimentResults
 from git_to_pod.experiments.scale.fan_out import SIMULATED, Fan
 from git_to_pod.experiments.scale.polling import Poll, Restart, Scale
@@ -120,6 +122,14 @@ def made_up_names(folder: Path) -> dict[str, Any]:
         {key: around(1.4 + 0.2 * number) for number, key in enumerate(startup_orders.ORDERS)}
     )
     scale = made_up_scale()
+    intervals = [
+        IntervalResult(period_s, estimate(around(period_s / 2 + 2)), estimate(around(2)), 12, 6 // period_s + 1)
+        for period_s in (1, 30)
+    ]
+    sizes = [
+        SizeResult(megabytes, 1, estimate(samples), samples, 3 * megabytes * 10**6, 0, 2)
+        for megabytes, samples in ((1, around(3)), (600, [math.inf]))
+    ]
     results = ExperimentResults(replace(SETTINGS, output=folder), Progress())
     found: dict[str, Sequence[Any]] = {
         "faults": broken,
@@ -127,6 +137,8 @@ def made_up_names(folder: Path) -> dict[str, Any]:
         "alternatives": ways,
         "restart": restarts,
         "scale": scale.rows,
+        "intervals": intervals,
+        "sizes": sizes,
     }
     for name in EXPERIMENTS:
         results.add(name, found.get(name, []), "made up for a test")
@@ -134,7 +146,7 @@ def made_up_names(folder: Path) -> dict[str, Any]:
     return {
         "HTML": HTML, "tables": tables, "results": results, "ways": ways, "missing": ["nothing: made up"],
         "broken": broken, "hosts": hosts,
-        "restarts": restarts, "measured_scale": scale,
+        "restarts": restarts, "measured_scale": scale, "intervals": intervals, "sizes": sizes,
     }  # fmt: skip
 
 

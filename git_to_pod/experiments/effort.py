@@ -31,6 +31,8 @@ EXPERIMENTS = {
     "alternatives": Experiment("alternatives", 35),
     "restart": Experiment("how a pod waits for its content", 3),
     "scale": Experiment("cost and size", 16),
+    "intervals": Experiment("the poll interval", 8),
+    "sizes": Experiment("the size of the content", 6),
 }
 
 
@@ -52,6 +54,10 @@ class Effort:
     replicas: tuple[int, ...]
     restarts_of_many: int
     fan_out: tuple[int, ...]  # Deployments
+    intervals: tuple[int, ...]  # in s
+    pushes_per_interval: int
+    sizes: tuple[tuple[int, int], ...]  # MB, and files
+    pushes_per_size: int
 
 
 FULL = Effort(
@@ -79,6 +85,10 @@ FULL = Effort(
     replicas=(2, 10, 20, 40),
     restarts_of_many=2,
     fan_out=(1, 50, 200, 500),
+    intervals=(1, 5, 10, 30),
+    pushes_per_interval=6,
+    sizes=((1, 1), (10, 1), (100, 1), (100, 1000), (300, 1), (600, 1)),
+    pushes_per_size=3,
 )
 SMALLEST = Effort(
     faults=2,
@@ -95,6 +105,10 @@ SMALLEST = Effort(
     replicas=(2, 3),
     restarts_of_many=1,
     fan_out=(1, 5),
+    intervals=(1, 2),
+    pushes_per_interval=1,
+    sizes=((1, 1),),
+    pushes_per_size=1,
 )
 
 

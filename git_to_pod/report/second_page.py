@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from git_to_pod.experiments import recommendation
 from git_to_pod.experiments.effort import EXPERIMENTS
+from git_to_pod.experiments.recommendation import median, seconds
 from git_to_pod.experiments.results import ExperimentResults, ResultRow, section
 from git_to_pod.experiments.startup_orders import Order
 from git_to_pod.report.charts.dot_plot import dots
@@ -101,6 +102,20 @@ def scale(rows: Rows) -> Words:
     return None, f"{most['deployments']} in {duration(most['last_patched_s'])}"
 
 
+def intervals(rows: Rows) -> Words:
+    first, last = (median(choose(rows, key=period)["pushed_to_restarted_s"]) for choose in (min, max))
+    return None, f"{seconds(first)} to {seconds(last)}"
+
+
+def period(row: ResultRow) -> float:
+    return float(row["period_s"])
+
+
+def sizes(rows: Rows) -> Words:
+    served = [row for row in rows if math.isfinite(median(row["pushed_to_restarted_s"]))]
+    return (None, f"{max(row['megabytes'] for row in served)} MB") if served else (False, "none")
+
+
 # For each experiment: what the tile is about, and its words.
 TILES: dict[str, tuple[str, Callable[[Rows], Words]]] = {
     "faults": ("injected faults", faults),
@@ -108,6 +123,8 @@ TILES: dict[str, tuple[str, Callable[[Rows], Words]]] = {
     "alternatives": ("candidates meet every required criterion", alternatives),
     "restart": ("rollout time of nginx without git-sync", restarts),
     "scale": ("Deployments patched by Reloader", scale),
+    "intervals": ("from the shortest to the longest poll interval, push → restarted", intervals),
+    "sizes": ("largest content on all replicas", sizes),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -124,6 +124,11 @@ class Trial:
             # a trial can be good without a poll in the host's log
             return math.inf if self.outcome is Outcome.TIMED_OUT else math.nan
         return self.instants[end] - self.instants[start]
+
+
+def latencies_s(trials: Iterable[Trial], start: str, end: str) -> list[float]:
+    """The latencies that were measured; a timeout is infinite."""
+    return [latency for trial in trials if not math.isnan(latency := trial.latency_s(start, end))]
 
 
 def trial_of(observation: Observation, access_log: AccessLog) -> Trial:

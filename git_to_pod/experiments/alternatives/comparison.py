@@ -23,7 +23,7 @@ from git_to_pod.experiments.effort import effort
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Estimate, estimate
-from git_to_pod.timing.trial import PUSH, Planned, Trial
+from git_to_pod.timing.trial import PUSH, Planned, Trial, latencies_s
 from git_to_pod.timing.trials_table import overtaken
 from git_to_pod.wording import counted
 
@@ -187,11 +187,6 @@ def measure(cluster: Cluster, candidate: Candidate, idle: tuple[float, int], pro
         memory_bytes=idle[1],
         commit_seen_in=seen_in,
     )
-
-
-def latencies_s(trials: Sequence[Trial], start: str, end: str) -> list[float]:
-    """The latencies that were measured; a timeout is infinite."""
-    return [latency for trial in trials if not math.isnan(latency := trial.latency_s(start, end))]
 
 
 def rights_to_trigger(held: Sequence[Right]) -> list[Right]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Callable
 from dataclasses import replace
 
 from git_to_pod.app.app import App
 from git_to_pod.app.deployment import STAMP, check_cluster, stamp
 from git_to_pod.app.load import Load, Response
 from git_to_pod.cluster.api import Cluster, Object
-from git_to_pod.cluster.status import container_statuses, described, pods_of
+from git_to_pod.cluster.status import container_statuses, described, is_complete, pods_of
 from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.experiments.faults.lab_operations import LabOperations
 from git_to_pod.git.repository import FILE, Repository, open_repository
@@ -156,6 +157,25 @@ class Bench(App):
             return current and self.is_settled()
 
         self.recorder.wait_for("rollout of app", rolled_out, 30, lambda: described(self.recorder, "app"))
+
+    def change_pods(self, name: str, change: Callable[[Object], None]) -> None:
+        """Change the pod template of a Deployment, and wait until its new pods are Ready."""
+        path = self.path("Deployment", name)
+        template = self.cluster.get(path)["spec"]["template"]
+        change(template["spec"])
+        generation = self.cluster.patch(path, {"spec": {"template": template}})["metadata"]["generation"]
+
+        def rolled_out() -> bool:
+            found = self.recorder.get("Deployment", name)
+            return found is not None and found["metadata"]["generation"] >= generation and is_complete(found)
+
+        self.recorder.wait_for(f"rollout of {name}", rolled_out, 60, lambda: described(self.recorder, name))
+
+    def evict(self, name: str) -> None:
+        """Evict a pod, as `kubectl drain` does."""
+        pod = str(self.pod(name)["metadata"]["name"])
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+        self.cluster.call("POST", f"{self.path('Pod', pod)}/eviction", eviction)
 
     def pod(self, app: str) -> Object:
         return pods_of(self.recorder, app)[0]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import secrets
 import time
 
-from git_to_pod.app.app import NOT_PUBLISHED
+from git_to_pod.app.app import NOT_PUBLISHED, deployments
+from git_to_pod.cluster.api import Object
+from git_to_pod.cluster.status import containers
 from git_to_pod.cluster.waiting import pause
 from git_to_pod.experiments.faults.bench import Bench
 from git_to_pod.experiments.faults.experiment import Fault, Step, nothing, push_one
+from git_to_pod.git.repository import FILE
 
 CONTENT = "/srv/git/content.git"
 LARGE_MB = 320  # by default, git holds a file below 512 MiB in memory (core.bigFileThreshold)
@@ -105,6 +108,35 @@ def delete_git_commit(bench: Bench) -> None:
     bench.recorder.wait_for("git-commit is gone", lambda: bench.published() == NOT_PUBLISHED, 10, bench.published)
 
 
+def as_on_openshift(bench: Bench) -> None:
+    """Run every pod as a random user of group 0, as OpenShift's restricted-v2 policy does."""
+    user = 1_000_660_000
+
+    def random_user(pod: Object) -> None:
+        pod["securityContext"] |= {"runAsUser": user, "runAsGroup": 0, "fsGroup": user}
+        for container in containers(pod):
+            container["securityContext"].pop("runAsUser", None)
+
+    for name in deployments():
+        bench.change_pods(name, random_user)
+
+
+def require_the_file(bench: Bench) -> None:
+    """From now on, a pod is Ready only if it serves FILE."""
+
+    def probe(pod: Object) -> None:
+        pod["containers"][0]["readinessProbe"] = {"httpGet": {"path": f"/{FILE}", "port": "http"}, "periodSeconds": 1}
+
+    bench.change_pods("app", probe)
+
+
+def push_mended(bench: Bench) -> None:
+    """Raises RuntimeError if clients got the commit with which no pod becomes Ready."""
+    if bench.load and bench.head in {response.commit for response in bench.load.responses}:
+        raise RuntimeError("clients got the commit with which no pod becomes Ready")
+    push_one(bench)
+
+
 FAULTS = (
     Fault("wrong-password", "wrong password from the start",
           wrong_password, undo=lambda b: b.apply(), lasts_s=8, blocks=True,
@@ -155,4 +187,10 @@ FAULTS = (
     Fault("git-commit-deleted-then-push", "ConfigMap git-commit deleted, then a push", delete_git_commit),
     Fault("git-commit-deleted-no-push", "ConfigMap git-commit deleted, no push",
           delete_git_commit, push=nothing, limit_s=UNMENDED_S),
+    Fault("pod-evicted", "an app pod evicted, as by kubectl drain", push=then(push_one, lambda b: b.evict("app"))),
+    Fault("random-user", "pods run as a random user, as on OpenShift", as_on_openshift, undo=lambda b: b.apply(),
+          note="nginx's runAsUser removed, which OpenShift would refuse"),
+    Fault("never-ready", "a commit with which new pods never become Ready", require_the_file,
+          push=lambda b: b.push("without the file", served=False), undo=push_mended, lasts_s=20,
+          note="the run gives nginx a readiness probe that requests the file; a good commit ends it"),
 )  # fmt: skip

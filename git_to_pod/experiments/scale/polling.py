@@ -212,10 +212,16 @@ def wait_settled(recorder: Recorder, app: str, pods: int, timeout_s: float) -> N
 
 def counters(lab: Lab) -> Counters:
     """Read the kernel's counters: of all processes on the git host, and of git-sync and its children on the node."""
+    return Counters(
+        time.monotonic(), cpu_seconds(lab, "git-host"), cpu_seconds(lab, "node", "git-sync"), sum(traffic(lab))
+    )
+
+
+def traffic(lab: Lab) -> tuple[int, int]:
+    """The bytes that the git host has received and sent."""
     lines = lab.run_in("git-host", "cat", "/proc/net/dev").stdout.splitlines()
     fields = [line.split(":")[1].split() for line in lines if ":" in line and not line.strip().startswith("lo:")]
-    traffic = sum(int(field[0]) + int(field[8]) for field in fields)
-    return Counters(time.monotonic(), cpu_seconds(lab, "git-host"), cpu_seconds(lab, "node", "git-sync"), traffic)
+    return sum(int(field[0]) for field in fields), sum(int(field[8]) for field in fields)
 
 
 def used(before: dict[str, float], after: dict[str, float]) -> float:

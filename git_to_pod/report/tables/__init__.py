@@ -2,9 +2,11 @@
 
 from git_to_pod.report.tables.break_even import break_even_table
 from git_to_pod.report.tables.candidates import candidates_finding, candidates_table, not_measured_table
+from git_to_pod.report.tables.content_sizes import sizes_finding, sizes_table
 from git_to_pod.report.tables.fan_out import fan_out_finding, fan_out_table
 from git_to_pod.report.tables.faults import faults_finding, faults_table
 from git_to_pod.report.tables.git_hosts import git_hosts_finding, git_hosts_tables
+from git_to_pod.report.tables.poll_intervals import intervals_finding, intervals_table
 from git_to_pod.report.tables.recommendation import recommendation_section, weights_table
 from git_to_pod.report.tables.scale import polls_finding, polls_tables
 from git_to_pod.report.tables.startup_orders import startup_chart, startup_finding, startup_table
@@ -19,10 +21,14 @@ __all__ = [
     "faults_table",
     "git_hosts_finding",
     "git_hosts_tables",
+    "intervals_finding",
+    "intervals_table",
     "not_measured_table",
     "polls_finding",
     "polls_tables",
     "recommendation_section",
+    "sizes_finding",
+    "sizes_table",
     "startup_chart",
     "startup_finding",
     "startup_table",

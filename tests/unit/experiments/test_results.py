@@ -13,8 +13,10 @@ import pytest
 
 from git_to_pod.experiments import earlier_rows
 from git_to_pod.experiments.alternatives.comparison import CandidateResult
+from git_to_pod.experiments.content_sizes import SizeResult
 from git_to_pod.experiments.effort import EXPERIMENTS, ONLY, selected
 from git_to_pod.experiments.faults.experiment import FaultResult
+from git_to_pod.experiments.poll_intervals import IntervalResult
 from git_to_pod.experiments.results import ExperimentResults
 from git_to_pod.experiments.scale.polling import ScaleRow
 from git_to_pod.experiments.startup_orders import StartupResult
@@ -50,6 +52,8 @@ def test_every_row_is_read_back_as_it_was_written(tmp_path: Path) -> None:
         ("alternatives", made_up["ways"], CandidateResult),
         ("restart", made_up["restarts"], StartupResult),
         ("scale", made_up["measured_scale"].rows, ScaleRow),
+        ("intervals", made_up["intervals"], IntervalResult),
+        ("sizes", made_up["sizes"], SizeResult),
     ]
     for name, rows, kind in kinds:
         found = earlier_rows.read(written[name], kind)
