@@ -22,6 +22,7 @@ from git_to_pod.experiments.effort import EXPERIMENTS, FULL
 from git_to_pod.experiments.faults import experiment
 from git_to_pod.experiments.faults.catalogue import FAULTS
 from git_to_pod.experiments.git_hosts import matrix
+from git_to_pod.experiments.gitops import OwnedResult
 from git_to_pod.experiments.poll_intervals import IntervalResult
 from git_to_pod.experiments.results import ExperimentResults
 from git_to_pod.experiments.scale.fan_out import SIMULATED, Fan
@@ -126,6 +127,7 @@ def made_up_names(folder: Path) -> dict[str, Any]:
         IntervalResult(period_s, estimate(around(period_s / 2 + 2)), estimate(around(2)), 12, 6 // period_s + 1)
         for period_s in (1, 30)
     ]
+    owned = [OwnedResult("env-vars", 5, 5, True, True, 4.1), OwnedResult("annotations", 5, 9, False, True, math.inf)]
     sizes = [
         SizeResult(megabytes, 1, estimate(samples), samples, 3 * megabytes * 10**6, 0, 2)
         for megabytes, samples in ((1, around(3)), (600, [math.inf]))
@@ -139,6 +141,7 @@ def made_up_names(folder: Path) -> dict[str, Any]:
         "scale": scale.rows,
         "intervals": intervals,
         "sizes": sizes,
+        "gitops": owned,
     }
     for name in EXPERIMENTS:
         results.add(name, found.get(name, []), "made up for a test")
@@ -146,7 +149,7 @@ def made_up_names(folder: Path) -> dict[str, Any]:
     return {
         "HTML": HTML, "tables": tables, "results": results, "ways": ways, "missing": ["nothing: made up"],
         "broken": broken, "hosts": hosts,
-        "restarts": restarts, "measured_scale": scale, "intervals": intervals, "sizes": sizes,
+        "restarts": restarts, "measured_scale": scale, "intervals": intervals, "sizes": sizes, "owned": owned,
     }  # fmt: skip
 
 

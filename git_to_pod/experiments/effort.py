@@ -33,6 +33,7 @@ EXPERIMENTS = {
     "scale": Experiment("cost and size", 16),
     "intervals": Experiment("the poll interval", 8),
     "sizes": Experiment("the size of the content", 6),
+    "gitops": Experiment("Flux owns the Deployment", 4),
 }
 
 
@@ -58,6 +59,7 @@ class Effort:
     pushes_per_interval: int
     sizes: tuple[tuple[int, int], ...]  # MB, and files
     pushes_per_size: int
+    owned_pushes: int  # while Flux owns the Deployment
 
 
 FULL = Effort(
@@ -89,6 +91,7 @@ FULL = Effort(
     pushes_per_interval=6,
     sizes=((1, 1), (10, 1), (100, 1), (100, 1000), (300, 1), (600, 1)),
     pushes_per_size=3,
+    owned_pushes=5,
 )
 SMALLEST = Effort(
     faults=2,
@@ -109,6 +112,7 @@ SMALLEST = Effort(
     pushes_per_interval=1,
     sizes=((1, 1),),
     pushes_per_size=1,
+    owned_pushes=1,
 )
 
 

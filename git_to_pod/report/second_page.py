@@ -116,6 +116,11 @@ def sizes(rows: Rows) -> Words:
     return (None, f"{max(row['megabytes'] for row in served)} MB") if served else (False, "none")
 
 
+def gitops(rows: Rows) -> Words:
+    good = sum(row["stamp_stays"] and row["served"] and row["rollouts"] == row["pushes"] for row in rows)
+    return (True if good == len(rows) else None), f"{good} of {len(rows)}"
+
+
 # For each experiment: what the tile is about, and its words.
 TILES: dict[str, tuple[str, Callable[[Rows], Words]]] = {
     "faults": ("injected faults", faults),
@@ -125,6 +130,7 @@ TILES: dict[str, tuple[str, Callable[[Rows], Words]]] = {
     "scale": ("Deployments patched by Reloader", scale),
     "intervals": ("from the shortest to the longest poll interval, push → restarted", intervals),
     "sizes": ("largest content on all replicas", sizes),
+    "gitops": ("strategies of Reloader work if Flux owns the Deployment", gitops),
 }
 
 

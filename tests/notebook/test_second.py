@@ -19,8 +19,8 @@ def run(lab: dict[str, Any]) -> Run:
 
 def test_every_experiment_has_rows(run: Run) -> None:
     assert run.status == 0, run.err
-    for name in EXPERIMENTS:
-        assert run.summary[name], name
+    without = {"gitops"} if run.summary["stand_ins"] else set[str]()  # it needs Flux and the real Reloader
+    assert {name for name in EXPERIMENTS if not run.summary[name]} == without
     assert len(run.summary["faults"]) == SMALLEST.faults
     assert {"deployed", "patching", "in-place", "no-restart"} <= {row["key"] for row in run.summary["alternatives"]}
 

@@ -165,20 +165,28 @@ def put(candidate: Candidate) -> None:
     create_namespace(cluster, name, settings.commits, settings.keep, settings.timeout_s, lab)
     restricted = {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
     cluster.patch(api_path("Namespace", name=name), {"metadata": restricted})
-    reader = settings.reader
+    put_controllers(cluster, settings, settings.ref, interval="10m")
+    path = candidate.path("Deployment", "app")
+    wait_for("Flux has applied the app", lambda: cluster.find(path), settings.timeout_s, lambda: message(cluster, name))
+    cluster.patch(path, {"spec": {"replicas": settings.replicas}})
+
+
+def put_controllers(cluster: Cluster, settings: Settings, branch: str, interval: str) -> None:
+    """Apply both controllers, and let them apply this branch to the namespace, again after each interval."""
+    reader, name = settings.reader, settings.namespace
     access = {"username": reader.username, "password": reader.password, "ca.crt": reader.ca_crt}
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "git-credentials"}, "stringData": access}
-    cluster.apply(candidate.path("Secret"), secret)
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "flux-credentials"}, "stringData": access}
+    cluster.apply(api_path("Secret", name), secret)
     cluster.kubectl("apply", f"--namespace={name}", f"--kustomize={ALTERNATIVES / 'flux'}")
     source = {
         "interval": settings.period,
         "timeout": "20s",
         "url": settings.repository,
-        "ref": {"branch": settings.ref},
-        "secretRef": {"name": "git-credentials"},
+        "ref": {"branch": branch},
+        "secretRef": {"name": "flux-credentials"},
     }
     kustomization = {
-        "interval": "10m",
+        "interval": interval,
         "retryInterval": settings.period,
         "timeout": "30s",
         "path": "./",
@@ -190,9 +198,6 @@ def put(candidate: Candidate) -> None:
         plural, group = KINDS[kind]
         item = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": "content"}, "spec": spec}
         cluster.apply(custom_path(group, plural, name), item)
-    path = candidate.path("Deployment", "app")
-    wait_for("Flux has applied the app", lambda: cluster.find(path), settings.timeout_s, lambda: message(cluster, name))
-    cluster.patch(path, {"spec": {"replicas": settings.replicas}})
 
 
 def message(cluster: Cluster, namespace: str) -> str:

@@ -6,6 +6,7 @@ from git_to_pod.report.tables.content_sizes import sizes_finding, sizes_table
 from git_to_pod.report.tables.fan_out import fan_out_finding, fan_out_table
 from git_to_pod.report.tables.faults import faults_finding, faults_table
 from git_to_pod.report.tables.git_hosts import git_hosts_finding, git_hosts_tables
+from git_to_pod.report.tables.gitops import gitops_finding, gitops_table
 from git_to_pod.report.tables.poll_intervals import intervals_finding, intervals_table
 from git_to_pod.report.tables.recommendation import recommendation_section, weights_table
 from git_to_pod.report.tables.scale import polls_finding, polls_tables
@@ -21,6 +22,8 @@ __all__ = [
     "faults_table",
     "git_hosts_finding",
     "git_hosts_tables",
+    "gitops_finding",
+    "gitops_table",
     "intervals_finding",
     "intervals_table",
     "not_measured_table",

@@ -16,6 +16,7 @@ from git_to_pod.experiments.alternatives.comparison import CandidateResult
 from git_to_pod.experiments.content_sizes import SizeResult
 from git_to_pod.experiments.effort import EXPERIMENTS, ONLY, selected
 from git_to_pod.experiments.faults.experiment import FaultResult
+from git_to_pod.experiments.gitops import OwnedResult
 from git_to_pod.experiments.poll_intervals import IntervalResult
 from git_to_pod.experiments.results import ExperimentResults
 from git_to_pod.experiments.scale.polling import ScaleRow
@@ -54,6 +55,7 @@ def test_every_row_is_read_back_as_it_was_written(tmp_path: Path) -> None:
         ("scale", made_up["measured_scale"].rows, ScaleRow),
         ("intervals", made_up["intervals"], IntervalResult),
         ("sizes", made_up["sizes"], SizeResult),
+        ("gitops", made_up["owned"], OwnedResult),
     ]
     for name, rows, kind in kinds:
         found = earlier_rows.read(written[name], kind)
