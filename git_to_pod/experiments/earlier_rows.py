@@ -14,6 +14,7 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
 from git_to_pod.experiments.faults.experiment import FaultResult
+from git_to_pod.experiments.gitops import OwnedResult
 from git_to_pod.experiments.scale.polling import Restart
 from git_to_pod.timing.medians import Estimate
 
@@ -42,6 +43,7 @@ CONVERTER.register_structure_hook_func(
 CONVERTER.register_structure_hook(Estimate, as_estimate)
 INFINITE = override(struct_hook=or_infinity)
 CONVERTER.register_structure_hook(FaultResult, make_dict_structure_fn(FaultResult, CONVERTER, recovery_s=INFINITE))
+CONVERTER.register_structure_hook(OwnedResult, make_dict_structure_fn(OwnedResult, CONVERTER, corrected_s=INFINITE))
 CONVERTER.register_structure_hook(Restart, make_dict_structure_fn(Restart, CONVERTER, restart_s=INFINITE))
 
 

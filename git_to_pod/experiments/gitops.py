@@ -31,7 +31,7 @@ CHANGED = "git-to-pod/changed"  # an annotation of the template
 
 @dataclass(frozen=True)
 class OwnedResult:
-    """One strategy of Reloader, with a Deployment that Flux owns. A second is NaN or infinite if it did not happen."""
+    """One strategy of Reloader, with a Deployment that Flux owns. `corrected_s` is infinite if Flux did not."""
 
     strategy: str
     pushes: int
