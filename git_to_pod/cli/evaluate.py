@@ -18,7 +18,7 @@ from git_to_pod.app.namespace import remove_all
 from git_to_pod.cli import clean_up
 from git_to_pod.cli.session import ALTERNATIVES, EVALUATION, exit_status, parameters, parser, ready
 from git_to_pod.cli.terminal import Terminal
-from git_to_pod.evaluation.summary import Evaluation, write_json
+from git_to_pod.evaluation.summary import WITHOUT_TRIALS, Evaluation, write_json
 from git_to_pod.experiments.effort import EXPERIMENTS, ONLY, selected
 from git_to_pod.programs import end, end_with_parent
 from git_to_pod.report import export
@@ -154,7 +154,8 @@ def complete_summary(settings: Settings, executed: Path, message: str) -> dict[s
     """The notebook's summary. If the notebook failed before it could record why, add the error here."""
     path = settings.output / "summary.json"
     summary: dict[str, Any] = json.loads(path.read_text()) if path.exists() else Evaluation(settings).summary()
-    if message and (summary["holds"] or not path.exists()):
+    unexplained = summary["holds"] or summary["answer"].endswith(WITHOUT_TRIALS) or not path.exists()
+    if message and unexplained:
         why = (export.last_error(executed) if executed.exists() else "") or message.strip().splitlines()[-1]
         summary |= {"answer": f"No. The run was aborted: {why}", "holds": False}
         if executed.exists():

@@ -28,6 +28,7 @@ from git_to_pod.timing.trials import Trials
 from git_to_pod.timing.trials_table import Tables, tables_of
 from git_to_pod.wording import all_of, counted, names
 
+WITHOUT_TRIALS = "No answer: the run was ended before the end of its trials."
 SCHEMA = 3  # of summary.json; it changes when a key is removed or gets another meaning
 
 
@@ -153,7 +154,7 @@ class Evaluation:
 
     @property
     def holds(self) -> bool:
-        return not self.failing and not self.error
+        return bool(self.trials) and not self.failing and not self.error
 
     def measurements(self) -> Tables:
         """The tables and their figures: computed once, and again if a trial is added in Jupyter."""
@@ -196,6 +197,8 @@ class Evaluation:
             return f"{prefix}No. The run was aborted: {self.error}"
         if self.failing:
             return f"{prefix}No. Not met: {names(self.failing)}."
+        if not self.trials:
+            return f"{prefix}{WITHOUT_TRIALS}"
         sent, failed = len(self.responses), len(self.failed_requests)
         replicas = all_of(self.settings.replicas, "replica")
         return (
