@@ -176,6 +176,9 @@ def new_report_folder() -> Path:
     return ROOT / "reports" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
 
 
+MOST = {"replicas": 1000, "commits": 10_000, "timeout": 86_400}
+
+
 def check_values(given: Parameters) -> None:
     """The checks that need neither the cluster nor the repository. Raises InputError."""
     for f in fields(Parameters):
@@ -183,6 +186,8 @@ def check_values(given: Parameters) -> None:
     for name in ("replicas", "commits", "timeout"):
         if getattr(given, name) < 1:
             raise InputError(f"--{name} {getattr(given, name)}: expected 1 or more")
+        if getattr(given, name) > MOST[name]:
+            raise InputError(f"--{name} {getattr(given, name)}: expected at most {MOST[name]:,}")
     if duration_s(given.period) < 0.1:
         raise InputError(f"--period {given.period}: expected 100ms or longer")
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", given.namespace):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import tempfile
@@ -108,6 +109,10 @@ def exit_status(work: Callable[[Terminal], int]) -> int:
         return terminal.error(error, 2)
     except (Failed, ApiError, Unreachable, TimedOut, GitError, WatchEnded) as error:
         return terminal.error(error, 1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return terminal.error(Failed(f"{error.filename or tempfile.gettempdir()}: {error.strerror}"), 1)
     except Interrupted as interrupted:
         rest = f"the clean-up goes on in the background: {', '.join(left)}" if (left := watchdog.guarded()) else ""
         terminal.stage(f"stopped by {signal.Signals(interrupted.number).name}; {rest or 'clean-up is complete'}")

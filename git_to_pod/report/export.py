@@ -13,6 +13,7 @@ from nbformat import NotebookNode
 
 from git_to_pod.progress import MIME
 from git_to_pod.report.html import paragraphs
+from git_to_pod.settings import InputError
 
 FRAME = re.compile(r'(<table border="1" class="dataframe">.*?</table>)', re.DOTALL)
 UNFINISHED = "No answer: the run was ended before its last cell. The sections below show what it measured until then."
@@ -34,7 +35,11 @@ def export(executed: Path) -> Path:
 
 
 def read(path: Path) -> NotebookNode:
-    notebook: NotebookNode = nbformat.read(path, as_version=4)
+    """Raises InputError if the file is no whole notebook."""
+    try:
+        notebook: NotebookNode = nbformat.read(path, as_version=4)
+    except nbformat.reader.NotJSONError:
+        raise InputError(f"{path}: expected an executed notebook; it ends early, as on a full disk") from None
     return notebook
 
 
@@ -108,7 +113,10 @@ def main(argv: list[str] | None = None) -> int:
     path = parser.parse_args(argv).path
     try:
         pages = export_folder(path) if path.is_dir() else [export(path)]
-    except (OSError, nbformat.reader.NotJSONError) as error:
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
         print(f"error: {path}: cannot be read as a notebook ({error}); give an executed notebook", file=sys.stderr)
         return 2
     if not pages:

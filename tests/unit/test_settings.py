@@ -42,6 +42,8 @@ def test_valid_parameters_become_settings(given: Parameters) -> None:
 BAD = {
     "zero commits": ({"commits": 0}, "--commits 0: expected 1 or more"),
     "negative replicas": ({"replicas": -1}, "--replicas -1: expected 1 or more"),
+    "too many commits": ({"commits": 10**20}, "--commits 1" + "0" * 20 + ": expected at most 10,000"),
+    "too many replicas": ({"replicas": 100_000}, "--replicas 100000: expected at most 1,000"),
     "no timeout": ({"timeout": 0}, "--timeout 0: expected 1 or more"),
     "no duration": ({"period": "fast"}, "--period 'fast': expected a duration such as 500ms, 10s or 1m30s"),
     "a number alone": ({"period": "10"}, "--period '10': expected a duration"),

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from git_to_pod.cli.session import parameters, parser
+from git_to_pod.cli.session import exit_status, parameters, parser
+from git_to_pod.cli.terminal import Terminal
 from git_to_pod.settings import Parameters
 
 
 def given(*arguments: str) -> Parameters:
     return parameters(parser("scripts/evaluate", None).parse_args(arguments))
+
+
+def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def write(_terminal: Terminal) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", "report/summary.json")
+
+    assert exit_status(write) == 1
+    assert capsys.readouterr().err == "error: report/summary.json: No space left on device\n"
 
 
 def test_paths_are_relative_to_the_folder_in_which_the_user_stands(
