@@ -45,7 +45,7 @@ def environment(cluster: Cluster) -> dict[str, str]:
 
 
 def images(cluster: Cluster, settings: Settings) -> list[dict[str, str]]:
-    """Each image that ran, with its origin. The lab knows the origin; any other cluster pulled the image.
+    """Each image that ran, with its origin. The lab knows the origin. Another cluster may have pulled it or not.
 
     `ran` is the version that nginx itself names in the header Server.
     """
@@ -54,7 +54,12 @@ def images(cluster: Cluster, settings: Settings) -> list[dict[str, str]]:
     used = {container["image"] for pod in pods for container in containers(pod["spec"])}
     digests = {status["image"]: status["imageID"].rpartition("@")[2] for status in statuses}
     found = [
-        {"ref": ref, "source": "pulled", "digest": digests.get(ref, ""), "note": "pulled by this cluster"}
+        {
+            "ref": ref,
+            "source": "cluster",
+            "digest": digests.get(ref, ""),
+            "note": "the image that this cluster has under this name",
+        }
         for ref in sorted(used)
     ]
     if settings.lab:

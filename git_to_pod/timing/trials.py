@@ -16,7 +16,7 @@ from git_to_pod.app.load import Response
 from git_to_pod.cluster.api import Cluster, Unreachable
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import described, is_complete, pods_of, settled
-from git_to_pod.cluster.waiting import pause, wait_for
+from git_to_pod.cluster.waiting import TimedOut, pause, wait_for
 from git_to_pod.git.access_log import AccessLog
 from git_to_pod.git.repository import Repository
 from git_to_pod.progress import Progress
@@ -138,7 +138,8 @@ class Trials:
         """Start the observation of a rollout, and return the index of its first event."""
         with self.recorder.heard:
             deployment = self.recorder.get("Deployment", app)
-            assert deployment, f"deployment/{app} is deployed first"
+            if deployment is None:
+                raise TimedOut(f"deployment/{app} is gone: somebody deleted it, or the namespace")
             old = {str(pod["metadata"]["name"]) for pod in pods_of(self.recorder, app)}
             replicas = deployment["spec"]["replicas"]
             seen.rollout = Rollout(app, deployment["spec"]["template"], old, seen.commit, replicas=replicas)

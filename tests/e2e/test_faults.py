@@ -28,6 +28,9 @@ QUICK = (
     "reloader-killed",
     "git-sync-killed",
     "volume-full",
+    "pod-evicted",
+    "random-user",
+    "never-ready",  # the last: the readiness probe stays
 )
 NEXT_PUSH = ("pods-behind-reloader", "git-commit-deleted-no-push")
 

@@ -103,6 +103,12 @@ def test_an_api_error_marks_its_trial_and_the_row_is_written_at_once(tmp_path: P
     assert math.isnan(failed.latency_s("requested", "restarted"))
 
 
+def test_a_deployment_that_somebody_deleted_marks_its_trial(tmp_path: Path) -> None:
+    trials = trials_with(FailingCluster(), tmp_path)
+    trials.recorder = recorder_with()
+    assert "deployment/app is gone: somebody deleted it" in trials.restart(Planned(1, RESTART)).reason
+
+
 def test_a_push_that_git_refuses_marks_its_trial(tmp_path: Path) -> None:
     class Refusing:
         def commit(self, _text: str) -> str:
