@@ -262,8 +262,10 @@ def credential_text(raw: bytes, where: str) -> str:
 def file_content(path: Path, where: str) -> bytes:
     """The file's content, empty without a file. Raises InputError."""
     try:
+        if path.exists() and not path.is_file():  # reading a named pipe would wait for ever
+            raise InputError(f"{where}: expected a file, and it is a folder, a pipe or a device")
         return path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError):
+    except FileNotFoundError:
         return b""
     except OSError as error:
         raise InputError(f"{where}: cannot be read ({error.strerror}); check its permissions") from None

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from git_to_pod.cli.evaluate import main
-from git_to_pod.settings import Credentials, InputError, Parameters, duration_s, resolve
+from git_to_pod.settings import Credentials, InputError, Parameters, duration_s, file_content, resolve
 from lab import Lab
 
 
@@ -336,3 +336,10 @@ def test_an_unknown_context_is_refused_with_the_known_ones(
     assert main([*own, "--context", "known"]) == 2
     message = capsys.readouterr().err
     assert "--context known: no answer from https://127.0.0.1:1" in message
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_a_credential_that_is_no_file_is_refused_at_once(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / "password")
+    with pytest.raises(InputError, match="password: expected a file"):
+        file_content(tmp_path / "password", "password")
