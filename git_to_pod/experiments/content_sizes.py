@@ -39,8 +39,7 @@ def run_sizes(app: App, progress: Progress) -> list[SizeResult]:
     """Push new content of each size several times, the smallest size first. The content is removed at the end."""
     patient = replace(app.settings, timeout_s=max(PATIENCE_S, app.settings.timeout_s))
     git, clone, found = app.repository.account.git, app.repository.clone, list[SizeResult]()
-    for name, value in {"core.bigFileThreshold": "1m", "core.compression": "0"}.items():
-        git("config", name, value, folder=clone)  # random bytes do not compress
+    app.repository.expect_random_files()
     try:
         for number, (megabytes, files) in enumerate(effort().sizes):
             text = (

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from git_to_pod.app.app import App
 from git_to_pod.cluster.waiting import pause
+from git_to_pod.experiments.alternatives.comparison import GAP_S
 from git_to_pod.experiments.effort import effort
 from git_to_pod.progress import Progress
 from git_to_pod.timing.medians import Estimate, estimate
@@ -14,7 +15,6 @@ from git_to_pod.timing.rollout import count_rollouts
 from git_to_pod.timing.trial import PUSH, Planned, latencies_s
 from git_to_pod.timing.trials import Trials
 
-GAP_S = 0.7  # between the pushes of a burst
 NEXT_ROLLOUT_S = 2.0  # long enough for another rollout to begin
 
 

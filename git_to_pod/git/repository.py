@@ -190,6 +190,11 @@ class Repository:
         self.account.git("commit", "--quiet", "--allow-empty", f"--message={text.splitlines()[0]}", folder=self.clone)
         return self.remember()
 
+    def expect_random_files(self) -> None:
+        """Have git store large files as they are: random bytes do not compress."""
+        for name, value in {"core.bigFileThreshold": "1m", "core.compression": "0"}.items():
+            self.account.git("config", name, value, folder=self.clone)
+
     def remember(self) -> str:
         """The id of the clone's commit, whose file is kept for later comparison. Raises GitError."""
         commit = self.account.git("rev-parse", "HEAD", folder=self.clone).strip()

@@ -31,9 +31,7 @@ class Bench(App):
         settings = replace(settings, namespace=f"{settings.namespace}-faults", repository=lab.proxied_repository)
         super().__init__(cluster, settings, open_repository(settings))
         self.load: Load | None = None
-        git = self.repository.account.git
-        for name, value in {"core.bigFileThreshold": "1m", "core.compression": "0"}.items():
-            git("config", name, value, folder=self.repository.clone)  # random bytes do not compress
+        self.repository.expect_random_files()
         self.repository.deepen()  # once the branch is deleted, a push must send the whole history
         delete_branches(self.repository, BRANCHES, kept=settings.ref)
 
