@@ -24,6 +24,11 @@ def all_of(number: int, noun: str) -> str:
     return {1: f"the {noun}", 2: f"both {noun}s"}.get(number, f"all {number} {noun}s")
 
 
+def sentence_case(text: str) -> str:
+    """The text with a capital first letter. The others stay, as in "Flux owns the Deployment"."""
+    return text[:1].upper() + text[1:]
+
+
 def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2f} s"
 

@@ -42,6 +42,10 @@ class OwnCluster:
         where = ["--context", self.lab["context"], "--kubeconfig", self.lab["kubeconfig"]]
         return [sys.executable, "-m", "git_to_pod.cli.evaluate", *where, "--namespace", self.namespace, *options]
 
+    def clean_up_all(self) -> list[str]:
+        where = ["--context", self.lab["context"], "--kubeconfig", self.lab["kubeconfig"]]
+        return [sys.executable, "-m", "git_to_pod.cli.evaluate", *where, "--clean-up"]
+
     def with_repository(self, *options: str) -> list[str]:
         """`evaluate` with the lab's repository, so that no git host is deployed."""
         accounts = ["--credentials", self.lab["git_credentials"], "--push-credentials", self.lab["push_credentials"]]

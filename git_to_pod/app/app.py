@@ -27,6 +27,10 @@ NOT_PUBLISHED = "nothing"  # published() while the ConfigMap git-commit does not
 NEXT_PATCH_S = 1.5  # long enough for another patch by Reloader
 
 
+class NamespaceGone(RuntimeError):
+    """Someone has deleted the namespace of the run."""
+
+
 class App:
     """The deployed app. Its recorder starts with deploy() or record(), and ends with close() or with this object."""
 
@@ -165,9 +169,11 @@ class App:
 
     def wait_deployed(self) -> None:
         """Wait until all Deployments are complete and the app's pods run the published commit."""
-        commit = self.head
 
         def up() -> bool:
+            if self.published() not in (self.head, NOT_PUBLISHED):
+                self.repository.take_over()
+            commit = self.head
             # Until Reloader has patched the app for this commit, another rollout follows.
             stamped = stamp(commit) in str(self.recorder.get("Deployment", "app"))
             complete = stamped and all(is_complete(self.recorder.get("Deployment", name)) for name in deployments())
@@ -178,7 +184,7 @@ class App:
             endpoints = ", ".join(serving(self.recorder, "app")) or "no pod"
             return "; ".join([published, f"in the Service: {endpoints}", *states])
 
-        what = f"manifests/ deployed to {self.namespace}, serving {commit[:8]}"
+        what = f"manifests/ deployed to {self.namespace}, serving {self.head[:8]}"
         self.recorder.wait_for(what, up, self.settings.timeout_s, last_seen)
 
     def wait_published(self, timeout_s: float = 30) -> None:
@@ -195,6 +201,19 @@ class App:
             lambda: f"published: {self.published()[:8]}; {described(self.recorder, 'app')}",
             pause_s=0.1,
         )
+
+    def take_over(self) -> bool:
+        """Whether someone else has pushed to the branch. If so, wait until every pod serves their commit.
+
+        Raises GitError, TimedOut, and NamespaceGone if someone has deleted the namespace.
+        """
+        found = self.cluster.find(api_path("Namespace", name=self.namespace))
+        if found is None or "deletionTimestamp" in found["metadata"]:
+            raise NamespaceGone(f"namespace {self.namespace} is gone: someone has deleted it during the run")
+        if not self.repository.take_over():
+            return False
+        self.wait_served(self.head)
+        return True
 
     def wait_normal(self, limit_s: float) -> float:
         """Wait until is_normal() holds and lasts. Returns the instant at which that began."""

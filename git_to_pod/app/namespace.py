@@ -40,25 +40,27 @@ def check_namespace(cluster: Cluster, namespace: str) -> None:
 def check_owner(found: Object) -> None:
     """Refuse a namespace that this run may not delete. Raises InputError."""
     metadata = found["metadata"]
-    namespace, notes = metadata["name"], metadata.get("annotations", {})
+    namespace = metadata["name"]
     if MARK not in metadata.get("labels", {}):
         raise InputError(
             f"--namespace {namespace}: it exists and no evaluation created it; "
             f"choose another name, or remove it yourself (kubectl delete namespace {namespace})"
         )
-    if is_own(found) or REPLACE in os.environ or "deletionTimestamp" in metadata:
+    if is_own(found) or REPLACE in os.environ:
         return
-    started = f"{notes.get(STARTED_BY, 'someone')} started at {notes.get(STARTED, 'an unknown time')}"
+    if claim := claim_of(found):
+        raise InputError(f"--namespace {namespace}: {claim}; choose another name, or delete it with --replace")
+
+
+def claim_of(namespace: Object) -> str:
+    """Who may still need a namespace of an evaluation, or nothing."""
+    notes = namespace["metadata"].get("annotations", {})
+    run = f"the run that {notes.get(STARTED_BY, 'someone')} started at {notes.get(STARTED, 'an unknown time')}"
+    if "deletionTimestamp" in namespace["metadata"]:
+        return ""
     if KEPT in notes:
-        raise InputError(
-            f"--namespace {namespace}: the run that {started} kept it (--keep); "
-            "choose another name, or delete it with --replace"
-        )
-    if notes.get(UNTIL, "") > timestamp():
-        raise InputError(
-            f"--namespace {namespace}: the run that {started} may use it until {notes[UNTIL]}; "
-            "choose another name, wait for the end of that run, or delete the namespace with --replace"
-        )
+        return f"{run} keeps it (--keep)"
+    return f"{run} may use it until {notes[UNTIL]}" if notes.get(UNTIL, "") > timestamp() else ""
 
 
 def is_own(namespace: Object) -> bool:
@@ -165,7 +167,7 @@ def remove_or_report(cluster: Cluster, namespace: str, timeout_s: float) -> None
 
 
 def report_left(cluster: Cluster, namespace: str, error: Exception) -> None:
-    command = f"scripts/evaluate --clean-up --context {cluster.context}"
+    command = f"scripts/evaluate --clean-up --context {cluster.context} --namespace {namespace}"
     print(f"warning: namespace {namespace} is left: {error}; {command} removes it", file=sys.stderr, flush=True)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
-from git_to_pod.app.namespace import BESIDE, MARK, STARTED, STARTED_BY, request_deletion, wait_until_gone
+from git_to_pod.app.namespace import BESIDE, MARK, STARTED, STARTED_BY, claim_of, request_deletion, wait_until_gone
 from git_to_pod.cluster.api import ApiError, Cluster, Object, reach
 from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.waiting import TimedOut
 from git_to_pod.experiments.alternatives.flux import DEFINITIONS, release
 from git_to_pod.settings import InputError, Parameters, check_values, existing, running_lab
+from git_to_pod.watchdog import RUN_LABEL
 
 BELONG = ("git", *BESIDE)  # suffixes of the other namespaces of a run
 NODE, SIMULATED = "simulated", "git-to-pod/simulated"  # the second notebook's simulated node, and the lab's label on it
@@ -43,10 +45,20 @@ def chosen_cluster(context: str, kubeconfig: str) -> Cluster:
 
 
 def clean_up(cluster: Cluster, namespace: str | None, timeout_s: float) -> Iterator[str]:
-    """Remove what runs left. Yields one line for each object that is gone. Raises InputError and TimedOut."""
-    found = named(cluster, namespace) if namespace else all_namespaces(cluster)
-    if not namespace:
-        yield from remove_cluster_scoped(cluster)
+    """Remove what runs left; without `namespace`, not what a run may still use or keeps.
+
+    Yields one line for each object that is gone, and for each namespace that stays. Raises InputError and TimedOut.
+    """
+    if namespace:
+        found = named(cluster, namespace)
+    else:
+        everything = all_namespaces(cluster)
+        found = [item for item in everything if not claim_of(item)]
+        left = [item for item in everything if item not in found]
+        for item in left:
+            name = item["metadata"]["name"]
+            yield f"left namespace {name}: {claim_of(item)}; --clean-up --namespace {name} removes it"
+        yield from remove_cluster_scoped(cluster, {run_of(item) for item in left})
     for item in found:
         request_deletion(cluster, item["metadata"]["name"])
     late = []
@@ -93,6 +105,11 @@ def is_of_a_run(item: Object) -> bool:
     return MARK in item["metadata"].get("labels", {})
 
 
+def run_of(item: Object) -> str | None:
+    """The id of the run that created it."""
+    return cast("str | None", item["metadata"].get("labels", {}).get(RUN_LABEL))
+
+
 def described(namespace: Object) -> str:
     """The namespace's name, and who started the run and when, if it says so."""
     name, notes = namespace["metadata"]["name"], namespace["metadata"].get("annotations", {})
@@ -101,16 +118,18 @@ def described(namespace: Object) -> str:
     return f"namespace {name} (started by {notes[STARTED_BY]} at {notes.get(STARTED, 'an unknown time')})"
 
 
-def remove_cluster_scoped(cluster: Cluster) -> Iterator[str]:
+def remove_cluster_scoped(cluster: Cluster, kept_runs: set[str | None]) -> Iterator[str]:
     """Remove the second notebook's CustomResourceDefinitions and its simulated node, if this user may see them."""
     try:
         for item in cluster.items(DEFINITIONS, labelSelector=MARK):
+            if run_of(item) in kept_runs:
+                continue
             name = item["metadata"]["name"]
             release(cluster, item["spec"]["names"]["plural"], item["spec"]["group"])
             cluster.delete(f"{DEFINITIONS}/{name}")
             yield f"removed customresourcedefinition {name}"
         node = cluster.find(api_path("Node", name=NODE))
-        if node and SIMULATED in node["metadata"].get("labels", {}):
+        if node and SIMULATED in node["metadata"].get("labels", {}) and run_of(node) not in kept_runs:
             cluster.delete(api_path("Node", name=NODE))
             yield f"removed node {NODE}"
     except ApiError as error:

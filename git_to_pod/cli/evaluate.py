@@ -38,7 +38,7 @@ def start(argv: Sequence[str] | None, terminal: Terminal) -> int:
         f"run only these experiments of the second notebook ({','.join(EXPERIMENTS)}) and take the others from --output"
     )
     options.add_argument("--only", metavar="LIST", help=only)
-    left = "remove what runs left on the cluster, or only what belongs to --namespace, and exit"
+    left = "remove what ended runs left on the cluster, or all that belongs to --namespace, and exit"
     options.add_argument("--clean-up", action="store_true", help=left)
     options.set_defaults(namespace=None)
     chosen = options.parse_args(argv)

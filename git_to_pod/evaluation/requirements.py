@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from git_to_pod.app.app import served_commit
-from git_to_pod.cluster.api import Cluster
-from git_to_pod.cluster.recorder import Recorder
-from git_to_pod.cluster.status import pods_of
+from git_to_pod.app.app import App
 from git_to_pod.evaluation.claims import Check
-from git_to_pod.git.repository import Repository, git_limit_s, remote_commit
-from git_to_pod.settings import Settings
-from git_to_pod.timing.trial import Trial
+from git_to_pod.git.repository import git_limit_s, remote_commit
+from git_to_pod.timing.trial import Outcome, Trial
+from git_to_pod.timing.trials import Trials
 from git_to_pod.wording import all_of, counted
 
 
-def synchronised(cluster: Cluster, recorder: Recorder, repository: Repository, settings: Settings) -> Check:
+def undisturbed(app: App, look: Callable[[App], Check]) -> Check:
+    """R1 or R4. If someone else has pushed meanwhile, the answer is that of their commit."""
+    check = look(app)
+    return look(app) if not check.holds and app.take_over() else check
+
+
+def first_change(app: App, trials: Trials) -> Trial:
+    """The push that R2 and R3 are about. If someone else has pushed meanwhile, it is made once more."""
+    change = trials.push()
+    return trials.push() if change.outcome is not Outcome.OK and app.take_over() else change
+
+
+def synchronised(app: App) -> Check:
     """R1: every pod serves the file as a checkout of the pushed commit gives it, byte for byte."""
-    rows, whole = [], 0
-    for pod in pods_of(recorder, "app"):
-        name = pod["metadata"]["name"]
-        commit, body = served_commit(cluster, settings.namespace, name)
-        same = repository.contents.get(commit) == body
-        whole += same and commit == repository.pushed[-1]
+    rows, whole, replicas = [], 0, app.settings.replicas
+    for name, (commit, body) in app.answers().items():
+        same = app.repository.contents.get(commit) == body
+        whole += same and commit == app.head
         rows.append({"pod": name, "commit": commit, "file": "identical to the pushed one" if same else "differs"})
-    serve = f"{whole} of {counted(settings.replicas, 'pod')} {'serves' if whole == 1 else 'serve'}"
+    serve = f"{whole} of {counted(replicas, 'pod')} {'serves' if whole == 1 else 'serve'}"
     evidence = f"{serve} the file of the last pushed commit, byte for byte."
-    return Check(whole == len(rows) == settings.replicas, evidence, rows)
+    return Check(whole == len(rows) == replicas, evidence, rows)
 
 
 def detected(change: Trial) -> Check:
@@ -54,14 +62,15 @@ def restarted(change: Trial) -> Check:
     return Check(True, evidence, new)
 
 
-def observable(cluster: Cluster, recorder: Recorder, settings: Settings) -> Check:
+def observable(app: App) -> Check:
     """R4: the git host, the ConfigMap and every pod name the same commit."""
-    git_commit = recorder.get("ConfigMap", "git-commit") or {"metadata": {}}
-    pods = [str(pod["metadata"]["name"]) for pod in pods_of(recorder, "app")]
+    settings = app.settings
+    git_commit = app.recorder.get("ConfigMap", "git-commit") or {"metadata": {}}
+    pods = app.answers()
     remote = remote_commit(settings.reader, settings.reader_url, settings.ref, git_limit_s(settings))
     seen = {f"git host, branch {settings.ref}": remote}
     seen["ConfigMap git-commit, data.commit"] = git_commit.get("data", {}).get("commit", "none")
-    seen |= {f"pod {pod}, header X-Git-Commit": served_commit(cluster, settings.namespace, pod)[0] for pod in pods}
+    seen |= {f"pod {pod}, header X-Git-Commit": commit for pod, (commit, _) in pods.items()}
     published = git_commit["metadata"].get("annotations", {}).get("git-to-pod/published", "an unknown time")
     agreed = len(set(seen.values())) == 1
     rows = [{"where": where, "commit": commit} for where, commit in seen.items()]

@@ -98,7 +98,7 @@ class Evaluation:
     ) -> None:
         """Add the trials. R2 and R3 are met only if every push was published and restarted the pods.
 
-        `overtaken`: how many of the pushes came after someone else's.
+        `overtaken`: how often someone else had pushed.
         """
         self.trials, self.responses = trials, responses
         self.tables = None
@@ -122,12 +122,12 @@ class Evaluation:
         self.responses_table.to_csv(self.settings.output / "responses.csv", index=False)
 
     def note_other_pushes(self, overtaken: int) -> None:
-        """Say that someone else pushed to the branch, if any of the run's pushes came after theirs."""
+        """Say that someone else pushed to the branch during the run."""
         if overtaken:
-            pushes = counted(overtaken, "push", "pushes")
+            times = counted(overtaken, "time")
             self.notes.append(
-                f"Someone else pushed to the branch {self.settings.ref} during the run, which repeated {pushes} on top "
-                "of theirs. Rollouts to their commits may have delayed its own."
+                f"Someone else pushed to the branch {self.settings.ref} {times} during the run, which went on from "
+                "their commit. Rollouts to their commits may have delayed its own."
             )
 
     @property

@@ -19,14 +19,14 @@ from git_to_pod.experiments.earlier_rows import Row
 from git_to_pod.experiments.effort import EXPERIMENTS, selected
 from git_to_pod.progress import Progress
 from git_to_pod.settings import InputError, Settings
-from git_to_pod.wording import counted, names
+from git_to_pod.wording import counted, names, sentence_case
 
 ResultRow = dict[str, Any]
 
 
 def section(name: str) -> str:
     """The id of the section that an experiment has on the page."""
-    return EXPERIMENTS[name].title.capitalize().replace(" ", "-")
+    return sentence_case(EXPERIMENTS[name].title).replace(" ", "-")
 
 
 @dataclass

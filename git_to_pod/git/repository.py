@@ -169,7 +169,7 @@ class Repository:
         self.clone = self.account.folder / "clone"
         self.pushed: list[str] = []  # the commits of this run, in order
         self.contents: dict[str, bytes] = {}  # FILE in a checkout of each commit
-        self.overtaken = 0  # how many pushes came after someone else's
+        self.overtaken = 0  # how often someone else had pushed
 
     def open(self) -> None:
         """Clone the branch. Raises GitError."""
@@ -235,6 +235,20 @@ class Repository:
             git("--literal-pathspecs", "rm", "--quiet", "--ignore-unmatch", "--", *deleted)
         git("commit", "--quiet", "--allow-empty", f"--reuse-message={commit}")
         return self.remember() if commit in self.contents else git("rev-parse", "HEAD").strip()
+
+    def take_over(self) -> bool:
+        """Whether someone else has pushed since this run did. The clone then goes on from their commit.
+
+        It becomes the last of `pushed`. Raises GitError.
+        """
+        git = partial(self.account.git, folder=self.clone)
+        git("fetch", "--quiet", self.url, f"refs/heads/{self.ref}")
+        if git("rev-parse", "FETCH_HEAD").strip() == self.pushed[-1]:
+            return False
+        git("reset", "--quiet", "--hard", "FETCH_HEAD")
+        self.pushed.append(self.remember())
+        self.overtaken += 1
+        return True
 
     def object_format(self) -> str:
         """The hash of the repository's object ids: sha1 or sha256."""

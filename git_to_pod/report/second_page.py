@@ -18,7 +18,7 @@ from git_to_pod.report.charts.dot_plot import dots
 from git_to_pod.report.charts.svg import Chart
 from git_to_pod.report.first_page import Answer, measured_on, stand_ins_banner, tile
 from git_to_pod.report.html import render
-from git_to_pod.wording import duration, names
+from git_to_pod.wording import duration, names, sentence_case
 
 Rows = Sequence[ResultRow]
 Words = tuple[bool | None, str]  # True: good, False: a reason to worry, None: neither; and what the tile says
@@ -60,7 +60,7 @@ def in_parts(parts: dict[str, dict[str, Any]]) -> str:
     if len(runs) < 2:
         return ""
     return " ".join(
-        f"{names(titles).capitalize()}: {day}, version {version}." for (day, version), titles in runs.items()
+        f"{sentence_case(names(titles))}: {day}, version {version}." for (day, version), titles in runs.items()
     )
 
 

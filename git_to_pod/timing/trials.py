@@ -188,8 +188,11 @@ class Trials:
                 last.update({pod: served_commit(self.cluster, self.settings.namespace, pod) for pod in pods})
             return all(pod in last and self.is_of_commit(*last[pod], commit) for pod in pods)
 
+        def last_seen() -> str:
+            return ", ".join(f"{pod} serves {commit}" for pod, (commit, _) in last.items())
+
         limit_s = self.settings.timeout_s
-        wait_for(f"all pods serving {commit[:8]}", all_answer, limit_s, lambda: str(last), pause_s=0.02)
+        wait_for(f"all pods serving {commit[:8]}", all_answer, limit_s, last_seen, pause_s=0.02)
         return self.recorder.clock()
 
     def is_of_commit(self, named: str, _body: bytes, commit: str) -> bool:

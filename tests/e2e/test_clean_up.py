@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -82,6 +81,10 @@ def refused_second_run(own: OwnCluster) -> None:
         assert second.returncode == 2, second.stderr
         assert f"error: --namespace {own.namespace}: the run that " in second.stderr
         assert "--replace" in second.stderr
+        cleaning = own.run(own.clean_up_all())
+        assert cleaning.returncode == 0, cleaning.stderr
+        assert f"left namespace {own.namespace}: the run that " in cleaning.stdout
+        assert f"removed namespace {own.namespace} " not in cleaning.stdout
         assert first.wait(100) == 0, own.output()
     own.wait_until_clean()
     assert not (own.report / LOG).exists()  # the watchdog had nothing to do
@@ -161,7 +164,7 @@ def kept_namespace_of_another_run(own: OwnCluster) -> None:
     path, command = f"/api/v1/namespaces/{own.namespace}", own.with_repository("--output", str(own.report))
     refused = own.run(command)
     assert refused.returncode == 2, refused.stderr
-    assert "the run that ann@laptop started at 2026-11-25T10:00:00Z kept it (--keep)" in refused.stderr
+    assert "the run that ann@laptop started at 2026-11-25T10:00:00Z keeps it (--keep)" in refused.stderr
     assert own.cluster.get(path)["metadata"]["uid"] == uid
     process = own.start([*command, "--replace"])
     try:
@@ -260,8 +263,7 @@ def test_clean_up_removes_kinds_and_the_simulated_node_too(own: OwnCluster) -> N
     own.cluster.call("POST", DEFINITIONS, kind)
     wait_for("the new kind", lambda: own.cluster.request("GET", objects).status == 200, 30, pause_s=0.2)
     own.cluster.call("POST", objects, held)
-    lab = ("--context", own.lab["context"], "--kubeconfig", own.lab["kubeconfig"])
-    done = own.run([sys.executable, "-m", "git_to_pod.cli.evaluate", *lab, "--clean-up"])
+    done = own.run(own.clean_up_all())
     assert done.returncode == 0, done.stderr
     wait_for("the end of the kind", lambda: own.cluster.find(own_kind) is None, 30, pause_s=0.2)
     assert own.cluster.find(f"/api/v1/nodes/{NODE}") is None

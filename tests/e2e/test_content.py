@@ -14,8 +14,8 @@ from git_to_pod.app.deployment import other_reloaders
 from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.status import containers, pods_of
 from git_to_pod.cluster.waiting import wait_for
-from git_to_pod.evaluation.requirements import synchronised
-from git_to_pod.git.repository import remote_commit
+from git_to_pod.evaluation.requirements import observable, synchronised, undisturbed
+from git_to_pod.git.repository import Repository, remote_commit
 from tests.e2e.test_deployment import Deployed, deployment
 
 NAMESPACE = "git-to-pod-content"
@@ -167,11 +167,27 @@ def test_line_endings_that_gitattributes_convert_are_compared_as_checked_out(dep
         commit = deployed.push("with CRLF")
         assert deployed.repository.contents[commit] == b"with CRLF\r\n"
         deployed.wait_served(commit)
-        check = synchronised(deployed.cluster, deployed.recorder, deployed.repository, deployed.settings)
+        check = synchronised(deployed)
         assert check.holds, check
     finally:
         git("rm", "--quiet", "--force", ".gitattributes", folder=clone)
         deployed.wait_served(deployed.push("with LF"))
+
+
+def test_someone_elses_push_spoils_neither_the_deployment_nor_an_answer(deployed: Deployed) -> None:
+    others = Repository(deployed.settings)
+    try:
+        others.open()
+        others.push(others.commit("theirs\n"))
+        deployed.wait_deployed()
+        assert deployed.head == others.pushed[-1]
+        assert synchronised(deployed).holds
+        others.push(others.commit("theirs again\n"))
+        assert not observable(deployed).holds
+        assert undisturbed(deployed, observable).holds
+        assert deployed.head == others.pushed[-1]
+    finally:
+        others.close()
 
 
 @pytest.mark.parametrize("own_namespace_only", [False, True])

@@ -286,7 +286,7 @@ del RUNNING["keep"]
         ),
         (
             of_run("mine", OTHER, **KEPT),
-            "--namespace mine: the run that ann@laptop started at 2026-11-25T10:00:00Z kept it (--keep); choose",
+            "--namespace mine: the run that ann@laptop started at 2026-11-25T10:00:00Z keeps it (--keep); choose",
         ),
     ],
 )
@@ -350,19 +350,29 @@ def test_a_namespace_that_does_not_terminate_is_reported_and_ends_nothing(capsys
     namespace.remove_or_report(api, "mine", 0.1)  # type: ignore[arg-type]
     message = capsys.readouterr().err
     assert message.startswith("warning: namespace mine is left: namespace mine removed: not within 0 s; last seen: ")
-    assert message.endswith("scripts/evaluate --clean-up --context mine removes it\n")
+    assert message.endswith("scripts/evaluate --clean-up --context mine --namespace mine removes it\n")
     assert len(message.splitlines()) == 1
 
 
-def test_clean_up_removes_every_of_run_and_no_other() -> None:
+def test_clean_up_removes_what_ended_runs_left_and_nothing_else() -> None:
     someone = {"metadata": {"name": "someone", "labels": {}}}
-    api = Api(of_run("mine", OTHER, **KEPT), of_run("other-git", run_id()), someone)
+    ended = of_run("ended", OTHER, **RUNNING | {"until": "2026-11-25T13:00:00Z"})
+    api = Api(
+        of_run("kept", OTHER, **KEPT), of_run("running", OTHER, **RUNNING), ended, of_run("other-git", OTHER), someone
+    )
+    run = "the run that ann@laptop started at 2026-11-25T10:00:00Z"
+    left = [
+        f"left namespace kept: {run} keeps it (--keep); --clean-up --namespace kept removes it",
+        f"left namespace running: {run} may use it until {RUNNING['until']}; --clean-up --namespace running removes it",
+    ]
     assert list(clean_up.clean_up(api, None, 5)) == [  # type: ignore[arg-type]
-        "removed namespace mine (started by ann@laptop at 2026-11-25T10:00:00Z)",
+        *left,
+        "removed namespace ended (started by ann@laptop at 2026-11-25T10:00:00Z)",
         "removed namespace other-git",
     ]
-    assert list(api.objects) == ["/api/v1/namespaces/someone"]
-    assert list(clean_up.clean_up(api, None, 5)) == []  # type: ignore[arg-type]
+    assert [path.rpartition("/")[2] for path in api.objects] == ["kept", "running", "someone"]
+    assert list(clean_up.clean_up(api, None, 5)) == left  # type: ignore[arg-type]
+    assert len(list(clean_up.clean_up(api, "kept", 5))) == 1  # type: ignore[arg-type]
 
 
 def test_clean_up_of_a_named_one_removes_those_that_belong_to_it() -> None:

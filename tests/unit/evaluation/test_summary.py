@@ -156,7 +156,7 @@ def test_a_page_says_that_someone_else_pushed_to_the_branch(tmp_path: Path) -> N
     assert evaluation.notes == []
     evaluation.measured(evaluation.trials, evaluation.responses, overtaken=2)
     (note,) = json.loads((tmp_path / "summary.json").read_text())["notes"]
-    assert note.startswith("Someone else pushed to the branch main during the run, which repeated 2 pushes on top")
+    assert note.startswith("Someone else pushed to the branch main 2 times during the run, which")
     assert note in answer_html(evaluation)
 
 

@@ -309,6 +309,19 @@ def test_someone_elses_push_does_not_stop_the_run(bare: Path) -> None:
     repository.close()
 
 
+def test_someone_elses_last_push_is_taken_over(bare: Path) -> None:
+    repository = open_repository(settings_for(str(bare)))
+    repository.push(repository.commit("First of the run\n"))
+    assert not repository.take_over()
+    theirs = push_from_elsewhere(bare, "theirs.txt", "theirs")
+    assert repository.take_over()
+    assert (repository.pushed[-1], repository.overtaken) == (theirs, 1)
+    assert repository.contents[theirs] == b"First of the run\n"
+    repository.push(repository.commit("Second of the run\n"))
+    assert repository.overtaken == 1
+    repository.close()
+
+
 @pytest.mark.parametrize("theirs", ["another run's text\n", None], ids=["changed", "deleted"])
 def test_someone_elses_change_of_the_same_file_is_no_conflict(bare: Path, theirs: str | None) -> None:
     repository = open_repository(settings_for(str(bare)))
