@@ -121,6 +121,6 @@ class Recorder:
                     raise WatchEnded(f"{what}: {self.ended}")
                 left = limit - self.clock()
                 if left <= 0:
-                    raise TimedOut(f"{what}: not within {timeout_s:.0f} s; last seen: {last_seen()}{self.failing()}")
+                    raise TimedOut.of(what, timeout_s, f"{last_seen()}{self.failing()}")
                 self.heard.wait(left)
         return found

@@ -43,7 +43,7 @@ class Effort:
 
     faults: int  # from the start of the catalogue
     git_hosts: int
-    candidates: int  # from the start of the list
+    candidates: tuple[str, ...]  # their keys; empty: all
     blocks: int  # per candidate, in shuffled order
     pushes: int  # in each block
     burst: int
@@ -65,7 +65,7 @@ class Effort:
 FULL = Effort(
     faults=99,
     git_hosts=99,
-    candidates=99,
+    candidates=(),
     blocks=4,
     pushes=8,
     burst=12,
@@ -96,7 +96,7 @@ FULL = Effort(
 SMALLEST = Effort(
     faults=2,
     git_hosts=1,
-    candidates=4,
+    candidates=("deployed", "in-place", "no-restart"),
     blocks=1,
     pushes=1,
     burst=2,

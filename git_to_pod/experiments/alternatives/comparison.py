@@ -66,7 +66,8 @@ class CandidateResult:
 
 def unavailable(cluster: Cluster, settings: Settings) -> dict[Approach, str]:
     """Why this cluster cannot run a candidate; empty if it can."""
-    return {approach: approach.unavailable(cluster, settings) for approach in APPROACHES[: effort().candidates]}
+    chosen = [approach for approach in APPROACHES if not effort().candidates or approach.key in effort().candidates]
+    return {approach: approach.unavailable(cluster, settings) for approach in chosen}
 
 
 def not_tried(rows: Sequence[CandidateResult], cluster: Cluster, settings: Settings) -> list[str]:
