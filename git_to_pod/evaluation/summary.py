@@ -46,10 +46,13 @@ class Evaluation:
     timings_s: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)  # what a reader must know of this cluster
     error: str = ""  # what aborted the run
+    earlier: dict[str, Any] = field(default_factory=dict)  # the summary of the last run into the same folder
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def begin(self) -> None:
-        """Remove the rows that an earlier run left in the output folder."""
+        """Read the summary of an earlier run in the output folder, and remove its rows."""
+        with contextlib.suppress(OSError, ValueError):
+            self.earlier = json.loads((self.settings.output / "summary.json").read_text())
         for name in ("trials.csv", "responses.csv"):
             (self.settings.output / name).unlink(missing_ok=True)
 

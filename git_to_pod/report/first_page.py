@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -14,10 +15,12 @@ from IPython.core.interactiveshell import ExecutionResult
 from markupsafe import Markup
 
 from git_to_pod.evaluation.claims import CONSTRAINTS, REQUIREMENTS, EvaluationFailed
+from git_to_pod.evaluation.environment import project_version
 from git_to_pod.evaluation.summary import Evaluation, undecided
 from git_to_pod.progress import Display
 from git_to_pod.report.charts import trial_charts
 from git_to_pod.report.html import Html, html_table, paragraphs, render
+from git_to_pod.settings import Parameters
 from git_to_pod.timing.medians import in_words
 from git_to_pod.timing.trial import BASELINE
 from git_to_pod.wording import all_of, counted, millicores, names, quoted
@@ -227,8 +230,23 @@ def parameters_table(evaluation: Evaluation) -> Html:
         {"parameter": "commits pushed", "value": str(settings.commits)},
         {"parameter": "seed", "value": str(settings.seed)},
         {"parameter": "timeout", "value": f"{settings.timeout_s:.0f} s"},
+        {"parameter": "version of the project", "value": project_version()},
+        {"parameter": "command that repeats it", "value": repeats(evaluation)},
     ]
     return Html(html_table(rows, "The run"))
+
+
+def repeats(evaluation: Evaluation) -> str:
+    """The command of a run with the same parameters. What only this user has is a word in capitals."""
+    settings, defaults = evaluation.settings, Parameters()
+    given = {name: getattr(settings, name) for name in ("ref", "period", "replicas", "commits", "seed")}
+    given["timeout"] = int(settings.timeout_s)
+    options = [
+        f"--{name} {shlex.quote(str(value))}" for name, value in given.items() if value != getattr(defaults, name)
+    ]
+    where = [] if settings.lab else ["--context NAME"]
+    images = ["--images DIR"] if any(image["source"] == "archive" for image in evaluation.images) else []
+    return " ".join(["scripts/evaluate", *where, *images, *options])
 
 
 def latency_table(evaluation: Evaluation) -> Html:
@@ -248,6 +266,27 @@ def latency_table(evaluation: Evaluation) -> Html:
             }
         )
     return Html(html_table(rows, "Latencies in seconds"))
+
+
+def changes_table(evaluation: Evaluation) -> Html:
+    """The medians of this run and of the last one into the same folder, if there was one."""
+    before = evaluation.earlier.get("latency_s", {})
+    rows = []
+    for name, now in evaluation.estimates.items():
+        then = before.get(name, {})
+        if now.n and None not in (then.get("median"), then.get("low"), then.get("high")):
+            apart = now.high < then["low"] or then["high"] < now.low
+            rows.append(
+                {
+                    "from → to": EXPLAINED[name],
+                    "last run": f"{then['median']:.2f} ({then['low']:.2f}–{then['high']:.2f})",
+                    "this run": f"{now.median:.2f} ({in_seconds(now.low)}–{in_seconds(now.high)})",
+                    "intervals": "do not overlap" if apart else "overlap",
+                }
+            )
+    when = evaluation.earlier.get("started", "")
+    day = f" of {datetime.fromisoformat(when):%-d %B %Y}" if when else ""
+    return Html(html_table(rows, f"Medians in seconds with their 95% CI, beside those of the last run{day}"))
 
 
 def in_seconds(value: float) -> str:
