@@ -22,6 +22,7 @@ from git_to_pod.settings import InputError, Settings
 from git_to_pod.wording import counted, names, sentence_case
 
 ResultRow = dict[str, Any]
+NOT_STATED = "origin not stated"  # the end of the note of an archive without a text file beside it (lab/images.py)
 
 
 def section(name: str) -> str:
@@ -67,8 +68,8 @@ class ExperimentResults:
             return []
         whole = {key: found.get(key) for key in ("started", "project", "images")}  # an earlier --full
         part = found.get("parts", {}).get(name, whole)
-        ours = {image["ref"]: image["digest"] for image in self.images}
-        others = [image for image in part["images"] or [] if ours.get(image["ref"], "") not in ("", image["digest"])]
+        ours = {image["ref"]: image for image in self.images}
+        others = [image for image in part["images"] or [] if not is_like(image, ours.get(image["ref"], image))]
         where = f"--only: {self.settings.output} has {EXPERIMENTS[name].title} of an earlier run"
         advice = f"choose another --output, or add {name} to --only"
         if others:
@@ -131,6 +132,13 @@ class ExperimentResults:
         """Fail the run if a selected experiment is missing. Its results, good or bad, do not fail the run."""
         if missing := [name for name in self.selected if name not in self.rows]:
             raise EvaluationFailed(f"no results of {names(missing)}")
+
+
+def is_like(image: dict[str, str], other: dict[str, str]) -> bool:
+    """Whether two images of one reference are the same, or two builds that state the same origin."""
+    origins = [(each["source"], each.get("note", "")) for each in (image, other)]
+    stated = bool(origins[0][1]) and not origins[0][1].endswith(NOT_STATED)
+    return image["digest"] == other["digest"] or (stated and origins[0] == origins[1])
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401  # any JSON value or dataclass

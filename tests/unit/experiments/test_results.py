@@ -18,7 +18,7 @@ from git_to_pod.experiments.effort import EXPERIMENTS, ONLY, selected
 from git_to_pod.experiments.faults.experiment import FaultResult
 from git_to_pod.experiments.gitops import OwnedResult
 from git_to_pod.experiments.poll_intervals import IntervalResult
-from git_to_pod.experiments.results import ExperimentResults
+from git_to_pod.experiments.results import ExperimentResults, is_like
 from git_to_pod.experiments.scale.polling import ScaleRow
 from git_to_pod.experiments.startup_orders import StartupResult
 from git_to_pod.progress import Progress
@@ -115,6 +115,22 @@ def test_rows_of_another_image_are_not_joined(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(ExperimentResults, "images", [image | {"digest": "sha256:2"}])
     with pytest.raises(InputError, match="faults of an earlier run with another example.test/git-sync:1"):
         faults(results)
+
+
+@pytest.mark.parametrize(
+    ("note", "others", "like"),
+    [
+        ("built from the v1 source", "built from the v1 source", True),
+        ("built from the v1 source", "built from the v2 source", False),
+        ("archive a.tar, origin not stated", "archive a.tar, origin not stated", False),
+        ("", "", False),
+    ],
+)
+def test_two_builds_of_one_source_are_joined(note: str, others: str, like: bool) -> None:
+    image = {"ref": "example.test/git-sync:1", "source": "archive", "digest": "sha256:1", "note": note}
+    assert is_like(image, image)
+    assert is_like(image, image | {"digest": "sha256:2", "note": others}) is like
+    assert not is_like(image, image | {"digest": "sha256:2", "note": others, "source": "pulled"})
 
 
 def test_rows_of_another_version_are_not_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
