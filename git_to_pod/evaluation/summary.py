@@ -216,7 +216,12 @@ class Evaluation:
         return undecided(names(self.not_tried), names(self.not_shown))
 
     def summary(self) -> dict[str, Any]:
-        """summary.json: its keys are documented in the README."""
+        """summary.json: its keys are documented in the README. The second notebook's stay, with their `parts`."""
+        own = self.own_summary()
+        others = self.earlier if "parts" in self.earlier else {}
+        return own | {key: value for key, value in others.items() if key not in own}
+
+    def own_summary(self) -> dict[str, Any]:
         failed = self.failed_requests
         return {
             "schema": SCHEMA,

@@ -239,6 +239,18 @@ def test_a_complete_set_after_an_interrupted_one_decides(tmp_path: Path) -> None
     assert evaluation.failing == []
 
 
+def test_rows_of_the_second_notebook_stay_if_they_say_when_they_were_measured(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    for parts, kept in (({"parts": {"faults": {"started": "2026-11-25T10:00:00+00:00"}}}, True), ({}, False)):
+        evaluation = a_run(tmp_path)
+        path.write_text(json.dumps({"answer": "an earlier one", "faults": [{"key": "a"}]} | parts))
+        evaluation.begin()
+        evaluation.write()
+        found = json.loads(path.read_text())
+        assert ("faults" in found, "parts" in found) == (kept, kept)
+        assert found["answer"] == evaluation.answer
+
+
 def test_a_summary_that_is_written_later_leaves_the_rows_that_were_measured(tmp_path: Path) -> None:
     (tmp_path / "trials.csv").write_text("number\n1\n")
     evaluation = Evaluation(replace(SETTINGS, output=tmp_path), error="KeyboardInterrupt")
