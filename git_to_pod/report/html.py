@@ -55,6 +55,15 @@ def show(check: Check) -> Html:
     return Html(render("check", kind=kind, id=check.name, table=table, **words))
 
 
-def html_table(rows: Sequence[dict[str, str]], caption: str = "", label: str = "Table") -> Markup:
-    """A table; nothing without rows. The first cell names its row. `label` names a table without a caption."""
-    return render("table", rows=rows, caption=caption, label=label) if rows else Markup("")
+def html_table(rows: Sequence[dict[str, str]], caption: str = "", label: str = "Table", ids: str = "") -> Markup:
+    """A table; nothing without rows. The first cell names its row. `label` names a table without a caption.
+
+    `ids`: the letter before each row's number. The id is shown, and is the row's address on the page.
+    """
+    numbers = [row_id(ids, number) for number in range(len(rows))] if ids else []
+    return render("table", rows=rows, caption=caption, label=label, ids=numbers) if rows else Markup("")
+
+
+def row_id(letter: str, index: int) -> str:
+    """The id of a table's row, as F01 for the first fault."""
+    return f"{letter}{index + 1:02d}"

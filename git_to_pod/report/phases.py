@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from git_to_pod.evaluation.summary import Evaluation
+from git_to_pod.report.charts.dot_plot import median_of, span
 from git_to_pod.report.html import Html, html_table
 from git_to_pod.timing.medians import estimate
 from git_to_pod.timing.trial import PUSH
@@ -57,8 +58,8 @@ def phases_table(evaluation: Evaluation) -> Html:
             rows.append(
                 {
                     "phase": phase.what,
-                    "median": f"{found.median:.2f} s",
-                    "min to max": f"{found.min:.2f} to {found.max:.2f} s",
+                    "median": median_of(found.median),
+                    "min to max": span(found.min, found.max),
                     "what keeps it from being shorter": phase.floor,
                     "who can change it": phase.who,
                 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from git_to_pod.app import usage
 from git_to_pod.app.app import served_commit
 from git_to_pod.app.load import mixed_commits
-from git_to_pod.cluster.api import Cluster
+from git_to_pod.cluster.api import ApiError, Cluster, Unreachable
 from git_to_pod.cluster.status import pods_of
 from git_to_pod.cluster.waiting import TimedOut, pause, wait_for
 from git_to_pod.experiments.alternatives import flux
@@ -20,6 +20,7 @@ from git_to_pod.experiments.alternatives.approaches import APPROACHES, FLUX
 from git_to_pod.experiments.alternatives.candidate import BIG_BYTES, Approach, Candidate
 from git_to_pod.experiments.alternatives.footprint import Right, all_objects, applied, rights, where_seen
 from git_to_pod.experiments.effort import effort
+from git_to_pod.git.errors import GitError
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Estimate, estimate
@@ -70,15 +71,22 @@ def unavailable(cluster: Cluster, settings: Settings) -> dict[Approach, str]:
     return {approach: approach.unavailable(cluster, settings) for approach in chosen}
 
 
-def not_tried(rows: Sequence[CandidateResult], cluster: Cluster, settings: Settings) -> list[str]:
-    """The candidates without a row that this cluster cannot run, each with the reason."""
+def not_tried(
+    rows: Sequence[CandidateResult], cluster: Cluster, settings: Settings, failed: Mapping[str, str]
+) -> list[str]:
+    """The candidates without a row, each with the reason: the cluster cannot run it, or an error (`failed`, by key)."""
     measured = {row.key for row in rows}
-    why = unavailable(cluster, settings)
+    why = {each: failed.get(each.key, reason) for each, reason in unavailable(cluster, settings).items()}
     return [f"{approach.name} ({why[approach]})" for approach in why if why[approach] and approach.key not in measured]
 
 
-def run_alternatives(cluster: Cluster, settings: Settings, progress: Progress) -> list[CandidateResult]:
-    """Deploy all candidates that this cluster can run, and measure one at a time."""
+def run_alternatives(
+    cluster: Cluster, settings: Settings, progress: Progress, failed: dict[str, str]
+) -> list[CandidateResult]:
+    """Deploy all candidates that this cluster can run, and measure one at a time.
+
+    An error while one is measured costs that one its row. `failed` gets the error, by the candidate's key.
+    """
     approaches = [approach for approach, reason in unavailable(cluster, settings).items() if not reason]
     with ExitStack() as stack:
         candidates = []
@@ -94,7 +102,15 @@ def run_alternatives(cluster: Cluster, settings: Settings, progress: Progress) -
         for candidate in candidates:
             candidate.wake()
         idle = idle_cost(cluster, candidates, progress)
-        return [measure(cluster, candidate, idle[candidate.approach.key], progress) for candidate in candidates]
+        rows = []
+        for candidate in candidates:
+            key = candidate.approach.key
+            try:
+                rows.append(measure(cluster, candidate, idle[key], progress))
+            except (ApiError, GitError, TimedOut, Unreachable) as error:
+                failed[key] = f"failed: {error}"
+                progress.say(f"{candidate.approach.name}: {failed[key]}")
+        return rows
 
 
 def push_in_blocks(candidates: Sequence[Candidate], progress: Progress) -> None:

@@ -63,5 +63,9 @@ def draw_line(ax: Axes, level: float, label: str, samples: Sequence[float], colo
     ax.text(0, level + 0.36, words, va="bottom", size=9.5, in_layout=False)
 
 
+def span(low: float, high: float) -> str:
+    return f"{median_of(low)} to {median_of(high)}"
+
+
 def median_of(value: float) -> str:
     return f"{value:.2f} s" if math.isfinite(value) else "timed out" if math.isinf(value) else "not measured"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from git_to_pod.experiments.content_sizes import MB, SizeResult
-from git_to_pod.report.charts.dot_plot import median_of
+from git_to_pod.report.charts.dot_plot import median_of, span
 from git_to_pod.report.html import html_table
 from git_to_pod.wording import counted
 
@@ -43,7 +43,7 @@ def sizes_table(rows: Sequence[SizeResult]) -> Markup:
             "new content": f"{row.megabytes} MB",
             "files": f"{row.files:,}",
             "push → restarted, median": median_of(row.pushed_to_restarted_s.median),
-            "range": f"{median_of(row.pushed_to_restarted_s.min)} to {median_of(row.pushed_to_restarted_s.max)}",
+            "range": span(row.pushed_to_restarted_s.min, row.pushed_to_restarted_s.max),
             "n": str(row.pushed_to_restarted_s.n),
             "sent by the git host": f"{row.sent_bytes / MB:,.0f} MB",
             "restarts of git-sync": str(row.git_sync_restarts),

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from git_to_pod.experiments.faults.experiment import FaultResult
-from git_to_pod.report.html import html_table, paragraphs
-from git_to_pod.wording import counted, quoted
+from git_to_pod.report.html import html_table, paragraphs, row_id
+from git_to_pod.wording import counted, names
+
+LETTER = "F"  # in the ids of the rows
 
 
 def faults_finding(rows: Sequence[FaultResult]) -> str:
@@ -19,20 +21,20 @@ def faults_finding(rows: Sequence[FaultResult]) -> str:
         return "No fault was injected."
     recovered = sum(row.held for row in rows)
     sent, failed = (sum(row.requests[key] for row in rows) for key in ("sent", "failed"))
-    broken = [row for row in rows if not row.held]
+    broken = [f"“{row.name}” ({row_id(LETTER, index)})" for index, row in enumerate(rows) if not row.held]
     count = f"all {len(rows)} faults" if not broken else f"{recovered or 'none'} of {len(rows)} faults"
     words = f"The deployment recovered from {count} by itself"
     if len(rows) == 1:
         words = f"The deployment {'did not recover' if broken else 'recovered'} from the only fault by itself"
     words += f"; {failed or 'none'} of {counted(sent, 'request')} failed." if sent else "; no request was sent."
-    return f"{words} Not recovered: {quoted([row.name for row in broken])}." if broken else words
+    return f"{words} Not recovered: {names(broken)}." if broken else words
 
 
 def faults_table(rows: Sequence[FaultResult]) -> Markup:
     """The table, with its finding as the title."""
     if not rows:
         return paragraphs("Not tried. Faults are injected in the embedded lab only.")
-    return html_table([fault_cells(row) for row in rows], faults_finding(rows))
+    return html_table([fault_cells(row) for row in rows], faults_finding(rows), ids=LETTER)
 
 
 def fault_cells(row: FaultResult) -> dict[str, str]:

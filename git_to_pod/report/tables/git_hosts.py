@@ -97,7 +97,7 @@ def git_hosts_tables(rows: Sequence[GitHostResult]) -> Markup:
         notes=[*unexpected(rows), *conclusions(rows)],
         others=html_table(others, f"Git LFS and submodules, checked on {hosts} only"),
         summary=summary,
-        details=html_table(details(rows), label=summary),
+        details=html_table(details(rows), label=summary, ids="P"),
     )
 
 

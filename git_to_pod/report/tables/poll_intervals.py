@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from git_to_pod.experiments.poll_intervals import IntervalResult
 from git_to_pod.experiments.scale.linear_fit import LinearFit
-from git_to_pod.report.charts.dot_plot import median_of
+from git_to_pod.report.charts.dot_plot import median_of, span
 from git_to_pod.report.html import html_table
 from git_to_pod.wording import counted
 
@@ -43,7 +43,7 @@ def intervals_table(rows: Sequence[IntervalResult], cpu_per_poll: LinearFit) -> 
         {
             "poll interval": f"{row.period_s} s",
             "push → restarted, median": median_of(row.pushed_to_restarted_s.median),
-            "range": f"{median_of(row.pushed_to_restarted_s.min)} to {median_of(row.pushed_to_restarted_s.max)}",
+            "range": span(row.pushed_to_restarted_s.min, row.pushed_to_restarted_s.max),
             "n": str(row.pushed_to_restarted_s.n),
             "half the interval + poll → restarted": median_of(expected_s(row)),
             f"rollouts for {row.burst} quick pushes": str(row.rollouts),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from git_to_pod.experiments.startup_orders import Order, StartupResult
-from git_to_pod.report.charts.dot_plot import dots, median_of
+from git_to_pod.report.charts.dot_plot import dots, median_of, span
 from git_to_pod.report.charts.svg import Chart
 from git_to_pod.report.html import html_table
 
@@ -48,7 +48,7 @@ def startup_table(rows: Sequence[StartupResult]) -> Markup:
             "way": row.name,
             "how": row.how,
             "median": median_of(row.restart_s.median),
-            "95% CI": f"{median_of(row.restart_s.low)} to {median_of(row.restart_s.high)}",
+            "95% CI": span(row.restart_s.low, row.restart_s.high),
             "× nginx without git-sync": f"{row.ratio:.2f}" if math.isfinite(row.ratio) else "–",
             "n": str(row.restart_s.n),
             "timeouts": str(row.restart_s.timeouts),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from git_to_pod.experiments.faults.catalogue import FAULTS
 from git_to_pod.experiments.faults.experiment import FaultResult
@@ -24,7 +25,7 @@ LOST = FaultResult(
 def test_the_finding_counts_what_recovered_and_names_the_rest() -> None:
     assert faults_finding([HELD, LOST]) == (
         "The deployment recovered from 1 of 2 faults by itself; 2 of 700 requests failed. "
-        "Not recovered: “git-commit <deleted>”."
+        "Not recovered: “git-commit <deleted>” (F02)."
     )
     assert (
         faults_finding([HELD, HELD])
@@ -44,6 +45,7 @@ def test_the_table_says_so_where_there_was_no_recovery() -> None:
     assert "2.0 s" in page
     assert ">–<" in page  # noqa: RUF001
     assert "git-commit &lt;deleted&gt;" in page
+    assert re.findall(r'<tr id="(F\d\d)">', page) == re.findall(r'<a href="#(F\d\d)">', page) == ["F01", "F02"]
 
 
 def test_another_cluster_is_left_alone_and_the_page_says_so() -> None:
