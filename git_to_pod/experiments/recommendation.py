@@ -75,7 +75,7 @@ CRITERIA = (
         lambda r: median(r["polled_to_restarted_s"]), lambda r: seconds(median(r["polled_to_restarted_s"])),
     ),
     Criterion(
-        "objects in which the commit is visible", 2, "R4",
+        "places in which the commit is visible", 2, "R4",
         lambda r: -float(len(r["commit_seen_in"])), lambda r: str(len(r["commit_seen_in"])),
     ),
     Criterion(
@@ -83,7 +83,7 @@ CRITERIA = (
         lambda r: float(not r["undo_restores_content"]), lambda r: yes(r["undo_restores_content"]),
     ),
     Criterion(
-        "the pod with the git credentials cannot change workloads", 2, "least privilege where untrusted input arrives",
+        "the pod that polls the git host cannot change workloads", 2, "least privilege where untrusted input arrives",
         lambda r: float(r["git_pod_changes_workloads"]), lambda r: yes(not r["git_pod_changes_workloads"]),
     ),
     Criterion(
@@ -304,7 +304,7 @@ def flux(deployed: ResultRow | None, measured: ResultRow | None) -> str:
 
 def none_of_them(deployed: ResultRow | None) -> str:
     took = median(deployed["requested_to_restarted_s"]) if deployed else math.nan
-    rollout = f" A rollout takes {took:.1f} s here and needs room for twice the pods." if finite(took) else ""
+    rollout = f" A rollout takes {took:.1f} s here and, with maxSurge 100%, needs room for twice the pods." if finite(took) else ""
     return (
         "Use none of the candidates for content in Git LFS (with git-sync, pods get the pointer files), for models too "
         "large to be fetched again by every new pod, or for an application that cannot afford a rollout for each "

@@ -168,9 +168,9 @@ def recommendation(evaluation: Evaluation) -> str:
         return "Nothing from this run, because it used stand-ins. Repeat it with the upstream git-sync and Reloader."
     missed = [target.what for target in evaluation.targets if target.met is False]
     words = (
-        "Proceed. The design is feasible: one git-sync polls the repository, every pod checks out exactly the commit "
-        "that this git-sync publishes, and Reloader restarts the pods. The second page, which scripts/evaluate --full "
-        "writes, compares these tools with others."
+        "The design is feasible: one git-sync polls the repository, every pod checks out exactly the commit that this "
+        "git-sync publishes, and Reloader restarts the pods. To choose, read the second page, which scripts/evaluate "
+        "--full writes; it compares other tools."
     )
     return words if not missed else f"{words} Look first at what missed its target: {names(missed)}."
 

@@ -31,7 +31,7 @@ PHASES = (
     ),
     Phase("published", "requested", "Reloader patches the Deployment", "a watch event and a patch", "nobody"),
     Phase(
-        "requested", "scheduled", "Kubernetes creates the new pods and chooses a node", "its controllers' queues",
+        "requested", "scheduled", "Kubernetes creates and schedules the new pods", "its controllers' queues",
         "the cluster's operators",
     ),
     Phase(
@@ -39,8 +39,8 @@ PHASES = (
         "the pod's sandbox and volumes; a git fetch", "the container runtime; you, by the size of the content",
     ),
     Phase(
-        "git_sync_running", "app_running", "the kubelet starts nginx", "the kubelet's next look at the pod",
-        "nobody; until Kubernetes 1.35 it looks once a second (kubernetes#137362)",
+        "git_sync_running", "app_running", "the kubelet starts nginx", "the kubelet's next sync of the pod",
+        "nobody; up to Kubernetes 1.35 it syncs once a second (kubernetes#137362)",
     ),
     Phase("app_running", "ready", "nginx becomes Ready", "the readiness probe", "you: the probe"),
     Phase("ready", "restarted", "the old pods begin to terminate", "the Deployment controller", "nobody"),

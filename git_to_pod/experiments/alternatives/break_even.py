@@ -48,7 +48,7 @@ def without_controller(deployed: ResultRow, other: ResultRow) -> tuple[str, str]
     savings += [counted(n, noun) for n, noun in ((objects, "object"), (rights, "right")) if n > 0]
     saves = f", which saves {names(savings)}" if savings else ""
     return (
-        "for one Deployment",
+        "measured for one",
         f"it needs no Reloader{saves}; for each further Deployment, its hook and its Role need one more name",
     )
 

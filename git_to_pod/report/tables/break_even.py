@@ -13,4 +13,4 @@ from git_to_pod.report.html import html_table
 
 def break_even_table(rows: Sequence[ResultRow]) -> Markup:
     """The table, as HTML."""
-    return html_table(sizes(rows), "The size at which each candidate is cheaper than the deployed design")
+    return html_table(sizes(rows), "When another candidate is cheaper than the deployed design")

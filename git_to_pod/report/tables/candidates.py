@@ -75,8 +75,8 @@ def differences_table(rows: Sequence[CandidateResult]) -> Markup:
         for name, samples in whole.items()
     ]
     caption = (
-        f"Differences of the medians from “{first.name}”, with their 95% CI. Less than {NOTICEABLE_S:g} s is too small "
-        "to notice: with a poll interval of 1 s, the wait for the poll alone varies by twice as much"
+        f"Differences of the medians from “{first.name}”, with their 95% CI. The first row is that candidate measured "
+        f"again, so it is noise. Less than {NOTICEABLE_S:g} s, half the poll interval, counts as too small to notice"
     )
     return html_table(table, caption)
 
@@ -114,7 +114,7 @@ def candidates_table(rows: Sequence[CandidateResult], skipped: Sequence[str]) ->
         "largest content": lambda r: limit_in_words(r.content_limit_bytes),
         "objects": lambda r: f"{sum(r.objects.values())} ({listed(r.objects)})",
         "rights": lambda r: f"{r.rights_pairs} pairs of verb and resource: {'; '.join(r.rights)}",
-        "the pod with the git credentials can change workloads": lambda r: (
+        "the pod that polls the git host can change workloads": lambda r: (
             "yes" if r.git_pod_changes_workloads else "no"
         ),
         "another workload needs a new right": lambda r: "yes" if r.names_each_workload else "no",

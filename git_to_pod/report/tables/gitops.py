@@ -19,14 +19,14 @@ def gitops_finding(rows: Sequence[OwnedResult]) -> str:
     kept = [row for row in rows if row.stamp_stays and row.served and row.rollouts == row.pushes]
     if len(kept) == len(rows):
         return (
-            "Flux does not take Reloader's patch away: each push made one rollout, with the "
+            "Flux does not revert Reloader's patch: each push made one rollout, with the "
             f"{'strategies' if len(rows) > 1 else 'strategy'} {names([row.strategy for row in rows])}."
         )
     return " ".join(sentence(row) for row in rows)
 
 
 def sentence(row: OwnedResult) -> str:
-    stamp = "stays" if row.stamp_stays else "is taken away"
+    stamp = "stays" if row.stamp_stays else "is reverted"
     made = f"{counted(row.pushes, 'push', 'pushes')} made {counted(row.rollouts, 'rollout')}"
     return f"With the strategy {row.strategy}, Reloader's patch {stamp}, and {made}."
 
@@ -34,7 +34,7 @@ def sentence(row: OwnedResult) -> str:
 def gitops_table(rows: Sequence[OwnedResult]) -> Markup:
     """The table, with its finding as the title."""
     if not rows:
-        return paragraphs("Not tried. It needs the images of Flux and the real Reloader, in --images DIR.")
+        return paragraphs("Not tried. It needs the images of Flux and upstream Reloader, in --images DIR.")
     table = [
         {
             "Reloader's strategy": row.strategy,
@@ -42,7 +42,7 @@ def gitops_table(rows: Sequence[OwnedResult]) -> Markup:
             "rollouts": str(row.rollouts),
             "Reloader's patch stays": "✓" if row.stamp_stays else "no",
             "last commit on all replicas": "✓" if row.served else "no",
-            "Flux takes back a change by kubectl": median_of(row.corrected_s),
+            "Flux reverts a change by kubectl after": median_of(row.corrected_s),
         }
         for row in rows
     ]
