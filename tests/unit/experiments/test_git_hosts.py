@@ -218,7 +218,7 @@ def test_all_checks_are_folded_below_the_matrix_and_escaped() -> None:
     page = git_hosts_tables([READ, replace(OLDER, server="<b>", message="<script>")])
     before, folded = page.split("<details><summary>All 2 checks in detail</summary>")
     assert folded.endswith("</details>")
-    assert folded.count("<tr>") == 3
+    assert folded.count("<tr") == 3
     assert "&lt;script&gt;" in folded
     assert "<script" not in page
     assert "<b>" not in page
