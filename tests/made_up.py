@@ -147,7 +147,8 @@ def made_up_names(folder: Path) -> dict[str, Any]:
         results.add(name, found.get(name, []), "made up for a test")
     results.add_extra(recommendation=recommendation.recommendation(results, scale.models["fan_out_s_per_deployment"]))
     return {
-        "HTML": HTML, "tables": tables, "results": results, "ways": ways, "missing": ["nothing: made up"],
+        "HTML": HTML, "tables": tables, "results": results, "settings": results.settings,
+        "ways": ways, "missing": ["nothing: made up"],
         "broken": broken, "hosts": hosts,
         "restarts": restarts, "measured_scale": scale, "intervals": intervals, "sizes": sizes, "owned": owned,
     }  # fmt: skip
@@ -172,7 +173,7 @@ def shown_by(source: str, names: dict[str, Any]) -> list[str]:
     lines = ast.parse(source).body
     imports: list[ast.stmt] = [line for line in lines if isinstance(line, ast.Import | ast.ImportFrom)]
     exec(compile(ast.Module(imports, []), "cell", "exec"), names)
-    shows = any(word in source for word in ("_charts.", "_chart(", "_table(", "_tables(", "_section("))
+    shows = any(word in source for word in ("_charts.", "_chart(", "_table(", "_tables(", "_section(", "data_files("))
     if not isinstance(lines[-1], ast.Expr) or not shows:
         return []
     return [eval(compile(ast.Expression(lines[-1].value), "cell", "eval"), names)._repr_html_()]

@@ -131,7 +131,7 @@ class App:
 
     def answers(self) -> dict[str, tuple[str, bytes]]:
         """The commit and the file that each app pod serves. Raises Unreachable."""
-        return {name: served_commit(self.cluster, self.namespace, name) for name in self.pod_names()}
+        return {name: served_commit(self.cluster, self.namespace, name) for name in sorted(self.pod_names())}
 
     def served(self) -> dict[str, str]:
         """The commit that each app pod serves, or "wrong content" if the file is not that commit's."""
@@ -171,8 +171,6 @@ class App:
         """Wait until all Deployments are complete and the app's pods run the published commit."""
 
         def up() -> bool:
-            if self.published() not in (self.head, NOT_PUBLISHED):
-                self.repository.take_over()
             commit = self.head
             # Until Reloader has patched the app for this commit, another rollout follows.
             stamped = stamp(commit) in str(self.recorder.get("Deployment", "app"))
@@ -185,7 +183,16 @@ class App:
             return "; ".join([published, f"in the Service: {endpoints}", *states])
 
         what = f"manifests/ deployed to {self.namespace}, serving {self.head[:8]}"
-        self.recorder.wait_for(what, up, self.settings.timeout_s, last_seen)
+        def others() -> bool:
+            """Whether a commit is published that is not this run's."""
+            return self.published() not in (self.head, NOT_PUBLISHED)
+
+        began = self.recorder.clock()
+        while not up():
+            self.recorder.wait_for(what, lambda: up() or others(), self.settings.timeout_s, last_seen, began)
+            if others():  # someone else has pushed
+                self.repository.take_over()
+                pause(0.2)
 
     def wait_published(self, timeout_s: float = 30) -> None:
         """Wait until the branch's commit is published."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
 
 from git_to_pod.app.namespace import BESIDE, MARK, STARTED, STARTED_BY, claim_of, request_deletion, wait_until_gone
 from git_to_pod.cluster.api import ApiError, Cluster, Object, reach
@@ -19,7 +18,7 @@ NODE, SIMULATED = "simulated", "git-to-pod/simulated"  # the second notebook's s
 
 
 def run(context: str, kubeconfig: str, namespace: str | None, timeout_s: float) -> int:
-    """Remove one namespace and those that belong to it, or everything. Prints what it removed, and returns 0.
+    """Remove one namespace and what belongs to its run, or what ended runs left. Prints each object, and returns 0.
 
     Raises InputError, ApiError, and TimedOut if a namespace does not terminate.
     """
@@ -51,14 +50,18 @@ def clean_up(cluster: Cluster, namespace: str | None, timeout_s: float) -> Itera
     """
     if namespace:
         found = named(cluster, namespace)
+        runs = {run_of(item) for item in found} - {""}
+        yield from remove_cluster_scoped(cluster, lambda item: run_of(item) in runs)
     else:
-        everything = all_namespaces(cluster)
-        found = [item for item in everything if not claim_of(item)]
-        left = [item for item in everything if item not in found]
-        for item in left:
-            name = item["metadata"]["name"]
-            yield f"left namespace {name}: {claim_of(item)}; --clean-up --namespace {name} removes it"
-        yield from remove_cluster_scoped(cluster, {run_of(item) for item in left})
+        found, everything = [], all_namespaces(cluster)
+        claims = {run_of(item): claim for item in everything if (claim := claim_of(item))}
+        for item in everything:
+            name, claim = item["metadata"]["name"], claims.get(run_of(item), "")
+            if claim:
+                yield f"left namespace {name}: {claim}; --clean-up --namespace {name} removes it"
+            else:
+                found.append(item)
+        yield from remove_cluster_scoped(cluster, lambda item: run_of(item) not in claims)
     for item in found:
         request_deletion(cluster, item["metadata"]["name"])
     late = []
@@ -105,9 +108,9 @@ def is_of_a_run(item: Object) -> bool:
     return MARK in item["metadata"].get("labels", {})
 
 
-def run_of(item: Object) -> str | None:
-    """The id of the run that created it."""
-    return cast("str | None", item["metadata"].get("labels", {}).get(RUN_LABEL))
+def run_of(item: Object) -> str:
+    """The id of the run that created it; empty if it says none."""
+    return str(item["metadata"].get("labels", {}).get(RUN_LABEL, ""))
 
 
 def described(namespace: Object) -> str:
@@ -118,18 +121,21 @@ def described(namespace: Object) -> str:
     return f"namespace {name} (started by {notes[STARTED_BY]} at {notes.get(STARTED, 'an unknown time')})"
 
 
-def remove_cluster_scoped(cluster: Cluster, kept_runs: set[str | None]) -> Iterator[str]:
-    """Remove the second notebook's CustomResourceDefinitions and its simulated node, if this user may see them."""
+def remove_cluster_scoped(cluster: Cluster, chosen: Callable[[Object], bool]) -> Iterator[str]:
+    """Remove those of the second notebook's CustomResourceDefinitions and of its simulated node that are chosen.
+
+    Does nothing if this user may not see them.
+    """
     try:
         for item in cluster.items(DEFINITIONS, labelSelector=MARK):
-            if run_of(item) in kept_runs:
+            if not chosen(item):
                 continue
             name = item["metadata"]["name"]
             release(cluster, item["spec"]["names"]["plural"], item["spec"]["group"])
             cluster.delete(f"{DEFINITIONS}/{name}")
             yield f"removed customresourcedefinition {name}"
         node = cluster.find(api_path("Node", name=NODE))
-        if node and SIMULATED in node["metadata"].get("labels", {}) and run_of(node) not in kept_runs:
+        if node and SIMULATED in node["metadata"].get("labels", {}) and chosen(node):
             cluster.delete(api_path("Node", name=NODE))
             yield f"removed node {NODE}"
     except ApiError as error:

@@ -111,6 +111,7 @@ def gather_evidence(given: Parameters, settings: Settings, terminal: Terminal) -
     if executed.exists():
         export.export(executed)
     summary: dict[str, Any] = json.loads((settings.output / "summary.json").read_text())
+    summary.pop("full_error", None)  # of an earlier run into this folder
     if message:
         summary["full_error"] = (export.last_error(executed) if executed.exists() else "") or message.splitlines()[-1]
         terminal.stage(f"the second notebook failed: {summary['full_error']}")

@@ -121,6 +121,6 @@ class Recorder:
                     raise WatchEnded(f"{what}: {self.ended}")
                 left = limit - self.clock()
                 if left <= 0:
-                    raise TimedOut.of(what, timeout_s, f"{last_seen()}{self.failing()}")
+                    raise TimedOut(f"{TimedOut.of(what, timeout_s, last_seen())}{self.failing()}")
                 self.heard.wait(left)
         return found

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 
 from git_to_pod.app.app import App
+from git_to_pod.cluster.api import ApiError, Unreachable
+from git_to_pod.cluster.waiting import TimedOut
 from git_to_pod.evaluation.claims import Check
+from git_to_pod.git.errors import GitError
 from git_to_pod.git.repository import git_limit_s, remote_commit
 from git_to_pod.timing.trial import Outcome, Trial
 from git_to_pod.timing.trials import Trials
@@ -16,13 +20,20 @@ from git_to_pod.wording import all_of, counted
 def undisturbed(app: App, look: Callable[[App], Check]) -> Check:
     """R1 or R4. If someone else has pushed meanwhile, the answer is that of their commit."""
     check = look(app)
-    return look(app) if not check.holds and app.take_over() else check
+    return look(app) if not check.holds and others_pushed(app) else check
 
 
 def first_change(app: App, trials: Trials) -> Trial:
     """The push that R2 and R3 are about. If someone else has pushed meanwhile, it is made once more."""
     change = trials.push()
-    return trials.push() if change.outcome is not Outcome.OK and app.take_over() else change
+    return trials.push() if change.outcome is not Outcome.OK and others_pushed(app) else change
+
+
+def others_pushed(app: App) -> bool:
+    """Whether someone else has pushed, and the app serves their commit. An error leaves the answer as it was."""
+    with suppress(ApiError, GitError, TimedOut, Unreachable):
+        return app.take_over()
+    return False
 
 
 def synchronised(app: App) -> Check:

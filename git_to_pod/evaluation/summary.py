@@ -219,7 +219,7 @@ class Evaluation:
         """summary.json: its keys are documented in the README. The second notebook's stay, with their `parts`."""
         own = self.own_summary()
         others = self.earlier if "parts" in self.earlier else {}
-        return own | {key: value for key, value in others.items() if key not in own}
+        return own | {key: value for key, value in others.items() if key not in own and key != "full_error"}
 
     def own_summary(self) -> dict[str, Any]:
         failed = self.failed_requests

@@ -304,7 +304,8 @@ def flux(deployed: ResultRow | None, measured: ResultRow | None) -> str:
 
 def none_of_them(deployed: ResultRow | None) -> str:
     took = median(deployed["requested_to_restarted_s"]) if deployed else math.nan
-    rollout = f" A rollout takes {took:.1f} s here and, with maxSurge 100%, needs room for twice the pods." if finite(took) else ""
+    room = "with maxSurge 100%, needs room for twice the pods"
+    rollout = f" A rollout takes {took:.1f} s here and, {room}." if finite(took) else ""
     return (
         "Use none of the candidates for content in Git LFS (with git-sync, pods get the pointer files), for models too "
         "large to be fetched again by every new pod, or for an application that cannot afford a rollout for each "

@@ -135,9 +135,10 @@ class ExperimentResults:
 
 
 def is_like(image: dict[str, str], other: dict[str, str]) -> bool:
-    """Whether two images of one reference are the same, or two builds that state the same origin."""
+    """Whether two images of one reference are the same, or archives that state the same origin."""
     origins = [(each["source"], each.get("note", "")) for each in (image, other)]
-    stated = bool(origins[0][1]) and not origins[0][1].endswith(NOT_STATED)
+    source, note = origins[0]
+    stated = source == "archive" and bool(note) and not note.endswith(NOT_STATED)
     return image["digest"] == other["digest"] or (stated and origins[0] == origins[1])
 
 

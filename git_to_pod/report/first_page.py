@@ -239,12 +239,14 @@ def parameters_table(evaluation: Evaluation) -> Html:
 def repeats(evaluation: Evaluation) -> str:
     """The command of a run with the same parameters. What only this user has is a word in capitals."""
     settings, defaults = evaluation.settings, Parameters()
-    given = {name: getattr(settings, name) for name in ("ref", "period", "replicas", "commits", "seed")}
+    given = {name: getattr(settings, name) for name in ("namespace", "ref", "period", "replicas", "commits", "seed")}
     given["timeout"] = int(settings.timeout_s)
     options = [
         f"--{name} {shlex.quote(str(value))}" for name, value in given.items() if value != getattr(defaults, name)
     ]
     where = [] if settings.lab else ["--context NAME"]
+    if settings.repository != (settings.lab.repository if settings.lab else "") and not settings.git_host_inside:
+        where += ["--repository URL --credentials DIR --push-credentials DIR"]
     images = ["--images DIR"] if any(image["source"] == "archive" for image in evaluation.images) else []
     return " ".join(["scripts/evaluate", *where, *images, *options])
 
@@ -269,12 +271,17 @@ def latency_table(evaluation: Evaluation) -> Html:
 
 
 def changes_table(evaluation: Evaluation) -> Html:
-    """The medians of this run and of the last one into the same folder, if there was one."""
-    before = evaluation.earlier.get("latency_s", {})
+    """The medians of this run and of the last one into the same folder, if it had the same parameters and programs."""
+    alike = all(evaluation.earlier.get(key) == evaluation.own_summary()[key] for key in ("parameters", "stand_ins"))
+    before = evaluation.earlier.get("latency_s", {}) if alike else {}
     rows = []
     for name, now in evaluation.estimates.items():
         then = before.get(name, {})
-        if now.n and None not in (then.get("median"), then.get("low"), then.get("high")):
+        if (
+            math.isfinite(now.median)
+            and math.isfinite(now.low)
+            and None not in (then.get("median"), then.get("low"), then.get("high"))
+        ):
             apart = now.high < then["low"] or then["high"] < now.low
             rows.append(
                 {

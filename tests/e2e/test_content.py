@@ -179,6 +179,7 @@ def test_someone_elses_push_spoils_neither_the_deployment_nor_an_answer(deployed
     try:
         others.open()
         others.push(others.commit("theirs\n"))
+        wait_for("their commit", lambda: deployed.published() == others.pushed[-1], 30)
         deployed.wait_deployed()
         assert deployed.head == others.pushed[-1]
         assert synchronised(deployed).holds

@@ -45,7 +45,7 @@ FIGURES = {
         recovered(SUMMARY["faults"]),
         f"{len(SUMMARY['providers'])} checks",
         *(f"{row['polled_to_restarted_s']['median']:.2f} s" for row in BY_KEY.values()),
-        *(f"{ORDERS[order]:.2f} s" for order in (Order.DEPLOYED, Order.STARTUP_PROBE, Order.INIT_CONTAINER)),
+        *(f"{ORDERS[order]:.2f} s" for order in (Order.DEPLOYED, Order.STARTUP_PROBE, Order.APP_HOOK)),
     ],
 }
 

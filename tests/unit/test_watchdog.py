@@ -20,6 +20,7 @@ from git_to_pod.cli.evaluate import main
 from git_to_pod.cli.watchdog_process import Leftovers
 from git_to_pod.cluster.api import ApiError, Unreachable
 from git_to_pod.cluster.waiting import TimedOut, wait_for
+from git_to_pod.experiments.alternatives.flux import DEFINITIONS
 from git_to_pod.settings import InputError
 from git_to_pod.watchdog import LOG, RUN, RUN_LABEL, run_id
 from tests.api_server import CONTEXT, ApiServer
@@ -356,23 +357,46 @@ def test_a_namespace_that_does_not_terminate_is_reported_and_ends_nothing(capsys
 
 def test_clean_up_removes_what_ended_runs_left_and_nothing_else() -> None:
     someone = {"metadata": {"name": "someone", "labels": {}}}
-    ended = of_run("ended", OTHER, **RUNNING | {"until": "2026-11-25T13:00:00Z"})
-    api = Api(
-        of_run("kept", OTHER, **KEPT), of_run("running", OTHER, **RUNNING), ended, of_run("other-git", OTHER), someone
-    )
+    ended = of_run("ended", "a", **RUNNING | {"until": "2026-11-25T13:00:00Z"})
+    claimed = [of_run("kept", "b", **KEPT), of_run("running", "c", **RUNNING), of_run("running-git", "c")]
+    api = Api(*claimed, ended, of_run("other-git", "d"), someone)
     run = "the run that ann@laptop started at 2026-11-25T10:00:00Z"
+    until = f"{run} may use it until {RUNNING['until']}"
     left = [
         f"left namespace kept: {run} keeps it (--keep); --clean-up --namespace kept removes it",
-        f"left namespace running: {run} may use it until {RUNNING['until']}; --clean-up --namespace running removes it",
+        f"left namespace running: {until}; --clean-up --namespace running removes it",
+        f"left namespace running-git: {until}; --clean-up --namespace running-git removes it",
     ]
     assert list(clean_up.clean_up(api, None, 5)) == [  # type: ignore[arg-type]
         *left,
         "removed namespace ended (started by ann@laptop at 2026-11-25T10:00:00Z)",
         "removed namespace other-git",
     ]
-    assert [path.rpartition("/")[2] for path in api.objects] == ["kept", "running", "someone"]
+    assert [path.rpartition("/")[2] for path in api.objects] == ["kept", "running", "running-git", "someone"]
     assert list(clean_up.clean_up(api, None, 5)) == left  # type: ignore[arg-type]
     assert len(list(clean_up.clean_up(api, "kept", 5))) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("named", "removed"), [(None, ["of-ended"]), ("running", ["of-running"])])
+def test_kinds_and_the_simulated_node_go_with_their_run(
+    named: str | None, removed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = [
+        of_run(name, run) | {"spec": {"names": {"plural": "things"}, "group": "a.test"}}
+        for name, run in (("of-running", "c"), ("of-ended", "a"))
+    ]
+    node = of_run(clean_up.NODE, "c")
+    node["metadata"]["labels"][clean_up.SIMULATED] = "true"
+    api = Api(of_run("running", "c", **RUNNING), of_run("ended", "a"))
+    namespaces = api.items
+    api.items = lambda path, **query: kinds if path == DEFINITIONS else namespaces(path, **query)  # type: ignore[method-assign]
+    api.objects[f"/api/v1/nodes/{clean_up.NODE}"] = node
+    api.objects |= {f"{DEFINITIONS}/{kind['metadata']['name']}": kind for kind in kinds}
+    monkeypatch.setattr(clean_up, "release", lambda *_: None)
+    lines = list(clean_up.clean_up(api, named, 5))  # type: ignore[arg-type]
+    gone = [line.rpartition(" ")[2] for line in lines if line.startswith("removed customresourcedefinition")]
+    assert gone == removed
+    assert (f"removed node {clean_up.NODE}" in lines) is (named == "running")
 
 
 def test_clean_up_of_a_named_one_removes_those_that_belong_to_it() -> None:

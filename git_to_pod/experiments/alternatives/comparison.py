@@ -110,6 +110,8 @@ def run_alternatives(
             except (ApiError, GitError, TimedOut, Unreachable) as error:
                 failed[key] = f"failed: {error}"
                 progress.say(f"{candidate.approach.name}: {failed[key]}")
+        if failed and not rows:
+            raise TimedOut(f"no candidate was measured: {'; '.join(failed.values())}")
         return rows
 
 

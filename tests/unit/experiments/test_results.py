@@ -130,7 +130,8 @@ def test_two_builds_of_one_source_are_joined(note: str, others: str, like: bool)
     image = {"ref": "example.test/git-sync:1", "source": "archive", "digest": "sha256:1", "note": note}
     assert is_like(image, image)
     assert is_like(image, image | {"digest": "sha256:2", "note": others}) is like
-    assert not is_like(image, image | {"digest": "sha256:2", "note": others, "source": "pulled"})
+    for source in ("pulled", "stand-in"):
+        assert not is_like(image | {"source": source}, image | {"digest": "sha256:2", "note": others, "source": source})
 
 
 def test_rows_of_another_version_are_not_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

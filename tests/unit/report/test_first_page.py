@@ -57,6 +57,9 @@ def test_a_page_holds_the_rows_as_files(tmp_path: Path) -> None:
 
 def test_the_command_names_what_differs_from_the_defaults(tmp_path: Path) -> None:
     evaluation = Evaluation(replace(SETTINGS, output=tmp_path, commits=7, ref="a b", lab=None))
-    assert repeats(evaluation) == "scripts/evaluate --context NAME --ref 'a b' --commits 7"
+    assert repeats(evaluation) == (
+        "scripts/evaluate --context NAME --repository URL --credentials DIR --push-credentials DIR "
+        "--ref 'a b' --commits 7"
+    )
     evaluation.images = [{"source": "archive"}]
     assert "--images DIR" in repeats(evaluation)
