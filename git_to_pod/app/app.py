@@ -182,12 +182,11 @@ class App:
             endpoints = ", ".join(serving(self.recorder, "app")) or "no pod"
             return "; ".join([published, f"in the Service: {endpoints}", *states])
 
-        what = f"manifests/ deployed to {self.namespace}, serving {self.head[:8]}"
         def others() -> bool:
             """Whether a commit is published that is not this run's."""
             return self.published() not in (self.head, NOT_PUBLISHED)
 
-        began = self.recorder.clock()
+        what, began = f"manifests/ deployed to {self.namespace}, serving {self.head[:8]}", self.recorder.clock()
         while not up():
             self.recorder.wait_for(what, lambda: up() or others(), self.settings.timeout_s, last_seen, began)
             if others():  # someone else has pushed

@@ -76,11 +76,14 @@ class Rollout:
 
 
 def count_rollouts(events: Iterable[Event], app: str, template: Object) -> int:
-    """How often the Deployment's template changes. Its first template, after an empty one, is no change."""
+    """How often the Deployment's template changes. Its first template, after an empty one, is no change.
+
+    Changes while the Deployment is paused make one rollout, when it is resumed.
+    """
     changes = 0
-    for event in events:
-        if event.kind == "Deployment" and event.name == app and event.object["spec"]["template"] != template:
-            changes, template = changes + bool(template), event.object["spec"]["template"]
+    for spec in (event.object["spec"] for event in events if event.kind == "Deployment" and event.name == app):
+        if spec["template"] != template and not spec.get("paused"):
+            changes, template = changes + bool(template), spec["template"]
     return changes
 
 

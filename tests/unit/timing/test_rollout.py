@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_to_pod.cluster.recorder import Event
-from git_to_pod.timing.rollout import Rollout
+from git_to_pod.timing.rollout import Rollout, count_rollouts
 from git_to_pod.timing.trial import out_of_order
 from tests.samples import deployment, pod, published
 
@@ -83,6 +83,15 @@ def test_a_second_template_change_is_counted() -> None:
         rollout.see(event)
     assert rollout.rollouts == 2
     assert rollout.instants["requested"] == 1.1
+
+
+def test_template_changes_of_a_paused_deployment_are_one_rollout() -> None:
+    events = [deployment(at, text) for at, text in ((1.1, "a"), (1.2, "b"), (1.3, "c"), (1.4, "c"), (1.5, "c"))]
+    for event in events[:3]:
+        event.object["spec"]["paused"] = True
+    old = deployment(1.0, "old").object["spec"]["template"]
+    assert count_rollouts(events, "app", old) == 1
+    assert count_rollouts(events[:3], "app", old) == 0
 
 
 def test_phases_in_order_pass() -> None:
