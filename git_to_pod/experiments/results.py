@@ -81,6 +81,10 @@ class ExperimentResults:
         self.parts[name] = part
         return rows
 
+    def beside(self, name: str, key: str, compute: Callable[[], list[str]]) -> list[str]:
+        """What belongs to an experiment's rows: computed if it is selected, else as the folder has it."""
+        return compute() if name in self.selected else list(self.summary.get(key, []))
+
     def add(self, name: str, rows: Sequence[Any], finding: str, **extra: object) -> None:
         """Add an experiment's rows, dataclasses or dictionaries, and the finding that titles its table."""
         self.extra["findings"] = self.extra.get("findings", {}) | {name: finding}

@@ -95,6 +95,14 @@ def test_an_experiment_that_is_left_out_keeps_the_rows_of_the_folder(
     assert faults(run(tmp_path, "faults", monkeypatch), replace(ROW, name="measured again")) != [ROW]
 
 
+@pytest.mark.parametrize(("only", "expected"), [(["faults"], ["Flux (no image)"]), (["alternatives"], ["computed"])])
+def test_why_a_candidate_has_no_row_stays_with_the_rows(tmp_path: Path, only: list[str], expected: list[str]) -> None:
+    results = ExperimentResults(replace(SETTINGS, output=tmp_path), Progress())
+    results.add("alternatives", [], "a finding", alternatives_not_tried=["Flux (no image)"])
+    again = ExperimentResults(replace(SETTINGS, output=tmp_path), Progress(), selected=only)
+    assert again.beside("alternatives", "alternatives_not_tried", lambda: ["computed"]) == expected
+
+
 def test_a_folder_without_rows_leaves_the_experiment_without_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
