@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from git_to_pod.app.namespace import KEPT, MARK, STARTED, STARTED_BY
+from git_to_pod.app.namespace import KEPT, MARK, STARTED, STARTED_BY, UNTIL
 from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.settings import Parameters, resolve
@@ -81,9 +81,6 @@ def refused_second_run(own: OwnCluster) -> None:
         assert second.returncode == 2, second.stderr
         assert f"error: --namespace {own.namespace}: the run that " in second.stderr
         assert "--replace" in second.stderr
-        cleaning = own.run(own.clean_up_all())  # it may time out on another scenario's namespace
-        assert f"left namespace {own.namespace}: the run that " in cleaning.stdout
-        assert f"removed namespace {own.namespace} " not in cleaning.stdout
         assert first.wait(100) == 0, own.output()
     own.wait_until_clean()
     assert not (own.report / LOG).exists()  # the watchdog had nothing to do
@@ -237,6 +234,22 @@ def own(lab: dict[str, Any], tmp_path: Path) -> Iterator[OwnCluster]:
     yield own
     own.kill_all()
     own.run(own.evaluate("--clean-up"))
+
+
+def test_clean_up_leaves_a_namespace_that_a_run_may_still_use(own: OwnCluster) -> None:
+    labels = {MARK: "true", RUN_LABEL: "0000abcd"}
+    notes = {STARTED_BY: "ann@laptop", STARTED: "2026-11-25T10:00:00Z", UNTIL: "2999-01-01T00:00:00Z"}
+    metadata = {"name": NAMESPACE, "labels": labels, "annotations": notes}
+    own.cluster.call("POST", "/api/v1/namespaces", {"metadata": metadata})
+    left = own.run(own.clean_up_all())
+    assert left.returncode == 0, left.stderr
+    assert (
+        f"left namespace {NAMESPACE}: the run that ann@laptop started at 2026-11-25T10:00:00Z may use it" in left.stdout
+    )
+    assert own.namespaces() == {NAMESPACE}
+    named = own.run(own.evaluate("--clean-up"))
+    assert named.returncode == 0, named.stderr
+    assert not own.namespaces()
 
 
 def test_clean_up_removes_kinds_and_the_simulated_node_too(own: OwnCluster) -> None:
