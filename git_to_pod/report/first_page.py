@@ -272,7 +272,8 @@ def latency_table(evaluation: Evaluation) -> Html:
 
 def changes_table(evaluation: Evaluation) -> Html:
     """The medians of this run and of the last one into the same folder, if it had the same parameters and programs."""
-    alike = all(evaluation.earlier.get(key) == evaluation.own_summary()[key] for key in ("parameters", "stand_ins"))
+    summary = evaluation.own_summary()
+    alike = all(evaluation.earlier.get(key) == summary[key] for key in ("parameters", "stand_ins"))
     before = evaluation.earlier.get("latency_s", {}) if alike else {}
     rows = []
     for name, now in evaluation.estimates.items():

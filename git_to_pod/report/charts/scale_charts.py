@@ -16,7 +16,7 @@ from git_to_pod.experiments.scale.polling import INTERVAL_S, TARGET, Poll, Resta
 from git_to_pod.report.charts import svg
 from git_to_pod.report.charts.svg import Chart, axes_on, figure_of, is_narrow, legend, new_axes
 from git_to_pod.report.tables.scale import cost_of_a_poll, cpu, rounded
-from git_to_pod.wording import counted
+from git_to_pod.wording import counted, sentence_case
 
 HOW_TO_READ = "Line: least squares. Band: 95% interval of the slope."
 
@@ -63,8 +63,7 @@ def fan_out(scale: Scale) -> Chart:
     further = [f"each further Deployment is patched {1000 * fans.slope:.0f} ms later"] if fans.n else []
     if restarts.n:
         further.append(f"each further replica on this machine adds {1000 * restarts.slope:.0f} ms to a rollout")
-    title = "; ".join(further or ["nothing was measured"])
-    title = title[0].upper() + title[1:]
+    title = sentence_case("; ".join(further or ["nothing was measured"]))
     changes = f"{counted(fans.n, 'change')} of the ConfigMap"
     note = f"Left: {changes}; each Deployment has {scale.fans[0].simulated}. " if scale.fans else ""
     late = len(scale.restarts) - len(scale.finished)
