@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 
-from git_to_pod.app.app import NOT_PUBLISHED, deployments
+from git_to_pod.app.app import NOT_PUBLISHED, App, deployments
 from git_to_pod.cluster.api import Object
 from git_to_pod.cluster.status import containers
 from git_to_pod.cluster.waiting import pause
@@ -137,6 +137,25 @@ def push_mended(bench: Bench) -> None:
     push_one(bench)
 
 
+def scale_up_behind_reloader(bench: Bench) -> None:
+    """Add a pod after a commit is published and before Reloader rolls it out.
+
+    Raises RuntimeError unless the new pod serves this commit, and the others the one before.
+    """
+    others = bench.pod_names()
+    push_one(bench)
+    bench.wait_published()
+    App.scale(bench, "app", bench.settings.replicas + 1)
+    served = bench.served()
+    if {served[pod] for pod in others} != {bench.repository.pushed[-2]} or bench.head not in served.values():
+        raise RuntimeError(f"expected the new commit from the new pod only; served: {served}")
+
+
+def scale_back(bench: Bench) -> None:
+    App.scale(bench, "app", bench.settings.replicas)
+    bench.scale("reloader", 1)
+
+
 FAULTS = (
     Fault("wrong-password", "wrong password from the start",
           wrong_password, undo=lambda b: b.apply(), lasts_s=8, blocks=True,
@@ -193,4 +212,7 @@ FAULTS = (
     Fault("never-ready", "a commit with which new pods never become Ready", require_the_file,
           push=lambda b: b.push("without the file", served=False), undo=push_mended, lasts_s=20,
           note="the run gives nginx a readiness probe that requests the file; a good commit ends it"),
+    Fault("scaled-up-behind-reloader", "app scaled up while Reloader is down", lambda b: b.scale("reloader", 0),
+          push=scale_up_behind_reloader, undo=scale_back, lasts_s=2,
+          note="meanwhile, the new pod serves the new commit and the others the one before"),
 )  # fmt: skip
