@@ -16,11 +16,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import sh
 
 ANY_STATUS = list(range(-signal.NSIG, 256))  # negative: ended by this signal
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded here: after a fork it could deadlock
 PR_SET_PDEATHSIG = 1
+END_S = 10.0
+KERNEL_END_S = 2.0  # a kernel ends within a second of its parent
 
 
 @dataclass(frozen=True)
@@ -134,11 +137,21 @@ def without_credentials() -> dict[str, str]:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Send SIGTERM, so that papermill and JupyterLab end their kernels; after ten seconds SIGKILL to the group."""
+    """End a program and all that it started. papermill and JupyterLab start each kernel in a session of its own.
+
+    SIGTERM goes to the program, which ends its kernels; after ten seconds SIGKILL to what is left, stopped or not.
+    """
+    if process.poll() is not None:
+        return
+    started = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(END_S)
+    _, left = psutil.wait_procs(started, KERNEL_END_S)
+    for each in left:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+    psutil.wait_procs(left, KERNEL_END_S)
     if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+        process.kill()
+    process.wait(END_S)
