@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,6 +54,17 @@ def test_it_leaves_the_page_the_notebook_the_trials_and_the_summary(short_run: R
     with (short_run.folder / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["outcome"] for row in rows] == ["ok"] * 6
+
+
+def test_the_page_can_be_made_again_from_its_folder(short_run: Run, tmp_path: Path) -> None:
+    """Without a cluster: no kubeconfig, and no lab that this process could find."""
+    folder = shutil.copytree(short_run.folder, tmp_path / "report")
+    page = (folder / "evaluation.html").read_bytes()
+    (folder / "evaluation.html").unlink()
+    again = [sys.executable, "-m", "git_to_pod.report.export", str(folder)]
+    path = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    subprocess.run(again, cwd=ROOT, env=path | {"HOME": str(tmp_path)}, check=True, timeout=60)
+    assert (folder / "evaluation.html").read_bytes() == page
 
 
 def test_every_figure_was_measured(short_run: Run) -> None:
