@@ -26,13 +26,13 @@ class Experiment:
 
 # In the order of the notebook; also the keys of summary.json.
 EXPERIMENTS = {
-    "faults": Experiment("faults", 8),
+    "faults": Experiment("faults", 10),
     "providers": Experiment("git hosts and authentication", 1),
-    "alternatives": Experiment("alternatives", 30),
+    "alternatives": Experiment("alternatives", 49),
     "restart": Experiment("how a pod waits for its content", 3),
     "scale": Experiment("cost and size", 16),
     "intervals": Experiment("the poll interval", 8),
-    "sizes": Experiment("the size of the content", 6),
+    "sizes": Experiment("the size of the content", 16),
     "gitops": Experiment("Flux owns the Deployment", 4),
 }
 
