@@ -26,7 +26,7 @@ LAB_IS_ABSENT = "import sys; sys.modules['lab'] = None\n"
 ON_MACOS = """
 for name in [name for name in sys.modules if name.partition(".")[0] == "git_to_pod"]:
     del sys.modules[name]
-import ctypes, fcntl, os, select, signal
+import ctypes, fcntl, os, select, signal, psutil
 sys.platform = "darwin"
 linux_only = {
     ctypes: ["CDLL"],
