@@ -23,6 +23,7 @@ ANY_STATUS = list(range(-signal.NSIG, 256))  # negative: ended by this signal
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded here: after a fork it could deadlock
 PR_SET_PDEATHSIG = 1
 END_S = 10.0
+KERNEL = "ipykernel_launcher"  # the module that every IPython kernel runs
 KERNEL_END_S = 2.0  # a kernel ends within a second of its parent
 
 
@@ -112,7 +113,7 @@ def start(
     return process
 
 
-def kill_group(process: sh.RunningCommand) -> None:
+def kill_group(process: sh.RunningCommand | subprocess.Popen[bytes]) -> None:
     """Kill a program and its children at once."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)  # also if the program has ended and only its children hold the output
@@ -137,21 +138,32 @@ def without_credentials() -> dict[str, str]:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a program and all that it started. papermill and JupyterLab start each kernel in a session of its own.
+    """End papermill or JupyterLab, and their kernels, which have sessions of their own.
 
-    SIGTERM goes to the program, which ends its kernels; after ten seconds SIGKILL to what is left, stopped or not.
+    SIGTERM, with which they end their kernels; after ten seconds SIGKILL to the group. A kernel that is left is killed,
+    also if somebody has stopped it. Nothing else is: JupyterLab may have started the user's browser.
     """
     if process.poll() is not None:
         return
-    started = psutil.Process(process.pid).children(recursive=True)
+    kernels = kernels_of(process.pid)
     process.terminate()
-    with suppress(subprocess.TimeoutExpired):
+    try:
         process.wait(END_S)
-    _, left = psutil.wait_procs(started, KERNEL_END_S)
-    for each in left:
+    except subprocess.TimeoutExpired:
+        kill_group(process)
+        process.wait(END_S)
+    _, left = psutil.wait_procs(kernels, KERNEL_END_S)
+    for kernel in left:
         with suppress(psutil.NoSuchProcess):
-            each.kill()
+            kernel.kill()
     psutil.wait_procs(left, KERNEL_END_S)
-    if process.poll() is None:
-        process.kill()
-    process.wait(END_S)
+
+
+def kernels_of(pid: int) -> list[psutil.Process]:
+    """The IPython kernels among the descendants of a process."""
+    found = []
+    for each in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.Error):  # it has ended
+            if KERNEL in each.cmdline():
+                found.append(each)
+    return found

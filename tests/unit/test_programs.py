@@ -2,17 +2,18 @@
 
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
 
 from git_to_pod import programs
+from git_to_pod.cluster.waiting import wait_for
 
-# A program like papermill: its child has a session of its own, as a kernel has, and somebody has stopped it.
+# A program like papermill: its child has a session of its own, as a kernel has.
 PARENT = """
-import os, signal, subprocess, sys
-child = subprocess.Popen(["sleep", "300"], start_new_session=True)
-os.kill(child.pid, signal.SIGSTOP)
+import signal, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()", sys.argv[2]], start_new_session=True)
 if "stubborn" in sys.argv:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print(child.pid, flush=True)
@@ -20,20 +21,47 @@ signal.pause()
 """
 
 
-@pytest.mark.parametrize("behaviour", ["ordinary", "stubborn"])
-def test_a_stopped_child_in_a_session_of_its_own_ends_with_its_parent(
-    behaviour: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+Start = Callable[[str, str], tuple[subprocess.Popen[bytes], psutil.Process]]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Starts the program with its behaviour and a name for its child. Returns both."""
     monkeypatch.setattr(programs, "END_S", 1.0)
     monkeypatch.setattr(programs, "KERNEL_END_S", 0.2)
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, behaviour], stdout=subprocess.PIPE, start_new_session=True)
-    assert parent.stdout
-    child = psutil.Process(int(parent.stdout.readline()))
-    assert child.status() == psutil.STATUS_STOPPED
+    children: list[psutil.Process] = []
+
+    def started(behaviour: str, child: str) -> tuple[subprocess.Popen[bytes], psutil.Process]:
+        command = [sys.executable, "-c", PARENT, behaviour, child]
+        parent = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+        assert parent.stdout
+        with parent.stdout as out:
+            children.append(psutil.Process(int(out.readline())))
+        return parent, children[-1]
+
+    yield started
+    for child in children:
+        if child.is_running():
+            child.kill()
+
+
+@pytest.mark.parametrize("behaviour", ["ordinary", "stubborn"])
+def test_a_stopped_kernel_in_a_session_of_its_own_ends_with_its_parent(behaviour: str, start: Start) -> None:
+    parent, kernel = start(behaviour, programs.KERNEL)
+    kernel.suspend()
+    wait_for("the kernel stopped", lambda: kernel.status() == psutil.STATUS_STOPPED, 5, kernel.status, pause_s=0.01)
+    assert kernel.status() == psutil.STATUS_STOPPED
     programs.end(parent)
-    parent.stdout.close()
     assert parent.returncode
-    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    assert not kernel.is_running() or kernel.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_browser_that_jupyterlab_has_started_goes_on(start: Start) -> None:
+    parent, browser = start("ordinary", "browser")
+    programs.end(parent)
+    assert parent.returncode
+    assert browser.is_running()
+    assert browser.status() != psutil.STATUS_ZOMBIE
 
 
 def test_a_program_that_has_ended_is_left_alone() -> None:
