@@ -30,6 +30,7 @@ QUICK = (
     "volume-full",
     "pod-evicted",
     "random-user",
+    "scaled-up-behind-reloader",
     "never-ready",  # the last: the readiness probe stays
 )
 NEXT_PUSH = ("pods-behind-reloader", "git-commit-deleted-no-push")

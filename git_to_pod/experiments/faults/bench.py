@@ -129,8 +129,8 @@ class Bench(App):
         self.cluster.patch(self.path("Secret", "git-credentials"), {"data": data})
         self.use_password(self.lab.password)
 
-    def scale(self, name: str, replicas: int) -> None:
-        """Set a Deployment's replicas and wait until it has as many pods. Recovery counts from their creation."""
+    def resize(self, name: str, replicas: int) -> None:
+        """Set a Deployment's replicas and wait until it has as many pods, Ready or not: recovery counts from here."""
         self.set_replicas(name, replicas)
         self.recorder.wait_for(
             f"{name} has {replicas} pods",

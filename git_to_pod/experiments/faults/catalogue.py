@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 
-from git_to_pod.app.app import NOT_PUBLISHED, App, deployments
+from git_to_pod.app.app import NOT_PUBLISHED, deployments
 from git_to_pod.cluster.api import Object
 from git_to_pod.cluster.status import containers
 from git_to_pod.cluster.waiting import pause
@@ -145,15 +145,15 @@ def scale_up_behind_reloader(bench: Bench) -> None:
     others = bench.pod_names()
     push_one(bench)
     bench.wait_published()
-    App.scale(bench, "app", bench.settings.replicas + 1)
+    bench.scale("app", bench.settings.replicas + 1)
     served = bench.served()
     if {served[pod] for pod in others} != {bench.repository.pushed[-2]} or bench.head not in served.values():
         raise RuntimeError(f"expected the new commit from the new pod only; served: {served}")
 
 
 def scale_back(bench: Bench) -> None:
-    App.scale(bench, "app", bench.settings.replicas)
-    bench.scale("reloader", 1)
+    bench.scale("app", bench.settings.replicas)
+    bench.resize("reloader", 1)
 
 
 FAULTS = (
@@ -186,12 +186,12 @@ FAULTS = (
     Fault("api-server-down", "API server down for 20 s", lambda b: b.lab.component("stop", "kube-apiserver"),
           undo=lambda b: b.lab.component("start", "kube-apiserver"), lasts_s=20, limit_s=180,
           note="kube-proxy and Reloader reconnect with client-go's backoff of up to a minute"),
-    Fault("reloader-down", "Reloader down", lambda b: b.scale("reloader", 0),
-          push=then(push_one, lambda b: b.wait_published()), undo=lambda b: b.scale("reloader", 1),
+    Fault("reloader-down", "Reloader down", lambda b: b.resize("reloader", 0),
+          push=then(push_one, lambda b: b.wait_published()), undo=lambda b: b.resize("reloader", 1),
           lasts_s=2, blocks=True),
     Fault("pods-behind-reloader", "pods start with the old commit after Reloader's patch",
-          lambda b: b.scale("reloader", 0),
-          push=push_after_pods_start, undo=lambda b: b.scale("reloader", 1), lasts_s=0, limit_s=UNMENDED_S,
+          lambda b: b.resize("reloader", 0),
+          push=push_after_pods_start, undo=lambda b: b.resize("reloader", 1), lasts_s=0, limit_s=UNMENDED_S,
           note="provoked: the run writes the new commit's stamp into the Deployment before it publishes that commit"),
     Fault("reloader-killed", "Reloader killed between publish and rollout",
           freeze_reloader, undo=kill_reloader, lasts_s=2, blocks=True),
@@ -212,7 +212,7 @@ FAULTS = (
     Fault("never-ready", "a commit with which new pods never become Ready", require_the_file,
           push=lambda b: b.push("without the file", served=False), undo=push_mended, lasts_s=20,
           note="the run gives nginx a readiness probe that requests the file; a good commit ends it"),
-    Fault("scaled-up-behind-reloader", "app scaled up while Reloader is down", lambda b: b.scale("reloader", 0),
+    Fault("scaled-up-behind-reloader", "app scaled up while Reloader is down", lambda b: b.resize("reloader", 0),
           push=scale_up_behind_reloader, undo=scale_back, lasts_s=2,
           note="meanwhile, the new pod serves the new commit and the others the one before"),
 )  # fmt: skip
