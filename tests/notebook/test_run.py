@@ -57,7 +57,7 @@ def test_it_leaves_the_page_the_notebook_the_trials_and_the_summary(short_run: R
 
 
 def test_the_page_can_be_made_again_from_its_folder(short_run: Run, tmp_path: Path) -> None:
-    """Without a cluster: no kubeconfig, and no lab that this process could find."""
+    """Without a cluster: this process has no kubeconfig, and a home without a lab."""
     folder = shutil.copytree(short_run.folder, tmp_path / "report")
     page = (folder / "evaluation.html").read_bytes()
     (folder / "evaluation.html").unlink()
