@@ -103,7 +103,7 @@ _KUBERNETES = "k8s.io/kubernetes/cmd/"
 _CONTAINERD = "github.com/containerd/containerd/v2/"
 MODULES = (
     GoModule(
-        "kubernetes",
+        "kubernetes-1.37",
         {name: _KUBERNETES + name for name in
          ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")},
         {"k8s.io/component-base/version.gitVersion": "v1.37.2",
