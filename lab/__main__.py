@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from lab import client
+from lab import client, versions
 from lab.errors import LabError
 from lab.paths import LOGS
 
@@ -20,6 +20,10 @@ def parser() -> argparse.ArgumentParser:
             "--images", type=lambda folder: Path(folder).absolute(), metavar="DIR",
             help="use the OCI or docker archives (*.tar) in DIR; NAME.txt beside NAME.tar states its origin",
         )  # fmt: skip
+    verbs.choices["up"].add_argument(
+        "--kubernetes", default=versions.DEFAULT, metavar="MINOR",
+        help=f"the node's version: {', '.join(versions.KUBERNETES)}; each is built once",
+    )  # fmt: skip
     extras = "also start Gitea, a second git host, and KWOK, which simulates nodes"
     verbs.choices["up"].add_argument("--extras", action="store_true", help=extras)
     verbs.add_parser("down", help="stop the lab and clean up")
@@ -49,7 +53,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    client.up(arguments.images, print, owned=False, extras=arguments.extras)
+    options = {"extras": arguments.extras, "kubernetes": arguments.kubernetes}
+    client.up(arguments.images, print, owned=False, **options)
     print(f"kubectl --kubeconfig {client.find().kubeconfig} get pods --all-namespaces")
     return 0
 

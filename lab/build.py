@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab import versions
 from lab.errors import ELSEWHERE, LabError
 from lab.paths import CACHE, CONFIG, GO
 from lab.tools import Runner
@@ -99,16 +100,22 @@ class AlteredModule(GoModule):
         run("replacing", go, "mod", "edit", f"-replace={package}=./{copy.relative_to(source)}")
 
 
-_KUBERNETES = "k8s.io/kubernetes/cmd/"
+KUBERNETES_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
+
+
+def kubernetes(minor: str) -> GoModule:
+    """The node's programs of this minor."""
+    version = "k8s.io/component-base/version.git"
+    stamp = {"Version": versions.KUBERNETES[minor], "Major": "1", "Minor": minor.removeprefix("1.")}
+    return GoModule(
+        f"kubernetes-{minor}",
+        {name: f"k8s.io/kubernetes/cmd/{name}" for name in KUBERNETES_PROGRAMS},
+        {f"{version}{name}": value for name, value in stamp.items()},
+    )
+
+
 _CONTAINERD = "github.com/containerd/containerd/v2/"
-MODULES = (
-    GoModule(
-        "kubernetes-1.37",
-        {name: _KUBERNETES + name for name in
-         ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")},
-        {"k8s.io/component-base/version.gitVersion": "v1.37.2",
-         "k8s.io/component-base/version.gitMajor": "1", "k8s.io/component-base/version.gitMinor": "37"},
-    ),
+MODULES = (  # beside Kubernetes
     GoModule(
         "containerd",
         {name: f"{_CONTAINERD}cmd/{name}" for name in ("containerd", "containerd-shim-runc-v2", "ctr")},
@@ -183,25 +190,26 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def check_host() -> None:
+def check_host(minor: str = versions.DEFAULT) -> None:
     """Raise LabError if the lab cannot run on this machine."""
+    modules = (kubernetes(minor), *MODULES)
     if sys.platform != "linux":
         raise LabError(f"this is {platform.system()}; the embedded lab needs Linux: run it on Linux {ELSEWHERE}")
     if os.geteuid() != 0:
         raise LabError(f"user id is {os.geteuid()}; the embedded lab needs root (namespaces): use sudo {ELSEWHERE}")
     CACHE.mkdir(parents=True, exist_ok=True)
-    needed_gb = DISK_TO_RUN_GB if all(_folder(module).exists() for module in MODULES) else DISK_TO_BUILD_GB
+    needed_gb = DISK_TO_RUN_GB if all(_folder(module).exists() for module in modules) else DISK_TO_BUILD_GB
     free_gb = shutil.disk_usage(CACHE).free / 1e9
     if free_gb < needed_gb:
         have = f"{free_gb:.1f} GB are free at {CACHE}"
         raise LabError(f"{have}; the embedded lab needs {needed_gb} GB: free some space {ELSEWHERE}")
 
 
-def build(runner: Runner) -> Built:
+def build(runner: Runner, minor: str = versions.DEFAULT) -> Built:
     """Build what is missing: the Go modules one after the other, and at the same time the root of Debian packages."""
     with runner.pool() as pool:
         root = pool.submit(_root, runner)
-        folders = [_build_module(module, runner) for module in MODULES]
+        folders = [_build_module(module, runner) for module in (kubernetes(minor), *MODULES)]
         parts = whole(CACHE / "parts" / digest_of(*map(str, folders)), lambda path: _link(folders, path))
         return Built(parts, root.result())
 

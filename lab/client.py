@@ -13,6 +13,7 @@ from multiprocessing.connection import Client
 from pathlib import Path
 from typing import IO
 
+from lab import versions
 from lab.errors import LabError
 from lab.paths import LOCK, LOGS, PROJECT, RUN, STATE
 from lab.state import Lab
@@ -31,12 +32,20 @@ def find() -> Lab:
     return Lab(**{field.name: state[field.name] for field in fields(Lab)})
 
 
-def up(images: Path | None, report: Callable[[str], None], owned: bool, extras: bool = False) -> subprocess.Popen[str]:
+def up(
+    images: Path | None,
+    report: Callable[[str], None],
+    owned: bool,
+    extras: bool = False,
+    kubernetes: str = versions.DEFAULT,
+) -> subprocess.Popen[str]:
     """Start a lab and return its supervisor once the lab is up.
 
     `extras` adds Gitea and KWOK, which the second notebook uses. An owned lab stops when this process ends.
+    `kubernetes` is the node's minor.
     """
-    options = [*(["--owned"] if owned else []), *(["--extras"] if extras else [])]
+    versions.check(kubernetes)
+    options = [f"--kubernetes={kubernetes}", *(["--owned"] if owned else []), *(["--extras"] if extras else [])]
     if images:
         options.append(f"--images={images.resolve()}")
     with _new_error_log() as errors:

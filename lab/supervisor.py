@@ -46,7 +46,8 @@ class Parts:
 class Supervisor:
     """A lab, from its build to its end."""
 
-    def __init__(self, archives: Path | None, *, with_extras: bool) -> None:
+    def __init__(self, minor: str, archives: Path | None, *, with_extras: bool) -> None:
+        self._minor = minor  # of Kubernetes
         self._archives = archives
         self._with_extras = with_extras
         self._began = time.monotonic()
@@ -56,7 +57,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Start the lab and write the state file, by which other processes find it."""
-        build.check_host()
+        build.check_host(self._minor)
         parts = self._build()
         build_s = self._elapsed_s()
         clear_leftovers()
@@ -76,7 +77,7 @@ class Supervisor:
 
     def _build(self) -> Parts:
         runner = Runner(self._report)
-        built = build.build(runner)
+        built = build.build(runner, self._minor)
         extras = build.build_extras(runner) if self._with_extras else None
         resolved = images.resolve(built, self._archives, runner)
         return Parts(built, extras, resolved, store.prepare(built, resolved, self._report))
@@ -190,6 +191,7 @@ def clear_leftovers() -> None:
 def main() -> int:
     """Run a lab from its start to its end. Exit status: 0 or 1 (failed; the last line printed gives the reason)."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--kubernetes", required=True)
     parser.add_argument("--images", type=Path)
     parser.add_argument("--extras", action="store_true")
     parser.add_argument("--owned", action="store_true")
@@ -199,7 +201,8 @@ def main() -> int:
         if not _acquire(lock):
             print("error: a lab is running already: use it, or stop it with scripts/lab down", flush=True)
             return 1
-        return _run(Supervisor(arguments.images, with_extras=arguments.extras), owned=arguments.owned)
+        supervisor = Supervisor(arguments.kubernetes, arguments.images, with_extras=arguments.extras)
+        return _run(supervisor, owned=arguments.owned)
 
 
 def _acquire(lock: IO[str]) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import client
+from lab import client, paths, versions
 from lab.errors import LabError
 
 UP = "print('lab up', flush=True); Path('lab.json').touch()"
@@ -32,6 +32,19 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeProject:
     monkeypatch.setattr(client, "STATE", tmp_path / "lab.json")
     monkeypatch.setattr(client, "LOCK", tmp_path / "cache" / "lock")
     return FakeProject(tmp_path)
+
+
+def test_a_minor_that_the_lab_does_not_have_is_refused_in_one_line(project: FakeProject) -> None:
+    with pytest.raises(LabError, match=r"^--kubernetes 1\.34: expected one of 1\.37, 1\.36, 1\.35$"):
+        client.up(None, project.reported.append, owned=False, kubernetes="1.34")
+
+
+@pytest.mark.parametrize(("minor", "version"), versions.KUBERNETES.items())
+def test_each_minor_is_built_from_the_version_that_it_names(minor: str, version: str) -> None:
+    modules = (paths.GO / f"kubernetes-{minor}" / "go.mod").read_text()
+    assert f"require k8s.io/kubernetes {version}\n" in modules
+    assert f"k8s.io/kubelet => k8s.io/kubelet v0{version.removeprefix('v1')}\n" in modules
+    assert version.startswith(f"v{minor}.")
 
 
 def open_files() -> int:
