@@ -14,7 +14,7 @@ import nbformat
 from IPython.display import HTML
 from nbformat import NotebookNode
 
-from git_to_pod.experiments import recommendation, startup_orders
+from git_to_pod.experiments import api_outages, recommendation, startup_orders
 from git_to_pod.experiments.alternatives import approaches, comparison
 from git_to_pod.experiments.alternatives.candidate import Approach
 from git_to_pod.experiments.content_sizes import SizeResult
@@ -132,6 +132,11 @@ def made_up_names(folder: Path) -> dict[str, Any]:
         SizeResult(megabytes, 1, estimate(samples), samples, 3 * megabytes * 10**6, 0, 2)
         for megabytes, samples in ((1, around(3)), (600, [math.inf]))
     ]
+    outages = [
+        api_outages.row_of(key, key, length_s, [*around(9.0), None])
+        for key in ("deployed", "patching")
+        for length_s in (5, 20)
+    ]
     results = ExperimentResults(replace(SETTINGS, output=folder), Progress())
     found: dict[str, Sequence[Any]] = {
         "faults": broken,
@@ -141,6 +146,7 @@ def made_up_names(folder: Path) -> dict[str, Any]:
         "scale": scale.rows,
         "intervals": intervals,
         "sizes": sizes,
+        "outages": outages,
         "gitops": owned,
     }
     for name in EXPERIMENTS:
@@ -150,7 +156,8 @@ def made_up_names(folder: Path) -> dict[str, Any]:
         "HTML": HTML, "tables": tables, "results": results, "settings": results.settings,
         "ways": ways, "missing": ["nothing: made up"],
         "broken": broken, "hosts": hosts,
-        "restarts": restarts, "measured_scale": scale, "intervals": intervals, "sizes": sizes, "owned": owned,
+        "restarts": restarts, "measured_scale": scale, "intervals": intervals, "sizes": sizes,
+        "outages": outages, "owned": owned,
     }  # fmt: skip
 
 

@@ -84,7 +84,7 @@ class OwnCluster:
                 assert process.poll() is None, self.output()
                 return bool((self.cluster.find(pod) or {}).get("status", {}).get("phase") == "Running")
 
-            wait_for("the trials", begun, 100, pause_s=0.2)
+            wait_for("the trials", begun, 200, self.output, pause_s=0.2)
             yield process
         finally:
             process.kill()

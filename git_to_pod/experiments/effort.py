@@ -33,6 +33,7 @@ EXPERIMENTS = {
     "scale": Experiment("cost and size", 16),
     "intervals": Experiment("the poll interval", 8),
     "sizes": Experiment("the size of the content", 16),
+    "outages": Experiment("outages of the API server", 30),
     "gitops": Experiment("Flux owns the Deployment", 4),
 }
 
@@ -59,6 +60,8 @@ class Effort:
     pushes_per_interval: int
     sizes: tuple[tuple[int, int], ...]  # MB, and files
     pushes_per_size: int
+    outage_lengths_s: tuple[int, ...]
+    outages: int  # of each length
     owned_pushes: int  # while Flux owns the Deployment
 
 
@@ -91,6 +94,8 @@ FULL = Effort(
     pushes_per_interval=6,
     sizes=((1, 1), (10, 1), (100, 1), (100, 1000), (300, 1), (600, 1)),
     pushes_per_size=3,
+    outage_lengths_s=(5, 20),
+    outages=20,
     owned_pushes=5,
 )
 SMALLEST = Effort(
@@ -112,6 +117,8 @@ SMALLEST = Effort(
     pushes_per_interval=1,
     sizes=((1, 1),),
     pushes_per_size=1,
+    outage_lengths_s=(2,),
+    outages=1,
     owned_pushes=1,
 )
 

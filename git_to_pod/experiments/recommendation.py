@@ -28,6 +28,7 @@ REQUIRED: dict[str, Callable[[ResultRow], bool]] = {
     "never publishes an older commit": lambda r: not any(r["regressions"].values()),
     "changes files only with a restart": lambda r: r["changed_before_restart"] == 0,
     "catches up on a change made while its controller is down": lambda r: r["recovers_missed_change"] is not False,
+    "was measured to the end": lambda r: not r.get("failed"),
 }
 
 
@@ -59,16 +60,16 @@ def seconds(value: float) -> str:
     return "not measured" if math.isnan(value) else "timed out" if math.isinf(value) else f"{value:.2f} s"
 
 
-def yes(holds: bool) -> str:
-    return "yes" if holds else "no"
+def yes(holds: bool | None) -> str:
+    return "not measured" if holds is None else "yes" if holds else "no"
 
 
 LATENCY = "poll → all replicas restarted, median"
 CRITERIA = (
     Criterion(
         "largest content", 3, "models are part of the task",
-        lambda r: float(bool(r["content_limit_bytes"])),
-        lambda r: limit_in_words(r["content_limit_bytes"]),
+        lambda r: math.nan if r.get("failed") else float(bool(r["content_limit_bytes"])),
+        lambda r: limit_in_words(r["content_limit_bytes"], not r.get("failed")),
     ),
     Criterion(
         LATENCY, 2, "only differences that the data show count",
@@ -80,7 +81,8 @@ CRITERIA = (
     ),
     Criterion(
         "kubectl rollout undo brings the content back", 2, "the rollback that operators know",
-        lambda r: float(not r["undo_restores_content"]), lambda r: yes(r["undo_restores_content"]),
+        lambda r: math.nan if r["undo_restores_content"] is None else float(not r["undo_restores_content"]),
+        lambda r: yes(r["undo_restores_content"]),
     ),
     Criterion(
         "the pod that polls the git host cannot change workloads", 2, "least privilege where untrusted input arrives",
@@ -92,7 +94,7 @@ CRITERIA = (
     ),
     Criterion(
         "restarts for a burst of pushes", 1, "each one restarts every pod",
-        lambda r: float(sum(r["rollouts_per_burst"].values())),
+        lambda r: math.nan if r.get("failed") else float(sum(r["rollouts_per_burst"].values())),
         lambda r: by_replicas(r["rollouts_per_burst"]), equal_within=0.1,
     ),
     Criterion(

@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from git_to_pod.experiments import recommendation
+from git_to_pod.experiments.alternatives.approaches import DEPLOYED
 from git_to_pod.experiments.effort import EXPERIMENTS
 from git_to_pod.experiments.recommendation import median, seconds
 from git_to_pod.experiments.results import ExperimentResults, ResultRow, section
@@ -116,6 +117,13 @@ def sizes(rows: Rows) -> Words:
     return (None, f"{max(row['megabytes'] for row in served)} MB") if served else (False, "none")
 
 
+def outages(rows: Rows) -> Words:
+    """Of the deployed design. A stale start is a limit."""
+    deployed = [row for row in rows if row["key"] == DEPLOYED.key]
+    stale = sum(row["stale"] for row in deployed)
+    return (None if stale else True), f"{stale} of {sum(row['outages'] for row in deployed)}"
+
+
 def gitops(rows: Rows) -> Words:
     good = sum(row["stamp_stays"] and row["served"] and row["rollouts"] == row["pushes"] for row in rows)
     return (True if good == len(rows) else None), f"{good} of {len(rows)}"
@@ -130,6 +138,7 @@ TILES: dict[str, tuple[str, Callable[[Rows], Words]]] = {
     "scale": ("Deployments patched by Reloader", scale),
     "intervals": ("from the shortest to the longest poll interval, push → restarted", intervals),
     "sizes": ("largest content on all replicas", sizes),
+    "outages": ("outages of the API server left pods with the previous commit", outages),
     "gitops": ("strategies of Reloader work if Flux owns the Deployment", gitops),
 }
 

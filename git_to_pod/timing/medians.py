@@ -70,6 +70,15 @@ def median_interval(ordered: list[float], confidence: float = 0.95) -> tuple[flo
     return (ordered[rank - 1], ordered[n - rank]) if rank else (math.nan, math.nan)
 
 
+def share_interval(hits: int, n: int) -> tuple[float, float]:
+    """95% CI of a share, from `hits` in `n` trials (Wilson, 1927). From 0 to 1 without trials."""
+    if not n:
+        return 0.0, 1.0
+    z, share = 1.96, hits / n
+    middle, width = share + z**2 / (2 * n), z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return max(0.0, (middle - width) / (1 + z**2 / n)), min(1.0, (middle + width) / (1 + z**2 / n))
+
+
 def in_words(estimate: Estimate) -> str:
     """A figure with its interval, the number of samples, and the timeouts if there are any."""
     if not estimate.n:

@@ -30,6 +30,7 @@ from git_to_pod.wording import counted
 
 GAP_S = 0.7  # between the pushes of a burst
 NOT_SYNCING = ("nginx", "curl")  # containers that are the same with every candidate
+ERRORS = (ApiError, GitError, TimedOut, Unreachable)
 WORKLOADS = {"deployments", "statefulsets", "daemonsets"}
 
 
@@ -53,7 +54,7 @@ class CandidateResult:
     rollouts_per_burst: dict[str, int]
     regressions: dict[str, int]
     recovers_missed_change: bool | None  # None: it has no controller that could miss a change
-    undo_restores_content: bool
+    undo_restores_content: bool | None
     content_limit_bytes: int | None
     objects: dict[str, int]  # by kind
     rights: list[str]
@@ -63,6 +64,7 @@ class CandidateResult:
     cpu_cores: float
     memory_bytes: int
     commit_seen_in: list[str]
+    failed: str = ""  # the error that ended its measurement after the pushes; what follows is then not measured
 
 
 def unavailable(cluster: Cluster, settings: Settings) -> dict[Approach, str]:
@@ -85,7 +87,7 @@ def run_alternatives(
 ) -> list[CandidateResult]:
     """Deploy all candidates that this cluster can run, and measure one at a time.
 
-    An error while one is measured costs that one its row. `failed` gets the error, by the candidate's key.
+    An error before the behaviour of one is observed costs that one its row. `failed` gets the error, by its key.
     """
     approaches = [approach for approach, reason in unavailable(cluster, settings).items() if not reason]
     with ExitStack() as stack:
@@ -107,7 +109,7 @@ def run_alternatives(
             key = candidate.approach.key
             try:
                 rows.append(measure(cluster, candidate, idle[key], progress))
-            except (ApiError, GitError, TimedOut, Unreachable) as error:
+            except ERRORS as error:
                 failed[key] = f"failed: {error}"
                 progress.say(f"{candidate.approach.name}: {failed[key]}")
         if failed and not rows:
@@ -161,13 +163,17 @@ def total(early: usage.Sample, late: usage.Sample) -> tuple[float, int]:
 
 @dataclass
 class Behaviour:
-    """What a candidate does in a burst of pushes, after its controller was down, at an undo, and with a large file."""
+    """What a candidate does in a burst of pushes, after its controller was down, at an undo, and with a large file.
+
+    If an error ends the observation, `failed` has it, and the rest is not measured.
+    """
 
     rollouts: dict[str, int] = field(default_factory=dict)
     regressions: dict[str, int] = field(default_factory=dict)
     recovers: bool | None = None
-    undo: bool = False
+    undo: bool | None = None
     limit_bytes: int | None = None
+    failed: str = ""
 
 
 def measure(cluster: Cluster, candidate: Candidate, idle: tuple[float, int], progress: Progress) -> CandidateResult:
@@ -197,6 +203,7 @@ def measure(cluster: Cluster, candidate: Candidate, idle: tuple[float, int], pro
         recovers_missed_change=behaviour.recovers,
         undo_restores_content=behaviour.undo,
         content_limit_bytes=behaviour.limit_bytes,
+        failed=behaviour.failed,
         objects=kinds,
         rights=[str(right) for right in held],
         rights_pairs=sum(right.pairs for right in held),
@@ -215,6 +222,17 @@ def rights_to_trigger(held: Sequence[Right]) -> list[Right]:
 
 def observe_behaviour(cluster: Cluster, candidate: Candidate, progress: Progress) -> Behaviour:
     found, name = Behaviour(), candidate.approach.name
+    try:
+        observe(cluster, candidate, progress, found)
+    except ERRORS as error:
+        found.failed = str(error)
+        progress.say(f"{name}: the rest is not measured: {error}")
+    return found
+
+
+def observe(cluster: Cluster, candidate: Candidate, progress: Progress, found: Behaviour) -> None:
+    """Fill `found`, step by step."""
+    name = candidate.approach.name
     for replicas in effort().burst_replicas:
         progress.say(f"{effort().burst} pushes {GAP_S} s apart, {replicas} replicas: {name}")
         candidate.scale("app", replicas)
@@ -227,7 +245,6 @@ def observe_behaviour(cluster: Cluster, candidate: Candidate, progress: Progress
     found.undo = candidate.undo_restores_content()
     progress.say(f"a file of {BIG_BYTES >> 20} MiB: {name}")
     found.limit_bytes = None if candidate.takes_big_content() else limit_of(cluster, candidate)
-    return found
 
 
 def limit_of(cluster: Cluster, candidate: Candidate) -> int:
@@ -260,11 +277,13 @@ def seen_by_clients(candidate: Candidate) -> tuple[list[float], int]:
 
 
 def by_replicas(counts: dict[str, Any]) -> str:
-    return ", ".join(f"{count} with {replicas} replicas" for replicas, count in counts.items())
+    return ", ".join(f"{count} with {replicas} replicas" for replicas, count in counts.items()) or "not measured"
 
 
-def limit_in_words(limit_bytes: int | None) -> str:
+def limit_in_words(limit_bytes: int | None, measured: bool = True) -> str:
     """The largest content. BIG_BYTES means that a file of this size was not deployed and no limit was named."""
+    if not measured:
+        return "not measured"
     if not limit_bytes:
         return f"no limit found ({size_in_words(BIG_BYTES)} tried)"
     return f"less than {size_in_words(BIG_BYTES)}" if limit_bytes == BIG_BYTES else size_in_words(limit_bytes)

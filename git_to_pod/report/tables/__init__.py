@@ -1,5 +1,6 @@
 """The tables of the second page and the sentences that title them, a module for each experiment."""
 
+from git_to_pod.report.tables.api_outages import outages_finding, outages_table
 from git_to_pod.report.tables.break_even import break_even_table
 from git_to_pod.report.tables.candidates import candidates_finding, candidates_table, not_measured_table
 from git_to_pod.report.tables.content_sizes import sizes_finding, sizes_table
@@ -27,6 +28,8 @@ __all__ = [
     "intervals_finding",
     "intervals_table",
     "not_measured_table",
+    "outages_finding",
+    "outages_table",
     "polls_finding",
     "polls_tables",
     "recommendation_section",

@@ -21,6 +21,7 @@ from git_to_pod.wording import millicores, names, quoted
 
 NOTICEABLE_S = 0.5  # half the poll interval of the comparison
 CAUGHT_UP = {True: "caught up", False: "lost", None: "it has no controller"}
+UNDO = {True: "brings the content back", False: "does not bring it back", None: "not measured"}
 
 
 def candidates_finding(rows: Sequence[CandidateResult]) -> str:
@@ -104,14 +105,14 @@ def candidates_table(rows: Sequence[CandidateResult], skipped: Sequence[str]) ->
         "restart triggered → all replicas restarted": lambda r: in_words(r.requested_to_restarted_s),
         f"restarts for {effort().burst} pushes {GAP_S} s apart": lambda r: by_replicas(r.rollouts_per_burst),
         "times that the published commit regressed": lambda r: by_replicas(r.regressions),
-        "change made while the controller is down": lambda r: CAUGHT_UP[r.recovers_missed_change],
-        "kubectl rollout undo": lambda r: (
-            "brings the content back" if r.undo_restores_content else "does not bring it back"
+        "change made while the controller is down": lambda r: (
+            "not measured" if r.failed and r.recovers_missed_change is None else CAUGHT_UP[r.recovers_missed_change]
         ),
+        "kubectl rollout undo": lambda r: UNDO[r.undo_restores_content],
         "time in which clients get both commits": lambda r: in_words(r.mixed_commit_s),
         "files changed before the restart": lambda r: f"{r.changed_before_restart} of {r.pushes} pushes",
         "failed requests": lambda r: f"{r.requests['failed']} of {r.requests['sent']:,}",
-        "largest content": lambda r: limit_in_words(r.content_limit_bytes),
+        "largest content": lambda r: limit_in_words(r.content_limit_bytes, not r.failed),
         "objects": lambda r: f"{sum(r.objects.values())} ({listed(r.objects)})",
         "rights": lambda r: f"{r.rights_pairs} pairs of verb and resource: {'; '.join(r.rights)}",
         "the pod that polls the git host can change workloads": lambda r: (
@@ -123,7 +124,8 @@ def candidates_table(rows: Sequence[CandidateResult], skipped: Sequence[str]) ->
         "the commit is visible in": lambda r: "; ".join(r.commit_seen_in) or "nothing",
     }
     table = [{"": name} | {row.name: cell(row) for row in rows} for name, cell in questions.items()]
-    missing = [f"Not in this run: {line}." for line in skipped]
+    missing = [f"Not measured to the end: {row.name} ({row.failed})." for row in rows if row.failed]
+    missing += [f"Not in this run: {line}." for line in skipped]
     return html_table(table, candidates_finding(rows)) + paragraphs(*missing) + differences_table(rows)
 
 

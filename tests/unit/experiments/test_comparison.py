@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,11 +12,15 @@ import pytest
 
 from git_to_pod.app.namespace import BESIDE
 from git_to_pod.cluster.recorder import Recorder
+from git_to_pod.cluster.waiting import TimedOut
 from git_to_pod.experiments.alternatives import candidate as candidate_module
 from git_to_pod.experiments.alternatives import flux
 from git_to_pod.experiments.alternatives.approaches import APPROACHES, FLUX, PATCHING
 from git_to_pod.experiments.alternatives.candidate import BIG_BYTES
-from git_to_pod.experiments.alternatives.comparison import limit_of
+from git_to_pod.experiments.alternatives.comparison import limit_of, observe_behaviour
+from git_to_pod.progress import Progress
+from git_to_pod.report.tables import candidates_table
+from tests.made_up import made_up_names
 from tests.samples import SETTINGS
 
 NOTHING = cast(Any, None)
@@ -28,6 +34,36 @@ def test_flux_is_asked_for_its_limit_until_it_has_complained(monkeypatch: pytest
 
 def test_a_way_that_says_no_limit_has_that_of_the_file_that_it_did_not_take() -> None:
     assert limit_of(NOTHING, cast(Any, SimpleNamespace(approach=PATCHING, settings=SETTINGS))) == BIG_BYTES
+
+
+class NeverCatchesUp:
+    """A candidate that serves the last of a burst with two replicas, and does not with six."""
+
+    approach, replicas = PATCHING, 0
+
+    def scale(self, _name: str, replicas: int) -> None:
+        self.replicas = replicas
+
+    def burst(self, _pushes: int, _gap_s: float) -> tuple[int, int]:
+        if self.replicas > 2:
+            raise TimedOut("not served within 60 s")
+        return 4, 1
+
+
+def test_what_was_measured_of_a_candidate_outlives_its_failure() -> None:
+    found = observe_behaviour(NOTHING, cast(Any, NeverCatchesUp()), Progress())
+    assert (found.rollouts, found.regressions) == ({"2": 4}, {"2": 1})
+    assert (found.recovers, found.undo, found.failed) == (None, None, "not served within 60 s")
+
+
+def test_a_failed_candidates_table_has_its_pushes_and_says_what_is_not_measured(tmp_path: Path) -> None:
+    (row, *_) = made_up_names(tmp_path)["ways"]
+    failed = replace(row, rollouts_per_burst={"2": 4}, undo_restores_content=None, recovers_missed_change=None)
+    table = candidates_table([replace(failed, failed="not served within 60 s")], [])
+    assert "1.7" in table
+    assert f"Not measured to the end: {row.name} (not served within 60 s)." in table
+    own, _, _ = table.partition("Differences of the medians")
+    assert own.count(">not measured</td>") == 3  # the missed change, the undo and the largest content
 
 
 class AfterUndo:

@@ -111,6 +111,7 @@ def test_candidates_that_score_the_same_are_all_recommended(tmp_path: Path) -> N
         {"requests": {"sent": 10, "failed": 1}},
         {"polled_to_restarted_s": {"median": math.inf}},
         {"polled_to_restarted_s": {"median": None, "timeouts": 9}},
+        {"failed": "not served within 60 s", "undo_restores_content": None, "rollouts_per_burst": {}},
     ],
 )
 @pytest.mark.parametrize("key", ["deployed", "patching"])

@@ -13,6 +13,7 @@ import pytest
 
 from git_to_pod.experiments import earlier_rows
 from git_to_pod.experiments.alternatives.comparison import CandidateResult
+from git_to_pod.experiments.api_outages import OutageResult
 from git_to_pod.experiments.content_sizes import SizeResult
 from git_to_pod.experiments.effort import EXPERIMENTS, ONLY, selected
 from git_to_pod.experiments.faults.experiment import FaultResult
@@ -55,6 +56,7 @@ def test_every_row_is_read_back_as_it_was_written(tmp_path: Path) -> None:
         ("scale", made_up["measured_scale"].rows, ScaleRow),
         ("intervals", made_up["intervals"], IntervalResult),
         ("sizes", made_up["sizes"], SizeResult),
+        ("outages", made_up["outages"], OutageResult),
         ("gitops", made_up["owned"], OwnedResult),
     ]
     for name, rows, kind in kinds:

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from git_to_pod.timing.medians import difference, estimate, median_interval
+from git_to_pod.timing.medians import difference, estimate, median_interval, share_interval
 
 
 # Ranks from the tables of the sign test: n, and the rank of the lower bound.
@@ -65,3 +65,10 @@ def test_a_difference_with_timeouts_is_none_between_two_and_endless_otherwise() 
 
 def test_nothing_measured_has_no_difference() -> None:
     assert all(map(math.isnan, difference([math.nan], [1.0])))
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "low", "high"), [(0, 20, 0.0, 0.161), (1, 16, 0.011, 0.283), (10, 20, 0.299, 0.701), (0, 0, 0.0, 1.0)]
+)
+def test_the_interval_of_a_share_is_wilsons(hits: int, n: int, low: float, high: float) -> None:
+    assert share_interval(hits, n) == pytest.approx((low, high), abs=0.001)
