@@ -118,7 +118,7 @@ def guard_namespace(cluster: Cluster, namespace: str, *, lab: bool = False) -> N
     """Have the namespace removed if this process ends. Call this before you create it."""
     kubeconfig = str(cluster.kubeconfig.absolute()) if cluster.kubeconfig else ""
     limit_s = LAB_LIMIT_S if lab else LIMIT_S
-    _watchdog.send(namespace=namespace, context=cluster.context, kubeconfig=kubeconfig, limit_s=limit_s)
+    _watchdog.send(namespace=namespace, context=cluster.context, kubeconfig=kubeconfig, limit_s=limit_s, lab=lab)
 
 
 def guard_path(path: Path) -> None:

@@ -24,6 +24,7 @@ class Lab:
     access_log: str  # the git host's access log; its format is in config/git/nginx.conf
     gitea: dict[str, str]  # repository, push_url, ssh_repository, ssh_push_url and token; empty without the extras
     simulated_nodes: dict[str, str]  # the label of the nodes that KWOK simulates; empty without the extras
+    kubernetes: str  # the node's version, as v1.37.2
     images: list[dict[str, str]]  # ref, source, digest and note of each
     timings_s: dict[str, float]
     node_pid: int

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from lab import build, cgroups, gitea, githost, images, kwok, network, node, pki, store
+from lab import build, cgroups, gitea, githost, images, kwok, network, node, pki, store, versions
 from lab.errors import LabError
 from lab.namespace import Namespace
 from lab.paths import CACHE, LOCK, LOGS, RUN, STATE
@@ -161,6 +161,7 @@ class Supervisor:
             access_log=str(githost.ACCESS_LOG),
             gitea=gitea.STATE if self._with_extras else {},
             simulated_nodes=kwok.LABEL if self._with_extras else {},
+            kubernetes=versions.KUBERNETES[self._minor],
             images=[image.public() for image in resolved],
             timings_s={name: round(seconds, 3) for name, seconds in timings_s.items()},
             node_pid=node_space.pid,
@@ -191,7 +192,7 @@ def clear_leftovers() -> None:
 def main() -> int:
     """Run a lab from its start to its end. Exit status: 0 or 1 (failed; the last line printed gives the reason)."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--kubernetes", required=True)
+    parser.add_argument("--kubernetes", default=versions.DEFAULT)
     parser.add_argument("--images", type=Path)
     parser.add_argument("--extras", action="store_true")
     parser.add_argument("--owned", action="store_true")

@@ -17,6 +17,7 @@ from nbformat import NotebookNode
 from git_to_pod.experiments import api_outages, recommendation, startup_orders
 from git_to_pod.experiments.alternatives import approaches, comparison
 from git_to_pod.experiments.alternatives.candidate import Approach
+from git_to_pod.experiments.api_outages import Outcome
 from git_to_pod.experiments.content_sizes import SizeResult
 from git_to_pod.experiments.effort import EXPERIMENTS, FULL
 from git_to_pod.experiments.faults import experiment
@@ -36,6 +37,7 @@ from tests.samples import SETTINGS
 
 NOTEBOOK = ROOT / "notebooks" / "alternatives.ipynb"
 CHANCE = random.Random(1)
+STALE, LATE = Outcome(9.0, True, math.nan), Outcome(9.0, False, math.inf)
 
 
 def around(value: float, n: int = 8) -> list[float]:
@@ -133,7 +135,7 @@ def made_up_names(folder: Path) -> dict[str, Any]:
         for megabytes, samples in ((1, around(3)), (600, [math.inf]))
     ]
     outages = [
-        api_outages.row_of(key, key, length_s, [*around(9.0), None])
+        api_outages.row_of(key, key, length_s, [*(Outcome(9.0, False, s) for s in around(9.0)), STALE, LATE])
         for key in ("deployed", "patching")
         for length_s in (5, 20)
     ]

@@ -118,8 +118,8 @@ class App:
         """The pods of a Deployment that are not being deleted."""
         return pods_of(self.recorder, name)
 
-    def pod_names(self) -> set[str]:
-        return {str(pod["metadata"]["name"]) for pod in self.pods()}
+    def pod_names(self, name: str = "app") -> set[str]:
+        return {str(pod["metadata"]["name"]) for pod in self.pods(name)}
 
     def uids(self, name: str = "app") -> set[str]:
         return {str(pod["metadata"]["uid"]) for pod in self.pods(name)}

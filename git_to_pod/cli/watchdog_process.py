@@ -32,6 +32,15 @@ def open_cluster(context: str, kubeconfig: str) -> Cluster:
     return Cluster(context, Path(kubeconfig) if kubeconfig else None)
 
 
+def restore_lab() -> None:
+    """Start what the run's faults have stopped in the running lab, first of all its API server."""
+    from git_to_pod.experiments.faults.undo_after_kill import restore
+    from git_to_pod.settings import running_lab
+
+    if lab := running_lab():
+        restore(lab)
+
+
 class Leftovers:
     """What the run has created and not yet removed."""
 
@@ -62,6 +71,9 @@ class Leftovers:
         if not self.namespaces:
             return True
         self.log(f"the process of run {self.run} has ended; removing {', '.join(self.namespaces)}")
+        if any(line.get("lab") for line in self.namespaces.values()):
+            with suppress(Exception):  # the lab may have ended with the run
+                restore_lab()
         deadline = time.monotonic() + max(line["limit_s"] for line in self.namespaces.values())
         gone_since: float | None = None
         while (now := time.monotonic()) < deadline:

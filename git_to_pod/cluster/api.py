@@ -161,6 +161,13 @@ class Cluster:
     def items(self, path: str, **query: str) -> list[Object]:
         return list(self.get(path, **query)["items"])
 
+    def is_ready(self) -> bool:
+        """Whether the API server says that it is ready."""
+        try:
+            return self.request("GET", "/readyz").status == 200
+        except (ApiError, Unreachable):
+            return False
+
     def patch(self, path: str, body: Object) -> Object:
         return self.call("PATCH", path, body, content_type="application/merge-patch+json")
 

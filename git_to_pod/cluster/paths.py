@@ -10,6 +10,7 @@ NAMESPACED = {
     "EndpointSlice": ("apis/discovery.k8s.io/v1", "endpointslices"),
     "Event": ("api/v1", "events"),
     "Ingress": ("apis/networking.k8s.io/v1", "ingresses"),
+    "Lease": ("apis/coordination.k8s.io/v1", "leases"),
     "Pod": ("api/v1", "pods"),
     "ReplicaSet": ("apis/apps/v1", "replicasets"),
     "Role": (RBAC, "roles"),

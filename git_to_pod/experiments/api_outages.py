@@ -2,6 +2,8 @@
 
 With the deployed design, a new pod takes the commit from the kubelet's cache of `git-commit`. If Reloader hears of the
 new commit before the kubelet does, the pod starts with the previous one, and nothing restarts it until the next push.
+The kubelet keeps a ConfigMap in its cache for five minutes after the last start of a pod that uses it (Kubernetes'
+pkg/kubelet/util/manager), and reads it anew later. So each outage begins soon after a rollout, which is the worst case.
 """
 
 from __future__ import annotations
@@ -9,23 +11,36 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from git_to_pod.app.deployment import stamp
 from git_to_pod.cluster.api import ApiError, Cluster, Unreachable
-from git_to_pod.cluster.waiting import TimedOut, pause
+from git_to_pod.cluster.waiting import pause, wait_for
 from git_to_pod.experiments.alternatives.approaches import DEPLOYED, PATCHING
 from git_to_pod.experiments.alternatives.candidate import Candidate
+from git_to_pod.experiments.alternatives.comparison import ERRORS
 from git_to_pod.experiments.effort import effort
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Estimate, estimate
 from git_to_pod.wording import counted
-from lab import client
+from lab import LabError, client
 
+APART_S = 120.0  # after which client-go begins again with its shortest wait (DelayWithReset in tools/cache)
 STALE_S = 10.0  # a pod that serves the previous commit for so long after its rollout does so until the next push
 LIMIT_S = 180.0  # for the recovery
+READY_S = 60.0  # for the API server's start
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one candidate in one outage."""
+
+    away_s: float  # from the stop of the API server until it is ready again
+    stale: bool  # whether the new pods served the previous commit
+    recovered_s: float  # since it is ready, until every pod serves the commit; infinite on timeout, NaN if stale
 
 
 @dataclass(frozen=True)
@@ -36,94 +51,103 @@ class OutageResult:
     name: str
     length_s: int
     outages: int
-    stale: int  # outages after which the new pods served the previous commit
-    recovered_s: Estimate  # of the others: from the end of the outage until every pod serves the commit that was pushed
-    samples_s: list[float]
+    away_s: Estimate
+    stale: int
+    recovered_s: Estimate
+    samples_s: list[float]  # of recovered_s
 
 
 @dataclass
 class Pushed:
-    """A commit that a candidate is to serve after an outage, and its pods before."""
+    """A commit that a candidate is to serve after an outage, with the commit and the pods before."""
 
     candidate: Candidate
+    previous: str
     commit: str
     old: set[str]
-    rolled_out: float = math.inf  # since when the rollout is complete, and pods serve another commit
+    rolled_out: float = math.inf  # since when the rollout is complete and pods serve the previous commit
     stale: bool = False
 
     def is_decided(self, now: float) -> bool:
-        """Whether every pod serves the commit, or they are stale."""
-        if not self.candidate.is_settled() or self.candidate.pod_names() & self.old:
+        """Whether the commit's rollout is complete, and every pod serves the commit or they are stale."""
+        candidate, contents = self.candidate, self.candidate.repository.contents
+        template = str(candidate.template)
+        if self.commit not in template and stamp(self.commit) not in template:
+            return False
+        if not candidate.is_settled() or candidate.pod_names() & self.old:
             return False
         try:
-            if self.candidate.serves(self.commit):
-                return True
+            served = {body for _, body in candidate.answers().values()}
         except (ApiError, Unreachable):  # the API server has only just come back
             return False
-        self.rolled_out = min(self.rolled_out, now)
-        self.stale = now - self.rolled_out > STALE_S
+        if served == {contents[self.commit]}:
+            return True
+        if served <= {contents[self.commit], contents[self.previous]}:
+            self.rolled_out = min(self.rolled_out, now)
+            self.stale = now - self.rolled_out > STALE_S
         return self.stale
 
 
 def run_outages(cluster: Cluster, settings: Settings, progress: Progress) -> list[OutageResult]:
-    """Stop the lab's API server again and again, for each length in a shuffled order. No rows without the lab.
+    """Stop the lab's API server again and again, for lengths in a shuffled order. No rows without the lab.
 
-    If a candidate does not recover, the rows are those of the outages before.
+    An error ends the series; its rows are those of the outages before.
     """
     if not settings.lab:
         return []
     chance = random.Random(settings.seed)
     lengths = [length_s for length_s in effort().outage_lengths_s for _ in range(effort().outages)]
     chance.shuffle(lengths)
-    found = dict[tuple[str, int], list[float | None]]()  # by candidate and length; None: stale
+    found = dict[tuple[str, int], list[Outcome]]()  # by candidate and length
     with ExitStack() as stack:
         candidates = [Candidate(approach, cluster, settings, progress) for approach in (DEPLOYED, PATCHING)]
         for candidate in candidates:
             stack.callback(candidate.close)
             candidate.deploy()
+        ended = -math.inf
         for number, length_s in enumerate(lengths):
             progress.bar(number, len(lengths), f"the API server is away for {length_s} s")
-            pause(chance.uniform(0, 2))
+            pause(max(0.0, ended + APART_S - time.monotonic()))
             try:
-                for candidate, recovered_s in outage(candidates, length_s):
-                    found.setdefault((candidate.approach.key, length_s), []).append(recovered_s)
-                    if recovered_s is None:
-                        progress.say(f"{candidate.approach.name}: the pods started with the previous commit")
-            except TimedOut as error:
-                progress.say(f"no outage after the one of {length_s} s, number {number + 1}: {error}")
+                for candidate in candidates:  # new pods, and the end of a stale start
+                    candidate.wait_served(candidate.push(f"before outage {number}"))
+                outcomes = outage(cluster, candidates, length_s)
+            except (*ERRORS, LabError) as error:
+                progress.say(f"the series ends after {counted(number, 'outage')}: {error}")
                 break
-        progress.bar(len(lengths), len(lengths), f"{counted(len(lengths), 'outage')} over")
+            ended = time.monotonic()
+            for candidate, outcome in zip(candidates, outcomes, strict=True):
+                found.setdefault((candidate.approach.key, length_s), []).append(outcome)
+                if outcome.stale:
+                    progress.say(f"{candidate.approach.name}: the pods started with the previous commit")
+        else:
+            progress.bar(len(lengths), len(lengths), f"{counted(len(lengths), 'outage')} over")
     names = {candidate.approach.key: candidate.approach.name for candidate in candidates}
-    return [row_of(key, names[key], length_s, samples) for (key, length_s), samples in sorted(found.items())]
+    return [row_of(key, names[key], length_s, outcomes) for (key, length_s), outcomes in sorted(found.items())]
 
 
-def outage(candidates: Iterable[Candidate], length_s: int) -> list[tuple[Candidate, float | None]]:
-    """Push to each candidate while the API server is away. Returns the seconds until it served; None: it was stale.
-
-    A stale candidate is brought back with another push. Raises TimedOut if that does not bring it back.
-    """
-    client.command("stop", "kube-apiserver")
+def outage(cluster: Cluster, candidates: Sequence[Candidate], length_s: int) -> list[Outcome]:
+    """Push to each candidate while the API server is away, and see what becomes of it. Raises GitError and LabError."""
+    began = time.monotonic()
     try:
-        since = time.monotonic()
-        pushed = [Pushed(each, each.push(f"at {since:.3f}"), each.pod_names()) for each in candidates]
-        pause(max(0.0, since + length_s - time.monotonic()))
+        client.command("stop", "kube-apiserver")
+        stopped = time.monotonic()
+        pushed = [Pushed(each, each.head, each.push(f"at {stopped:.3f}"), each.pod_names()) for each in candidates]
+        pause(max(0.0, stopped + length_s - time.monotonic()))
     finally:
         client.command("start", "kube-apiserver")
-    began = time.monotonic()
-    recovered_s = dict.fromkeys((each.candidate for each in pushed), math.inf)
-    left = list(pushed)
-    while left and (now := time.monotonic()) - began < LIMIT_S:
-        for each in [each for each in left if each.is_decided(now)]:
-            recovered_s[each.candidate] = now - began
-            left.remove(each)
+    wait_for("the API server", cluster.is_ready, READY_S)
+    ready = time.monotonic()
+    recovered_s = [math.inf for _ in pushed]
+    while (now := time.monotonic()) - ready < LIMIT_S and math.inf in recovered_s:
+        for number, each in enumerate(pushed):
+            if math.isinf(recovered_s[number]) and each.is_decided(now):
+                recovered_s[number] = math.nan if each.stale else now - ready
         pause(0.1)
-    for each in pushed:
-        if each in left or each.stale:
-            each.candidate.wait_served(each.candidate.push("again"))
-    return [(each.candidate, None if each.stale else recovered_s[each.candidate]) for each in pushed]
+    return [Outcome(ready - began, each.stale, took) for each, took in zip(pushed, recovered_s, strict=True)]
 
 
-def row_of(key: str, name: str, length_s: int, samples: list[float | None]) -> OutageResult:
-    recovered = [sample for sample in samples if sample is not None]
-    stale = len(samples) - len(recovered)
-    return OutageResult(key, name, length_s, len(samples), stale, estimate(recovered), recovered)
+def row_of(key: str, name: str, length_s: int, outcomes: Sequence[Outcome]) -> OutageResult:
+    samples = [outcome.recovered_s for outcome in outcomes if not outcome.stale]
+    away_s, stale = estimate(outcome.away_s for outcome in outcomes), sum(outcome.stale for outcome in outcomes)
+    return OutageResult(key, name, length_s, len(outcomes), away_s, stale, estimate(samples), samples)

@@ -33,7 +33,7 @@ EXPERIMENTS = {
     "scale": Experiment("cost and size", 16),
     "intervals": Experiment("the poll interval", 8),
     "sizes": Experiment("the size of the content", 16),
-    "outages": Experiment("outages of the API server", 30),
+    "outages": Experiment("outages of the API server", 50),
     "gitops": Experiment("Flux owns the Deployment", 4),
 }
 
@@ -95,11 +95,11 @@ FULL = Effort(
     sizes=((1, 1), (10, 1), (100, 1), (100, 1000), (300, 1), (600, 1)),
     pushes_per_size=3,
     outage_lengths_s=(5, 20),
-    outages=20,
+    outages=10,
     owned_pushes=5,
 )
 SMALLEST = Effort(
-    faults=2,
+    faults=1,
     git_hosts=1,
     candidates=("deployed", "in-place", "no-restart"),
     blocks=1,

@@ -58,11 +58,12 @@ class ExperimentResults:
         began = time.monotonic()
         with self.progress.stage(name, text):
             rows = measure()
-        self.parts[name] = part | {"seconds": time.monotonic() - began, "images": self.images}
+        self.parts[name] = part | {"seconds": time.monotonic() - began}
+        self.parts[name] |= {"images": self.images, "kubernetes": self.kubernetes}
         return rows
 
     def earlier(self, name: str, kind: type[Row]) -> Sequence[Row]:
-        """The rows of an earlier run into the same folder. Raises InputError if its images were others."""
+        """The rows of an earlier run into the same folder. Raises InputError if its images or its Kubernetes differ."""
         found = self.summary
         if name not in found:
             return []
@@ -74,6 +75,9 @@ class ExperimentResults:
         advice = f"choose another --output, or add {name} to --only"
         if others:
             raise InputError(f"{where} with another {others[0]['ref']}; {advice}")
+        version = part.get("kubernetes") or found.get("kubernetes", {}).get("version", "")
+        if self.kubernetes and version not in ("", self.kubernetes):
+            raise InputError(f"{where} with Kubernetes {version}; {advice}")
         try:
             rows = earlier_rows.read(found[name], kind)
         except ValueError as error:
@@ -105,6 +109,10 @@ class ExperimentResults:
     @property
     def images(self) -> list[dict[str, str]]:
         return self.settings.lab.images if self.settings.lab else []
+
+    @property
+    def kubernetes(self) -> str:
+        return self.settings.lab.kubernetes if self.settings.lab else ""
 
     @property
     def ran(self) -> list[dict[str, str]]:

@@ -19,7 +19,7 @@ from git_to_pod.report.charts.dot_plot import dots
 from git_to_pod.report.charts.svg import Chart
 from git_to_pod.report.first_page import Answer, measured_on, stand_ins_banner, tile
 from git_to_pod.report.html import render
-from git_to_pod.wording import duration, names, sentence_case
+from git_to_pod.wording import counted, duration, names, sentence_case
 
 Rows = Sequence[ResultRow]
 Words = tuple[bool | None, str]  # True: good, False: a reason to worry, None: neither; and what the tile says
@@ -118,10 +118,15 @@ def sizes(rows: Rows) -> Words:
 
 
 def outages(rows: Rows) -> Words:
-    """Of the deployed design. A stale start is a limit."""
+    """Of the deployed design. A stale start is a limit, and a timeout a reason to worry."""
     deployed = [row for row in rows if row["key"] == DEPLOYED.key]
-    stale = sum(row["stale"] for row in deployed)
-    return (None if stale else True), f"{stale} of {sum(row['outages'] for row in deployed)}"
+    stale, late = (sum(counts) for counts in ([r["stale"] for r in deployed], [late_in(r) for r in deployed]))
+    words = f"{stale} of {sum(row['outages'] for row in deployed)}"
+    return (False, f"{words}, {counted(late, 'timeout')}") if late else (None if stale else True, words)
+
+
+def late_in(row: ResultRow) -> int:
+    return int(row["recovered_s"]["timeouts"])
 
 
 def gitops(rows: Rows) -> Words:

@@ -232,6 +232,7 @@ def running_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
         access_log=str(tmp_path / "access.log"),
         gitea={},
         simulated_nodes={},
+        kubernetes="v1.37.2",
         images=[],
         timings_s={},
         node_pid=0,

@@ -203,11 +203,11 @@ def of_run(name: str = "mine", run: str = "", **notes: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "labels": labels, "annotations": annotations}}
 
 
-def left_by(api: Api, tmp_path: Path, *names: str, limit_s: float = 5) -> Leftovers:
+def left_by(api: Api, tmp_path: Path, *names: str, limit_s: float = 5, lab: bool = False) -> Leftovers:
     left = Leftovers(run_id(), lambda *_: api)  # type: ignore[arg-type]
     left.take({"log": str(tmp_path / "report" / LOG)})
     for name in names:
-        left.take({"namespace": name, "context": "mine", "kubeconfig": "", "limit_s": limit_s})
+        left.take({"namespace": name, "context": "mine", "kubeconfig": "", "limit_s": limit_s, "lab": lab})
     return left
 
 
@@ -241,6 +241,15 @@ def test_it_retries_while_the_api_server_is_away(tmp_path: Path) -> None:
     assert left_by(api, tmp_path, "mine").remove()
     assert api.deleted == ["mine"]
     assert "no answer from https://api.example.test" in (tmp_path / "report" / LOG).read_text()
+
+
+@pytest.mark.parametrize("lab", [True, False])
+def test_what_the_faults_of_a_killed_run_stopped_in_the_lab_is_started_again(
+    lab: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Api(of_run("mine", run_id()), outage=10**9)  # until the API server is started
+    monkeypatch.setattr(watchdog_process, "restore_lab", lambda: setattr(api, "outage", 0))
+    assert left_by(api, tmp_path, "mine", limit_s=0.3, lab=lab).remove() == lab
 
 
 def test_it_gives_up_after_its_time_limit(tmp_path: Path) -> None:

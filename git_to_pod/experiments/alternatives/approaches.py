@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 from git_to_pod.cluster.api import Cluster
 from git_to_pod.cluster.recorder import Event
 from git_to_pod.experiments.alternatives import flux
@@ -23,11 +26,18 @@ def commit_of_template(event: Event) -> str:
     return ""
 
 
-def real_reloader(_cluster: Cluster, settings: Settings) -> str:
+def without_real_reloader(_cluster: Cluster, settings: Settings) -> str:
     """Why an option of Reloader cannot be measured here; empty if it can."""
     images = settings.lab.images if settings.lab else []
     stand_in = any("/reloader:" in image["ref"] and image["source"] == "stand-in" for image in images)
     return "Reloader's stand-in does not have this option" if stand_in else ""
+
+
+def before_1_36(cluster: Cluster, _settings: Settings) -> str:
+    """Why the kubelet cannot restart all containers here; empty if it can."""
+    version = json.loads(cluster.request("GET", "/version").data)
+    minor = int(re.sub(r"\D", "", version["minor"]))
+    return "" if minor >= 36 else f"Kubernetes 1.{minor} does not have it; 1.36 does"
 
 
 DEPLOYED = Approach(
@@ -45,7 +55,7 @@ ANNOTATIONS = Approach(
     controller="reloader",
     git_account="git-poller",
     published=commit_of_config_map,
-    unavailable=real_reloader,
+    unavailable=without_real_reloader,
 )
 PAUSE = Approach(
     key="pause",
@@ -54,7 +64,7 @@ PAUSE = Approach(
     controller="reloader",
     git_account="git-poller",
     published=commit_of_config_map,
-    unavailable=real_reloader,
+    unavailable=without_real_reloader,
 )
 POLLING = Approach(
     key="polling",
@@ -78,6 +88,7 @@ IN_PLACE = Approach(
     base="alternatives/restart-in-place",
     trials=InPlaceTrials,
     count=restarts,
+    unavailable=before_1_36,
 )
 NO_RESTART = Approach(
     key="no-restart",

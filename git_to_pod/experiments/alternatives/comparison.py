@@ -226,6 +226,8 @@ def observe_behaviour(cluster: Cluster, candidate: Candidate, progress: Progress
         observe(cluster, candidate, progress, found)
     except ERRORS as error:
         found.failed = str(error)
+        with suppress(*ERRORS):
+            candidate.set_replicas("app", 0)  # it must not disturb those that are measured after it
         progress.say(f"{name}: the rest is not measured: {error}")
     return found
 

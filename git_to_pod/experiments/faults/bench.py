@@ -181,9 +181,9 @@ class Bench(App):
     def delete_pod(self, app: str) -> None:
         self.cluster.delete(self.path("Pod", self.pod(app)["metadata"]["name"]))
 
-    def signal(self, app: str, container: str, signal: str) -> None:
-        """Send a signal to every process of a container."""
-        statuses = container_statuses(self.pod(app))
+    def signal(self, app: str, container: str, signal: str, pod: str = "") -> None:
+        """Send a signal to every process of a container, in this pod or else in the first."""
+        statuses = container_statuses(next(p for p in self.pods(app) if pod in ("", p["metadata"]["name"])))
         task = next(str(s["containerID"]) for s in statuses if s["name"] == container).removeprefix("containerd://")
         self.lab.in_node("/opt/parts/ctr", "--namespace=k8s.io", "tasks", "kill", "--all", f"--signal={signal}", task)
 

@@ -8,7 +8,7 @@ import time
 from git_to_pod.app.app import NOT_PUBLISHED, deployments
 from git_to_pod.cluster.api import Object
 from git_to_pod.cluster.status import containers
-from git_to_pod.cluster.waiting import pause
+from git_to_pod.cluster.waiting import pause, wait_for
 from git_to_pod.experiments.faults.bench import Bench
 from git_to_pod.experiments.faults.experiment import Fault, Step, nothing, push_one
 from git_to_pod.git.repository import FILE
@@ -16,6 +16,8 @@ from git_to_pod.git.repository import FILE
 CONTENT = "/srv/git/content.git"
 LARGE_MB = 320  # by default, git holds a file below 512 MiB in memory (core.bigFileThreshold)
 LARGE_FILE = "large-file"
+LEASE = "stakater-reloader-lock"  # by which two Reloaders elect their leader
+SECRET_NOTE = "by default, the kubelet updates a Secret in a running pod within 90 s"
 UNMENDED_S = 15.0  # the limit for faults that nothing in manifests/ repairs
 
 
@@ -156,10 +158,41 @@ def scale_back(bench: Bench) -> None:
     bench.resize("reloader", 1)
 
 
+def two_reloaders(bench: Bench) -> None:
+    """Run two replicas of Reloader with leader election, and wait until there is a leader."""
+    role = bench.path("Role", "reloader")
+    leases = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}
+    bench.cluster.patch(role, {"rules": [*bench.cluster.get(role)["rules"], leases]})
+
+    def elect(pod: Object) -> None:
+        (container,) = pod["containers"]
+        container["args"].append("--enable-ha=true")
+        for name, field in (("POD_NAME", "metadata.name"), ("POD_NAMESPACE", "metadata.namespace")):
+            container["env"].append({"name": name, "valueFrom": {"fieldRef": {"fieldPath": field}}})
+
+    bench.change_pods("reloader", elect)
+    bench.scale("reloader", 2)
+    wait_for("Reloader has a leader", lambda: leader(bench) in bench.pod_names("reloader"), 60, lambda: leader(bench))
+
+
+def leader(bench: Bench) -> str:
+    """The name of Reloader's leading pod; empty if there is none."""
+    lease = bench.cluster.find(bench.path("Lease", LEASE)) or {"spec": {}}
+    return str(lease["spec"].get("holderIdentity", ""))
+
+
+def freeze_leader(bench: Bench) -> None:
+    """Raises RuntimeError if another one leads by then."""
+    frozen = leader(bench)
+    bench.signal("reloader", "reloader", "SIGSTOP", frozen)
+    if leader(bench) != frozen:
+        raise RuntimeError(f"{frozen} no longer leads")
+
+
 FAULTS = (
     Fault("wrong-password", "wrong password from the start",
-          wrong_password, undo=lambda b: b.apply(), lasts_s=8, blocks=True,
-          note="the first fault: the app is not up yet, so there is no load"),
+          wrong_password, undo=lambda b: b.apply(), lasts_s=8, blocks=True, limit_s=180,
+          note=f"the first fault: the app is not up yet, so there is no load; {SECRET_NOTE}"),
     Fault("git-host-down", "git host down", disconnect, undo=reconnect, lasts_s=6, blocks=True),
     Fault(
         "git-host-down-at-pod-start", "git host down when a pod must start",
@@ -172,7 +205,7 @@ FAULTS = (
     Fault("git-host-resets", "git host resets connections", lambda b: b.lab.add_toxic("reset_peer", timeout=0),
           undo=reconnect, lasts_s=6, blocks=True),
     Fault("password-rotated", "password rotated", lambda b: b.lab.rotate_password(), undo=lambda b: b.update_secret(),
-          lasts_s=4, blocks=True),
+          lasts_s=4, blocks=True, limit_s=180, note=SECRET_NOTE),
     Fault("password-revoked", "password revoked", lambda b: b.lab.revoke_reader(),
           undo=lambda b: b.lab.restore_reader(), lasts_s=6, blocks=True),
     Fault("force-push", "force-push to an older commit", push=push_older),
@@ -207,12 +240,15 @@ FAULTS = (
     Fault("git-commit-deleted-no-push", "ConfigMap git-commit deleted, no push",
           delete_git_commit, push=nothing, limit_s=UNMENDED_S),
     Fault("pod-evicted", "an app pod evicted, as by kubectl drain", push=then(push_one, lambda b: b.evict("app"))),
-    Fault("random-user", "pods run as a random user, as on OpenShift", as_on_openshift, undo=lambda b: b.apply(),
+    Fault("random-user", "pods run as a random user, as on OpenShift", as_on_openshift, undo=lambda b: b.deploy(),
           note="nginx's runAsUser removed, which OpenShift would refuse"),
-    Fault("never-ready", "a commit with which new pods never become Ready", require_the_file,
-          push=lambda b: b.push("without the file", served=False), undo=push_mended, lasts_s=20,
-          note="the run gives nginx a readiness probe that requests the file; a good commit ends it"),
     Fault("scaled-up-behind-reloader", "app scaled up while Reloader is down", lambda b: b.resize("reloader", 0),
           push=scale_up_behind_reloader, undo=scale_back, lasts_s=2,
           note="meanwhile, the new pod serves the new commit and the others the one before"),
+    Fault("reloader-leader-hangs", "two Reloaders (--enable-ha), the leader hangs", then(two_reloaders, freeze_leader),
+          undo=lambda b: b.deploy(), real_reloader=True,
+          note="the other replica leads once the lease has expired, after 15 s"),
+    Fault("never-ready", "a commit with which new pods never become Ready", require_the_file,
+          push=lambda b: b.push("without the file", served=False), undo=push_mended, lasts_s=20,
+          note="the run gives nginx a readiness probe that requests the file; a good commit ends it"),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from git_to_pod.cluster.api import connect
 from git_to_pod.cluster.waiting import TimedOut, pause
+from git_to_pod.experiments.alternatives.approaches import without_real_reloader
 from git_to_pod.experiments.effort import effort
 from git_to_pod.experiments.faults.bench import Bench
 from git_to_pod.experiments.faults.undo_after_kill import restore
@@ -45,6 +46,7 @@ class Fault:
     lasts_s: float | None = None
     blocks: bool = False  # the fault must keep the commit from being served until it is undone; else it had no effect
     limit_s: float = 60  # for the recovery
+    real_reloader: bool = False  # whether it needs an option that Reloader's stand-in does not have
     note: str = ""
 
 
@@ -69,9 +71,11 @@ def try_faults(settings: Settings, faults: Sequence[Fault], progress: Progress |
     """Inject each fault in turn into one deployment, deployed anew if it does not recover. No rows without the lab."""
     if not settings.lab:
         return []
-    faults, rows = faults[: effort().faults], list[FaultResult]()
     restore(settings.lab)
-    bench = Bench(connect(settings), settings, settings.lab)
+    cluster, rows = connect(settings), list[FaultResult]()
+    faults = [fault for fault in faults if not fault.real_reloader or not without_real_reloader(cluster, settings)]
+    faults = faults[: effort().faults]
+    bench = Bench(cluster, settings, settings.lab)
     try:
         for number, fault in enumerate(faults):
             if progress:
@@ -124,9 +128,10 @@ def back_to_normal(bench: Bench, fault: Fault, recovered: bool) -> str:
         bench.wait_normal(NEXT_PUSH_S)
         if not bench.load:
             bench.start_load()
-    except TimedOut:
+    except Exception as error:  # noqa: BLE001  # the next faults are still tried
         bench.deploy()
-        return "the next push did not bring it back, so the run deployed it anew"
+        why = "the next push did not bring it back" if isinstance(error, TimedOut) else f"after an error ({error})"
+        return f"{why}, so the run deployed it anew"
     return "" if recovered else "the next push brought it back"
 
 

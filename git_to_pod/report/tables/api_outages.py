@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from git_to_pod.experiments.api_outages import OutageResult
+from git_to_pod.experiments.api_outages import LIMIT_S, OutageResult
 from git_to_pod.report.charts.dot_plot import median_of, span
 from git_to_pod.report.html import html_table
 from git_to_pod.timing.medians import share_interval
@@ -21,7 +21,9 @@ def outages_finding(rows: Sequence[OutageResult]) -> str:
     for row in rows:
         found.setdefault(row.name, []).append(row)
     shares = [f"{in_words(stale_of(each), outages_of(each))} with “{name}”" for name, each in found.items()]
-    return f"New pods started with the previous commit after {'; and after '.join(shares)}."
+    late = sum(row.recovered_s.timeouts for row in rows)
+    missed = f" Not recovered within {LIMIT_S:g} s: {late} of {outages_of(rows)}." if late else ""
+    return f"New pods started with the previous commit after {'; and after '.join(shares)}.{missed}"
 
 
 def stale_of(rows: Sequence[OutageResult]) -> int:
@@ -42,7 +44,7 @@ def outages_table(rows: Sequence[OutageResult]) -> Markup:
     table = [
         {
             "candidate": sentence_case(row.name),
-            "outage": f"{row.length_s} s",
+            "API server away, median": median_of(row.away_s.median),
             "pods with the previous commit": in_words(row.stale, row.outages),
             "until all serve the new one, median": median_of(row.recovered_s.median),
             "range": span(row.recovered_s.min, row.recovered_s.max),

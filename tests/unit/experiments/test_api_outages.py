@@ -5,32 +5,39 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from git_to_pod.cluster.api import Unreachable
 from git_to_pod.cluster.waiting import TimedOut
 from git_to_pod.experiments import api_outages
+from git_to_pod.experiments.api_outages import Outcome
 from git_to_pod.report import tables
+from git_to_pod.report.second_page import outages as tile
 from lab import client
 
+CLUSTER = cast(Any, SimpleNamespace(is_ready=lambda: True))
 AWAY = Unreachable("https://127.0.0.1", OSError("refused"))
+OLD, NEW, OTHER = b"before", b"at", b"an error page"
 
 
-@dataclass(eq=False)
 class Played:
-    """A candidate whose pods are replaced when the API server is back. `answers`: what `serves` finds, in turn."""
+    """A candidate that rolls out at once. `served` is what its pods serve at each look."""
 
-    answers: Iterator[bool | Exception]
-    pushes: list[str] = field(default_factory=list)
-    waited_for: list[str] = field(default_factory=list)
-    pod: int = 0
+    def __init__(self, *served: bytes | Exception) -> None:
+        self.served = iter(served)
+        self.head = "commit of before"
+        self.repository = SimpleNamespace(contents={self.head: OLD})
+        self.template: dict[str, str] = {}
+        self.pod = 0
 
-    def push(self, text: str) -> str:
-        self.pushes.append(text)
-        return text
+    def push(self, _text: str) -> str:
+        self.head = "commit of at"
+        self.repository.contents[self.head] = NEW
+        self.template = {"commit": self.head}
+        return self.head
 
     def pod_names(self) -> set[str]:
         self.pod += 1  # other pods whenever somebody looks
@@ -39,74 +46,94 @@ class Played:
     def is_settled(self) -> bool:
         return True
 
-    def serves(self, _commit: str) -> bool:
-        answer = next(self.answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+    def answers(self) -> dict[str, tuple[str, bytes]]:
+        body = next(self.served)
+        if isinstance(body, Exception):
+            raise body
+        return {"app": ("", body)}
 
-    def wait_served(self, commit: str) -> None:
-        self.waited_for.append(commit)
+
+class NotRolledOut(Played):
+    """The pods are replaced, but not for this commit: another rollout was under way."""
+
+    def push(self, text: str) -> str:
+        commit = super().push(text)
+        self.template = {}
+        return commit
 
 
 class WithoutGitHost(Played):
-    def push(self, text: str) -> str:
+    def push(self, _text: str) -> str:
         raise TimedOut("no git host")
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def commands(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The commands to the lab. A pause takes no time, but the clock goes on by a second at each look."""
-    commands, clock = list[str](), iter(range(10**6))
-    monkeypatch.setattr(client, "command", lambda verb, _name: commands.append(verb))
-    monkeypatch.setattr(api_outages, "pause", lambda _s: None)
-    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
-    return commands
+    found, clock = list[str](), iter(range(10**6))
+    with monkeypatch.context() as patched:
+        patched.setattr(client, "command", lambda verb, _name: found.append(verb))
+        patched.setattr(api_outages, "pause", lambda _s: None)
+        patched.setattr(time, "monotonic", lambda: float(next(clock)))
+        yield found
 
 
-def outage(*candidates: Any) -> list[float | None]:  # noqa: ANN401
-    return [recovered_s for _, recovered_s in api_outages.outage(candidates, 2)]
+def outage(*candidates: Played) -> list[Outcome]:
+    return api_outages.outage(CLUSTER, cast(Any, candidates), 2)
 
 
-def test_the_recovery_counts_from_the_end_of_the_outage(said: list[str]) -> None:
-    quick, slow = Played(iter([True])), Played(iter([AWAY, False, True]))
-    assert outage(quick, slow) == [1.0, 3.0]
-    assert said == ["stop", "start"]
-    assert not quick.waited_for + slow.waited_for
+def test_the_recovery_counts_since_the_api_server_is_ready(commands: list[str]) -> None:
+    quick, slow = outage(Played(NEW), Played(AWAY, OLD, NEW))
+    assert (quick.recovered_s, slow.recovered_s, quick.stale, slow.stale) == (1.0, 3.0, False, False)
+    assert quick.away_s == slow.away_s > 0
+    assert commands == ["stop", "start"]
 
 
-def test_pods_that_keep_serving_the_previous_commit_are_stale_and_the_next_push_brings_them_back(
-    said: list[str],
-) -> None:
-    stale = Played(iter([False] * 20))
-    assert outage(stale, Played(iter([True]))) == [None, 1.0]
-    assert stale.waited_for == ["again"]
+def test_pods_that_keep_serving_the_previous_commit_are_stale(commands: list[str]) -> None:
+    stale, other = outage(Played(*[OLD] * 20), Played(NEW))
+    assert stale.stale
+    assert math.isnan(stale.recovered_s)
+    assert other.recovered_s == 1.0
 
 
-def test_a_candidate_that_never_rolls_out_has_a_timeout_and_is_not_stale(said: list[str]) -> None:
-    lost = Played(iter([AWAY] * 1000))
-    assert outage(lost) == [math.inf]
-    assert lost.waited_for == ["again"]
+@pytest.mark.parametrize(
+    "played", [Played(*[AWAY] * 1000), NotRolledOut(*[OLD] * 1000), Played(*[OTHER] * 1000)],
+    ids=["no answer", "no rollout for this commit", "other content"],
+)  # fmt: skip
+def test_anything_else_is_a_timeout_and_not_stale(commands: list[str], played: Played) -> None:
+    (outcome,) = outage(played)
+    assert math.isinf(outcome.recovered_s)
+    assert not outcome.stale
 
 
-def test_the_api_server_is_started_again_if_a_push_fails(said: list[str]) -> None:
+def test_the_api_server_is_started_again_if_a_push_fails(commands: list[str]) -> None:
     with pytest.raises(TimedOut):
-        outage(WithoutGitHost(iter([])))
-    assert said == ["stop", "start"]
+        outage(WithoutGitHost())
+    assert commands == ["stop", "start"]
 
 
-def test_the_finding_has_the_share_of_stale_outages_with_its_interval() -> None:
+def test_the_finding_has_the_share_of_stale_outages_with_its_interval_and_the_timeouts() -> None:
+    fine, stale, late = Outcome(8, False, 4.0), Outcome(8, True, math.nan), Outcome(8, False, math.inf)
     rows = [
-        api_outages.row_of("deployed", "one poller", 5, [4.0] * 10),
-        api_outages.row_of("deployed", "one poller", 20, [60.0] * 9 + [None]),
-        api_outages.row_of("patching", "a hook", 20, [50.0, math.inf]),
+        api_outages.row_of("deployed", "one poller", 5, [fine] * 10),
+        api_outages.row_of("deployed", "one poller", 20, [fine] * 9 + [stale]),
+        api_outages.row_of("patching", "a hook", 20, [fine, late]),
     ]
     assert [(row.outages, row.stale, row.recovered_s.n, row.recovered_s.timeouts) for row in rows] == [
         (10, 0, 10, 0), (10, 1, 9, 0), (2, 0, 2, 1),
     ]  # fmt: skip
     assert tables.outages_finding(rows) == (
         "New pods started with the previous commit after 1 of 20 outages (95% CI 1%–24%) with “one poller”; "  # noqa: RUF001
-        "and after 0 of 2 outages (95% CI 0%–66%) with “a hook”."  # noqa: RUF001
+        "and after 0 of 2 outages (95% CI 0%–66%) with “a hook”. Not recovered within 180 s: 1 of 22."  # noqa: RUF001
     )
     assert tables.outages_finding([]) == "Outages of the API server were not measured."
     assert tables.outages_table([]) == ""
+
+
+def test_the_tile_of_outages_is_good_only_without_stale_starts_and_timeouts() -> None:
+    def row(stale: int, timeouts: int) -> dict[str, Any]:
+        return {"key": "deployed", "stale": stale, "outages": 9, "recovered_s": {"timeouts": timeouts}}
+
+    assert tile([row(0, 0)]) == (True, "0 of 9")
+    assert tile([row(0, 0), row(1, 0)]) == (None, "1 of 18")
+    assert tile([row(0, 2)]) == (False, "0 of 9, 2 timeouts")

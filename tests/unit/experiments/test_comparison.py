@@ -44,6 +44,9 @@ class NeverCatchesUp:
     def scale(self, _name: str, replicas: int) -> None:
         self.replicas = replicas
 
+    def set_replicas(self, _name: str, replicas: int) -> None:
+        self.replicas = replicas
+
     def burst(self, _pushes: int, _gap_s: float) -> tuple[int, int]:
         if self.replicas > 2:
             raise TimedOut("not served within 60 s")
@@ -51,7 +54,9 @@ class NeverCatchesUp:
 
 
 def test_what_was_measured_of_a_candidate_outlives_its_failure() -> None:
-    found = observe_behaviour(NOTHING, cast(Any, NeverCatchesUp()), Progress())
+    candidate = NeverCatchesUp()
+    found = observe_behaviour(NOTHING, cast(Any, candidate), Progress())
+    assert candidate.replicas == 0  # it is out of the way
     assert (found.rollouts, found.regressions) == ({"2": 4}, {"2": 1})
     assert (found.recovers, found.undo, found.failed) == (None, None, "not served within 60 s")
 

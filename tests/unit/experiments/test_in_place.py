@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
 
 from git_to_pod.cluster.recorder import Event
+from git_to_pod.experiments.alternatives import approaches
 from git_to_pod.experiments.alternatives.in_place import RestartInPlace, container_ids, restarts
+from tests.samples import SETTINGS
 
 
 def pod(name: str, *, git_sync: int, nginx: int, ready: bool = True, ended: bool = False) -> dict[str, Any]:
@@ -74,3 +79,10 @@ def test_the_restarts_of_a_burst_are_those_of_the_pod_that_restarted_most_often(
     events = [event(at, pod(name, git_sync=0, nginx=count)) for at, name, count in seen]
     assert restarts(events, {}) == 4
     assert restarts([], {}) == 0
+
+
+@pytest.mark.parametrize(("minor", "has_it"), [("35", False), ("36", True), ("37+", True)])
+def test_it_needs_kubernetes_1_36(minor: str, has_it: bool) -> None:
+    version = SimpleNamespace(data=f'{{"major": "1", "minor": "{minor}"}}'.encode())
+    cluster = cast(Any, SimpleNamespace(request=lambda _method, _path: version))
+    assert (approaches.IN_PLACE.unavailable(cluster, SETTINGS) == "") is has_it

@@ -127,6 +127,24 @@ def test_rows_of_another_image_are_not_joined(tmp_path: Path, monkeypatch: pytes
         faults(results)
 
 
+@pytest.mark.parametrize("of_its_own", [True, False], ids=["of the experiment", "of the whole run"])
+def test_rows_of_another_kubernetes_are_not_joined(
+    of_its_own: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ExperimentResults, "kubernetes", "v1.36.3")
+    faults(run(tmp_path, "", monkeypatch), ROW)
+    if not of_its_own:  # as in the rows of an older version of this project
+        path = tmp_path / "summary.json"
+        summary = json.loads(path.read_text())
+        del summary["parts"]["faults"]["kubernetes"]
+        path.write_text(json.dumps(summary | {"kubernetes": {"version": "v1.36.3"}}))
+    results = run(tmp_path, "scale", monkeypatch)
+    faults(results)
+    monkeypatch.setattr(ExperimentResults, "kubernetes", "v1.37.2")
+    with pytest.raises(InputError, match="faults of an earlier run with Kubernetes v1.36.3; choose another --output"):
+        faults(results)
+
+
 @pytest.mark.parametrize(
     ("note", "others", "like"),
     [
