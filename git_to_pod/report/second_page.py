@@ -149,8 +149,12 @@ TILES: dict[str, tuple[str, Callable[[Rows], Words]]] = {
 
 
 def candidates(rows: Rows) -> Chart:
-    """How long each candidate takes."""
+    """How long each candidate takes. One that restarts nothing is named beside the chart."""
+    without = [row for row in rows if not row["samples_s"] and math.isfinite(median(row["polled_to_served_s"]))]
     title = "From the poll that sees a commit until all pods are restarted"
     note = "Each dot is one push. The vertical bar is the median, the horizontal bar its 95% CI."
-    lines = [(row["name"], [s for s in row["samples_s"] if s is not None]) for row in rows]
+    if without:
+        served = [f"“{row['name']}” (served after {seconds(median(row['polled_to_served_s']))})" for row in without]
+        note += f" Not drawn, because nothing restarts: {names(served)}."
+    lines = [(row["name"], [s for s in row["samples_s"] if s is not None]) for row in rows if row not in without]
     return dots(lines, "seconds", title, note)

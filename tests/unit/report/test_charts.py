@@ -21,6 +21,7 @@ from git_to_pod.report.charts.dot_plot import dot_plot, dots
 from git_to_pod.report.charts.svg import Chart
 from git_to_pod.report.charts.trial_charts import added, compared, live_after, switched
 from git_to_pod.report.charts.trial_figures import segments_of
+from git_to_pod.report.second_page import candidates
 from git_to_pod.timing.medians import estimate
 from git_to_pod.timing.trial import PUSH, Trial
 from git_to_pod.timing.trials_table import table
@@ -254,6 +255,17 @@ def test_the_figures_of_the_second_page_are_drawn_from_tables_too() -> None:
     fans = pd.DataFrame({"deployments": [1, 2], "last_patched_s": [1, 2], "last_restarted_s": [2, 4]})
     restarts = pd.DataFrame({"pods": [1, 2, 3], "restart_s": [1.0, 2.0, math.inf]})
     assert all(ax.has_data() for ax in scale_charts.draw_fan_out(fans, restarts).axes)
+
+
+def test_a_candidate_that_restarts_nothing_is_named_and_not_drawn() -> None:
+    restarts = {"name": "a", "samples_s": [1.0, 2.0], "polled_to_served_s": {"median": 1.2}}
+    nothing = {"name": "b", "samples_s": [], "polled_to_served_s": {"median": 0.65}}
+    lost = {"name": "c", "samples_s": [], "polled_to_served_s": {"median": None}}
+    chart = candidates([restarts, nothing, lost])
+    assert chart.note.endswith("Not drawn, because nothing restarts: “b” (served after 0.65 s).")
+    assert "b:" not in chart.alternative
+    assert "c: not measured" in chart.alternative
+    assert "Not drawn" not in candidates([restarts]).note
 
 
 def test_jupyter_shows_a_figure_as_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
