@@ -13,7 +13,7 @@ from tests.one_run import Run, evaluate
 @pytest.fixture(scope="module")
 def run(lab: dict[str, Any]) -> Run:
     return evaluate(
-        "--full", "--commits", "1", "--namespace", "git-to-pod-second", timeout_s=580, **{VARIABLE: "smallest"}
+        "--full", "--commits", "1", "--namespace", "git-to-pod-second", timeout_s=900, **{VARIABLE: "smallest"}
     )
 
 

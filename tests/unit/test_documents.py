@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 
 from git_to_pod.experiments.startup_orders import Order
+from lab.versions import KUBERNETES
 
 ROOT = Path(__file__).parent.parent.parent
 SUMMARY: dict[str, Any] = json.loads((ROOT / "reports" / "upstream" / "summary.json").read_text())
 LATENCY: dict[str, Any] = SUMMARY["latency_s"]
 BY_KEY = {row["key"]: row for row in SUMMARY["alternatives"]}
-ORDERS = {row["key"]: row["restart_s"]["median"] for row in SUMMARY["restart"]}
+VERSIONS = [
+    json.loads((ROOT / "reports" / f"kubernetes-{minor}" / "summary.json").read_text()) for minor in KUBERNETES
+]
 
 
 def latency(name: str, field: str = "median") -> str:
@@ -30,6 +33,14 @@ def until_restarted(row: dict[str, Any]) -> str:
 
 def recovered(rows: list[dict[str, Any]]) -> str:
     return f"{sum(row['held'] for row in rows)} of {len(rows)}"
+
+
+def line_of(summary: dict[str, Any]) -> str:
+    """The line of a version of Kubernetes."""
+    restarts = {row["key"]: row["restart_s"]["median"] for row in summary["restart"]}
+    orders = (Order.DEPLOYED, Order.APP_HOOK, Order.BASELINE)
+    medians = [summary["latency_s"]["push_to_restarted"]["median"], *(restarts[order] for order in orders)]
+    return f"| {summary['kubernetes']['version'].removeprefix('v')} | {' | '.join(f'{s:.2f} s' for s in medians)} |"
 
 
 PUSH = latency("push_to_restarted")
@@ -51,7 +62,7 @@ FIGURES = {
         recovered(SUMMARY["faults"]),
         f"{len(SUMMARY['providers'])} checks",
         *map(until_restarted, BY_KEY.values()),
-        *(f"{ORDERS[order]:.2f} s" for order in (Order.DEPLOYED, Order.STARTUP_PROBE, Order.APP_HOOK)),
+        *map(line_of, VERSIONS),
     ],
 }
 
@@ -64,10 +75,11 @@ def test_a_measured_figure_is_the_recorded_one(document: str, figure: str) -> No
     assert re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", text), f"{document} does not have {figure}"
 
 
-def test_the_recorded_run_is_about_the_products() -> None:
-    assert SUMMARY["holds"] is True
-    assert SUMMARY["stand_ins"] == []
-    sources = {image["ref"]: image["source"] for image in SUMMARY["images"]}
+@pytest.mark.parametrize("summary", [SUMMARY, *VERSIONS], ids=lambda found: found["kubernetes"]["version"])
+def test_the_recorded_runs_are_about_the_products(summary: dict[str, Any]) -> None:
+    assert summary["holds"] is True
+    assert summary["stand_ins"] == []
+    sources = {image["ref"]: image["source"] for image in summary["images"]}
     assert sources["registry.k8s.io/git-sync/git-sync:v4.7.1"] == "archive"
     assert sources["ghcr.io/stakater/reloader:v1.4.21"] == "archive"
 
