@@ -33,7 +33,7 @@ EXPERIMENTS = {
     "scale": Experiment("cost and size", 16),
     "intervals": Experiment("the poll interval", 8),
     "sizes": Experiment("the size of the content", 16),
-    "outages": Experiment("outages of the API server", 50),
+    "outages": Experiment("outages of the API server", 44),
     "gitops": Experiment("Flux owns the Deployment", 4),
 }
 
@@ -95,7 +95,7 @@ FULL = Effort(
     sizes=((1, 1), (10, 1), (100, 1), (100, 1000), (300, 1), (600, 1)),
     pushes_per_size=3,
     outage_lengths_s=(5, 20),
-    outages=10,
+    outages=8,
     owned_pushes=5,
 )
 SMALLEST = Effort(
