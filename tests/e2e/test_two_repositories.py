@@ -1,4 +1,4 @@
-"""Two repositories in one pod, as SOLUTION.md describes it: a second branch of the lab's repository plays the second."""
+"""Two repositories in one pod, as SOLUTION.md says. A second branch of the lab's repository plays the second."""
 
 import re
 import shutil
@@ -129,9 +129,9 @@ def test_a_push_to_either_repository_restarts_the_pods_with_its_content(deployed
 def test_each_poller_may_write_its_own_config_map_only(deployed: Deployed, other: Repository) -> None:
     for account, own in (("git-poller", "git-commit"), ("git-poller-2", "git-commit-2")):
         for name in ("git-commit", "git-commit-2"):
-            subject = f"--as=system:serviceaccount:{NAMESPACE}:{account}"
+            question = ("auth", "can-i", "patch", f"configmap/{name}", f"--namespace={NAMESPACE}")
             try:
-                allowed = deployed.cluster.kubectl("auth", "can-i", "patch", f"configmap/{name}", subject, f"-n{NAMESPACE}")
+                allowed = deployed.cluster.kubectl(*question, f"--as=system:serviceaccount:{NAMESPACE}:{account}")
             except RuntimeError as error:  # kubectl's exit status is 1 for "no"
                 allowed = str(error)
             assert allowed.strip().startswith("yes") is (name == own)

@@ -16,9 +16,7 @@ ROOT = Path(__file__).parent.parent.parent
 SUMMARY: dict[str, Any] = json.loads((ROOT / "reports" / "upstream" / "summary.json").read_text())
 LATENCY: dict[str, Any] = SUMMARY["latency_s"]
 BY_KEY = {row["key"]: row for row in SUMMARY["alternatives"]}
-VERSIONS = [
-    json.loads((ROOT / "reports" / f"kubernetes-{minor}" / "summary.json").read_text()) for minor in KUBERNETES
-]
+VERSIONS = [json.loads((ROOT / "reports" / f"kubernetes-{minor}" / "summary.json").read_text()) for minor in KUBERNETES]
 
 
 def latency(name: str, field: str = "median") -> str:
