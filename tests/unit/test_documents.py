@@ -41,6 +41,11 @@ def line_of(summary: dict[str, Any]) -> str:
     return f"| {summary['kubernetes']['version'].removeprefix('v')} | {' | '.join(f'{s:.2f} s' for s in medians)} |"
 
 
+def stale_starts(key: str) -> str:
+    rows = [row for row in SUMMARY["outages"] if row["key"] == key]
+    return f"{sum(row['stale'] for row in rows)} of {sum(row['outages'] for row in rows)}"
+
+
 PUSH = latency("push_to_restarted")
 INTERVAL = f"{latency('push_to_restarted', 'low')}–{latency('push_to_restarted', 'high')} s"  # noqa: RUF001
 FIGURES = {
@@ -58,6 +63,8 @@ FIGURES = {
         *(f"{latency(name)} s" for name in ("push_to_polled", "polled_to_published", "published_to_requested")),
         *(f"{latency(name)} s" for name in ("requested_to_restarted", "rollout_restart", "baseline_rollout_restart")),
         recovered(SUMMARY["faults"]),
+        stale_starts("deployed"),
+        stale_starts("patching"),
         f"{len(SUMMARY['providers'])} checks",
         *map(until_restarted, BY_KEY.values()),
         *map(line_of, VERSIONS),
