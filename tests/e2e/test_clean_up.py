@@ -129,8 +129,7 @@ def namespace_that_does_not_terminate(own: OwnCluster) -> None:
     own.wait_until_clean()
 
 
-def terminated_evaluation(own: OwnCluster) -> None:
-    """Until then, no process had a secret among its arguments."""
+def no_secret_in_the_arguments_of_a_process(own: OwnCluster) -> None:
     folders = [Path(own.lab[name]) for name in ("git_credentials", "push_credentials")]
     secrets = [(folder / "password").read_text().strip() for folder in folders]
     seen: dict[int, str] = {}
@@ -179,10 +178,11 @@ SCENARIOS: dict[str, Scenario] = {
     "SIGKILL of papermill": killed_papermill(kill),
     "SIGKILL of papermill's kernel": killed_papermill(kill_kernel),
     "SIGTERM to papermill's process group": killed_papermill(terminate_group),
-    "SIGTERM to scripts/evaluate": terminated_evaluation,
+    "SIGTERM to scripts/evaluate": killed_evaluation(terminate),
     "SIGKILL of scripts/evaluate": killed_evaluation(kill),
     "SIGKILL of its kernel": killed_evaluation(kill_kernel),
     "refused second run": refused_second_run,
+    "no secret in the arguments of a process": no_secret_in_the_arguments_of_a_process,
     "cleaned up without watchdog": cleaned_up_without_watchdog,
     "kept namespace of another run": kept_namespace_of_another_run,
 }
