@@ -53,8 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    options = {"extras": arguments.extras, "kubernetes": arguments.kubernetes}
-    client.up(arguments.images, print, owned=False, **options)
+    client.up(arguments.images, print, owned=False, extras=arguments.extras, kubernetes=arguments.kubernetes)
     print(f"kubectl --kubeconfig {client.find().kubeconfig} get pods --all-namespaces")
     return 0
 

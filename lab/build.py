@@ -126,6 +126,13 @@ MODULES = (  # beside Kubernetes
     GoModule("toxiproxy", {"toxiproxy": "github.com/Shopify/toxiproxy/v2/cmd/server"}),
     GoModule("standins", {name: f"./cmd/{name}" for name in ("git-sync", "reloader", "pause")}),
 )  # fmt: skip
+
+
+def modules(minor: str) -> tuple[GoModule, ...]:
+    """Those of every lab whose node has this minor of Kubernetes."""
+    return kubernetes(minor), *MODULES
+
+
 # Built only with --extras. Gitea's importers of projects from two other hosts are left out: nothing here uses them, and
 # the module proxy lacks modules that they need.
 GITEA = AlteredModule(
@@ -192,13 +199,12 @@ def remove(path: Path) -> None:
 
 def check_host(minor: str = versions.DEFAULT) -> None:
     """Raise LabError if the lab cannot run on this machine."""
-    modules = (kubernetes(minor), *MODULES)
     if sys.platform != "linux":
         raise LabError(f"this is {platform.system()}; the embedded lab needs Linux: run it on Linux {ELSEWHERE}")
     if os.geteuid() != 0:
         raise LabError(f"user id is {os.geteuid()}; the embedded lab needs root (namespaces): use sudo {ELSEWHERE}")
     CACHE.mkdir(parents=True, exist_ok=True)
-    needed_gb = DISK_TO_RUN_GB if all(_folder(module).exists() for module in modules) else DISK_TO_BUILD_GB
+    needed_gb = DISK_TO_RUN_GB if all(_folder(module).exists() for module in modules(minor)) else DISK_TO_BUILD_GB
     free_gb = shutil.disk_usage(CACHE).free / 1e9
     if free_gb < needed_gb:
         have = f"{free_gb:.1f} GB are free at {CACHE}"
@@ -209,7 +215,7 @@ def build(runner: Runner, minor: str = versions.DEFAULT) -> Built:
     """Build what is missing: the Go modules one after the other, and at the same time the root of Debian packages."""
     with runner.pool() as pool:
         root = pool.submit(_root, runner)
-        folders = [_build_module(module, runner) for module in (kubernetes(minor), *MODULES)]
+        folders = [_build_module(module, runner) for module in modules(minor)]
         parts = whole(CACHE / "parts" / digest_of(*map(str, folders)), lambda path: _link(folders, path))
         return Built(parts, root.result())
 

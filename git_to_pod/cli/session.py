@@ -22,7 +22,7 @@ from git_to_pod.app.namespace import BESIDE, REPLACE
 from git_to_pod.cli.terminal import Terminal
 from git_to_pod.cluster.api import ApiError, Cluster, Unreachable, connect
 from git_to_pod.cluster.recorder import WatchEnded
-from git_to_pod.cluster.waiting import TimedOut, wait_for
+from git_to_pod.cluster.waiting import TimedOut
 from git_to_pod.git.errors import GitError
 from git_to_pod.git.repository import open_repository
 from git_to_pod.settings import (
@@ -43,7 +43,6 @@ EVALUATION = ROOT / "notebooks" / "evaluation.ipynb"
 ALTERNATIVES = ROOT / "notebooks" / "alternatives.ipynb"
 OF_A_REPOSITORY = ("push_url", "credentials", "push_credentials", "username", "push_username")
 PATHS = ("kubeconfig", "credentials", "push_credentials", "output")
-READY_S = 60.0  # for the start of the lab's API server
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -208,7 +207,7 @@ def restore_lab(lab: Lab) -> None:
 
     try:
         restore(lab)
-        wait_for("the API server is ready", Cluster(lab.context, Path(lab.kubeconfig)).is_ready, READY_S)
+        Cluster(lab.context, Path(lab.kubeconfig)).wait_ready()
     except (LabError, OSError, TimedOut, urllib3.exceptions.HTTPError) as error:
         raise InputError(f"the running lab is not healthy ({error}); stop it (scripts/lab down)") from None
 

@@ -26,13 +26,14 @@ import urllib3
 from kubernetes import client
 
 from git_to_pod.cluster.kubeconfig import connection, kubectl_command
-from git_to_pod.cluster.waiting import TimedOut
+from git_to_pod.cluster.waiting import TimedOut, wait_for
 from git_to_pod.programs import ProgramTimedOut, run
 from git_to_pod.settings import InputError, Settings
 
 Object = dict[str, Any]
 Found = TypeVar("Found")
 REQUEST_S = 10.0
+READY_S = 60.0  # for the start of an API server
 
 
 class ApiError(RuntimeError):
@@ -167,6 +168,10 @@ class Cluster:
             return self.request("GET", "/readyz").status == 200
         except (ApiError, Unreachable):
             return False
+
+    def wait_ready(self) -> None:
+        """Wait until an API server that was started is ready. Raises TimedOut."""
+        wait_for("the API server is ready", self.is_ready, READY_S)
 
     def patch(self, path: str, body: Object) -> Object:
         return self.call("PATCH", path, body, content_type="application/merge-patch+json")

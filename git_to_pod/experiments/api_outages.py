@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from git_to_pod.app.deployment import stamp
 from git_to_pod.cluster.api import ApiError, Cluster, Unreachable
-from git_to_pod.cluster.waiting import pause, wait_for
+from git_to_pod.cluster.waiting import pause
 from git_to_pod.experiments.alternatives.approaches import DEPLOYED, PATCHING
 from git_to_pod.experiments.alternatives.candidate import Candidate
 from git_to_pod.experiments.alternatives.comparison import ERRORS
@@ -31,7 +31,6 @@ from lab import LabError, client
 APART_S = 120.0  # after which client-go begins again with its shortest wait (DelayWithReset in tools/cache)
 STALE_S = 10.0  # a pod that serves the previous commit for so long after its rollout does so until the next push
 LIMIT_S = 180.0  # for the recovery
-READY_S = 60.0  # for the API server's start
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def run_outages(cluster: Cluster, settings: Settings, progress: Progress) -> lis
 
 
 def outage(cluster: Cluster, candidates: Sequence[Candidate], length_s: int) -> list[Outcome]:
-    """Push to each candidate while the API server is away, and see what becomes of it. Raises GitError and LabError."""
+    """Push to each candidate while the API server is away, and see what follows. Raises GitError, LabError, TimedOut."""
     began = time.monotonic()
     try:
         client.command("stop", "kube-apiserver")
@@ -136,7 +135,7 @@ def outage(cluster: Cluster, candidates: Sequence[Candidate], length_s: int) -> 
         pause(max(0.0, stopped + length_s - time.monotonic()))
     finally:
         client.command("start", "kube-apiserver")
-    wait_for("the API server", cluster.is_ready, READY_S)
+    cluster.wait_ready()
     ready = time.monotonic()
     recovered_s = [math.inf for _ in pushed]
     while (now := time.monotonic()) - ready < LIMIT_S and math.inf in recovered_s:

@@ -54,12 +54,15 @@ class ExperimentResults:
             f"experiment {len(self.selected) - len(left) + 1} of {len(self.selected)}: {left[0].title} "
             f"(about {counted(sum(each.minutes for each in left), 'minute')} left in a full run)"
         )
-        part = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "project": project_version()}
+        part: dict[str, Any] = {
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "project": project_version(),
+        }
+        part |= {"images": self.images, "kubernetes": self.kubernetes}
         began = time.monotonic()
         with self.progress.stage(name, text):
             rows = measure()
         self.parts[name] = part | {"seconds": time.monotonic() - began}
-        self.parts[name] |= {"images": self.images, "kubernetes": self.kubernetes}
         return rows
 
     def earlier(self, name: str, kind: type[Row]) -> Sequence[Row]:

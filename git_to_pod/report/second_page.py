@@ -120,13 +120,10 @@ def sizes(rows: Rows) -> Words:
 def outages(rows: Rows) -> Words:
     """Of the deployed design. A stale start is a limit, and a timeout a reason to worry."""
     deployed = [row for row in rows if row["key"] == DEPLOYED.key]
-    stale, late = (sum(counts) for counts in ([r["stale"] for r in deployed], [late_in(r) for r in deployed]))
+    stale = sum(row["stale"] for row in deployed)
+    late = sum(row["recovered_s"]["timeouts"] for row in deployed)
     words = f"{stale} of {sum(row['outages'] for row in deployed)}"
     return (False, f"{words}, {counted(late, 'timeout')}") if late else (None if stale else True, words)
-
-
-def late_in(row: ResultRow) -> int:
-    return int(row["recovered_s"]["timeouts"])
 
 
 def gitops(rows: Rows) -> Words:

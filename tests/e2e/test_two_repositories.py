@@ -1,10 +1,8 @@
 """Two repositories in one pod, as SOLUTION.md says. A second branch of the lab's repository plays the second."""
 
 import re
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from copy import deepcopy
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,18 +34,10 @@ def deployed(lab: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> I
 def other(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
     """The second repository, in the pods of the same Deployment."""
     settings = replace(deployed.settings, ref="e2e/second")
-    with branch(settings), opened(open_repository(settings)) as repository:
+    with branch(settings), closing(open_repository(settings)) as repository:
         apply_copies(deployed, settings.ref, tmp_path_factory.mktemp("second"))
         follow(deployed)
         yield repository
-
-
-@contextmanager
-def opened(repository: Repository) -> Iterator[Repository]:
-    try:
-        yield repository
-    finally:
-        repository.close()
 
 
 def apply_copies(deployed: Deployed, ref: str, folder: Path) -> None:
@@ -66,7 +56,6 @@ def apply_copies(deployed: Deployed, ref: str, folder: Path) -> None:
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     deployed.cluster.kubectl("apply", f"--kustomize={folder}")
-    shutil.rmtree(folder)
 
 
 def put(deployed: Deployed, kind: str, item: dict[str, Any]) -> None:
@@ -76,7 +65,7 @@ def put(deployed: Deployed, kind: str, item: dict[str, Any]) -> None:
 def follow(deployed: Deployed) -> None:
     """A second sidecar in the app's pods, a second mount in its container, and a second name in the annotation."""
     path = deployed.path("Deployment", "app")
-    template = deepcopy(deployed.cluster.get(path)["spec"]["template"])
+    template = deployed.cluster.get(path)["spec"]["template"]
     spec = template["spec"]
     (sidecar,) = spec["initContainers"]
     copied: dict[str, Any] = yaml.safe_load(second(yaml.safe_dump(sidecar))) | {"name": "git-sync-2"}

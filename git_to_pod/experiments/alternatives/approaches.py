@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from git_to_pod.cluster.api import Cluster
@@ -35,8 +34,7 @@ def without_real_reloader(_cluster: Cluster, settings: Settings) -> str:
 
 def before_1_36(cluster: Cluster, _settings: Settings) -> str:
     """Why the kubelet cannot restart all containers here; empty if it can."""
-    version = json.loads(cluster.request("GET", "/version").data)
-    minor = int(re.sub(r"\D", "", version["minor"]))
+    minor = int(re.sub(r"\D", "", cluster.get("/version")["minor"]))
     return "" if minor >= 36 else f"Kubernetes 1.{minor} does not have it; 1.36 does"
 
 

@@ -18,7 +18,7 @@ from git_to_pod.report import tables
 from git_to_pod.report.second_page import outages as tile
 from lab import client
 
-CLUSTER = cast(Any, SimpleNamespace(is_ready=lambda: True))
+CLUSTER = cast(Any, SimpleNamespace(wait_ready=lambda: None))
 AWAY = Unreachable("https://127.0.0.1", OSError("refused"))
 OLD, NEW, OTHER = b"before", b"at", b"an error page"
 

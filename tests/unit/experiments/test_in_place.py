@@ -83,6 +83,5 @@ def test_the_restarts_of_a_burst_are_those_of_the_pod_that_restarted_most_often(
 
 @pytest.mark.parametrize(("minor", "has_it"), [("35", False), ("36", True), ("37+", True)])
 def test_it_needs_kubernetes_1_36(minor: str, has_it: bool) -> None:
-    version = SimpleNamespace(data=f'{{"major": "1", "minor": "{minor}"}}'.encode())
-    cluster = cast(Any, SimpleNamespace(request=lambda _method, _path: version))
+    cluster = cast(Any, SimpleNamespace(get=lambda _path: {"major": "1", "minor": minor}))
     assert (approaches.IN_PLACE.unavailable(cluster, SETTINGS) == "") is has_it
