@@ -126,7 +126,7 @@ def run_outages(cluster: Cluster, settings: Settings, progress: Progress) -> lis
 
 
 def outage(cluster: Cluster, candidates: Sequence[Candidate], length_s: int) -> list[Outcome]:
-    """Push to each candidate while the API server is away, and see what follows. Raises GitError, LabError, TimedOut."""
+    """Push to each candidate while the API server is away, see what follows. Raises GitError, LabError, TimedOut."""
     began = time.monotonic()
     try:
         client.command("stop", "kube-apiserver")
