@@ -18,11 +18,13 @@ from git_to_pod.app.namespace import remove_all
 from git_to_pod.cli import clean_up
 from git_to_pod.cli.session import ALTERNATIVES, EVALUATION, exit_status, parameters, parser, ready
 from git_to_pod.cli.terminal import Terminal
-from git_to_pod.evaluation.summary import WITHOUT_TRIALS, Evaluation, write_json
+from git_to_pod.evaluation.claims import EvaluationFailed
+from git_to_pod.evaluation.summary import ABORTED, Evaluation, figures_of, write_json
 from git_to_pod.experiments.effort import EXPERIMENTS, ONLY, selected
 from git_to_pod.programs import end, end_with_parent
 from git_to_pod.report import export
 from git_to_pod.settings import ROOT, InputError, Parameters, Settings
+from git_to_pod.timing import trials_table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -152,13 +154,18 @@ def run_notebook(given: Parameters, notebook: Path, executed: Path, terminal: Te
 
 
 def complete_summary(settings: Settings, executed: Path, message: str) -> dict[str, Any]:
-    """The notebook's summary. If the notebook failed before it could record why, add the error here."""
+    """The notebook's summary. If the notebook failed before it could record why, add the error here.
+
+    If its kernel was killed in the trials, add their figures too.
+    """
     path = settings.output / "summary.json"
     summary: dict[str, Any] = json.loads(path.read_text()) if path.exists() else Evaluation(settings).summary()
-    unexplained = summary["holds"] or summary["answer"].endswith(WITHOUT_TRIALS) or not path.exists()
-    if message and unexplained:
-        why = (export.last_error(executed) if executed.exists() else "") or message.strip().splitlines()[-1]
-        summary |= {"answer": f"No. The run was aborted: {why}", "holds": False}
+    if message and not any(summary["trials"].values()):
+        summary |= figures_of(trials_table.read(settings.output))
+    why = export.last_error(executed) if executed.exists() else ""
+    explained = why.startswith(EvaluationFailed.__name__) or ABORTED in summary["answer"]
+    if message and not explained:
+        summary |= {"answer": f"{ABORTED}{why or message.strip().splitlines()[-1]}", "holds": False}
         if executed.exists():
             export.replace_answer(executed, summary["answer"])
     return summary

@@ -19,16 +19,17 @@ from git_to_pod.cluster.api import Cluster
 from git_to_pod.evaluation.claims import CONSTRAINTS, REQUIREMENTS, Check, EvaluationFailed
 from git_to_pod.evaluation.environment import environment, images, project_version
 from git_to_pod.evaluation.targets import LIMITS, Target
+from git_to_pod.files import write_whole
 from git_to_pod.git.repository import Repository
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Estimate, in_words
 from git_to_pod.timing.trial import PUSH, Outcome, Trial
 from git_to_pod.timing.trials import Trials
-from git_to_pod.timing.trials_table import Tables, tables_of
+from git_to_pod.timing.trials_table import Tables, estimates_of, tables_of
 from git_to_pod.wording import all_of, counted, names
 
-WITHOUT_TRIALS = "No answer: the run was ended before the end of its trials."
+ABORTED = "No. The run was aborted: "
 SCHEMA = 3  # of summary.json; it changes when a key is removed or gets another meaning
 
 
@@ -121,8 +122,8 @@ class Evaluation:
             commits = f"{happened} of {counted(expected, 'pushed commit')} {'was' if happened == 1 else 'were'}"
             check.evidence_of_trials = f"In the trials, {commits} {text}."
         self.write()
-        self.trials_table.to_csv(self.settings.output / "trials.csv", index=False)
-        self.responses_table.to_csv(self.settings.output / "responses.csv", index=False)
+        write_whole(self.settings.output / "trials.csv", self.trials_table.to_csv(index=False))
+        write_whole(self.settings.output / "responses.csv", self.responses_table.to_csv(index=False))
 
     def note_other_pushes(self, overtaken: int) -> None:
         """Say that someone else pushed to the branch during the run."""
@@ -197,11 +198,11 @@ class Evaluation:
         if self.stand_ins:
             prefix = f"Made with stand-ins for {names(self.stand_ins)}: no conclusion about git-sync or Reloader. "
         if self.error:
-            return f"{prefix}No. The run was aborted: {self.error}"
+            return f"{prefix}{ABORTED}{self.error}"
         if self.failing:
             return f"{prefix}No. Not met: {names(self.failing)}."
         if not self.trials:
-            return f"{prefix}{WITHOUT_TRIALS}"
+            return f"{prefix}No answer: the run was ended before the end of its trials."
         sent, failed = len(self.responses), len(self.failed_requests)
         replicas = all_of(self.settings.replicas, "replica")
         return (
@@ -241,10 +242,7 @@ class Evaluation:
             },
             "requirements": {name: as_result(check) for name, check in self.requirements.items()},
             "constraints": {name: as_result(check) for name, check in self.constraints.items()},
-            "latency_s": {name: asdict(estimate) for name, estimate in self.estimates.items()},
-            "trials": {
-                outcome.name.lower(): sum(trial.outcome is outcome for trial in self.trials) for outcome in Outcome
-            },
+            **figures_of(self.trials_table),
             "targets": [
                 {"name": t.name, "value": t.value, "limit": t.limit, "met": t.met, "text": f"{t.what}: {t.how}"}
                 for t in self.targets
@@ -260,13 +258,20 @@ class Evaluation:
 
     def write(self) -> None:
         """Write summary.json to the run's folder."""
-        self.settings.output.mkdir(parents=True, exist_ok=True)
         write_json(self.settings.output / "summary.json", self.summary())
 
     def verify(self) -> None:
         """Fail the run if a requirement or a constraint is not met."""
         if not self.holds:
             raise EvaluationFailed(self.answer)
+
+
+def figures_of(trials: pd.DataFrame) -> dict[str, Any]:
+    """`latency_s` and `trials` of summary.json, from the columns of trials.csv."""
+    return {
+        "latency_s": {name: asdict(estimate) for name, estimate in estimates_of(trials).items()},
+        "trials": {outcome.name.lower(): int(trials["outcome"].eq(str(outcome)).sum()) for outcome in Outcome},
+    }
 
 
 def undecided(not_tried: str, not_shown: str) -> str:
@@ -282,7 +287,7 @@ def as_result(check: Check) -> dict[str, Any]:
 
 def write_json(path: Path, value: object) -> None:
     """JSON has neither infinity (a timeout) nor NaN (not measured). Both become null; `timeouts` tells them apart."""
-    path.write_text(json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n")
+    write_whole(path, json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def finite(value: object) -> object:

@@ -17,6 +17,7 @@ from git_to_pod.evaluation.summary import SCHEMA, write_json
 from git_to_pod.experiments import earlier_rows
 from git_to_pod.experiments.earlier_rows import Row
 from git_to_pod.experiments.effort import EXPERIMENTS, selected
+from git_to_pod.files import write_whole
 from git_to_pod.progress import Progress
 from git_to_pod.settings import InputError, Settings
 from git_to_pod.wording import counted, names, sentence_case
@@ -96,8 +97,7 @@ class ExperimentResults:
         """Add an experiment's rows, dataclasses or dictionaries, and the finding that titles its table."""
         self.extra["findings"] = self.extra.get("findings", {}) | {name: finding}
         self.rows[name] = [row if isinstance(row, dict) else asdict(row) for row in rows]
-        self.settings.output.mkdir(parents=True, exist_ok=True)
-        self.frame(name).to_csv(self.settings.output / f"{name}.csv", index=False)
+        write_whole(self.settings.output / f"{name}.csv", self.frame(name).to_csv(index=False))
         self.add_extra(**{key: plain(value) for key, value in extra.items()})
 
     def frame(self, name: str) -> pd.DataFrame:
@@ -140,7 +140,6 @@ class ExperimentResults:
         return found | {"stand_ins": self.stand_ins} | parts | self.rows | self.extra | {"timings_s": timings}
 
     def write(self) -> None:
-        self.settings.output.mkdir(parents=True, exist_ok=True)
         write_json(self.settings.output / "summary.json", self.summary)
 
     def verify(self) -> None:

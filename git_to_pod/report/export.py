@@ -8,15 +8,19 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 from git_to_pod.progress import MIME
+from git_to_pod.report.first_page import latencies
 from git_to_pod.report.html import paragraphs
 from git_to_pod.settings import InputError
+from git_to_pod.timing import trials_table
+from git_to_pod.wording import counted
 
 FRAME = re.compile(r'(<table border="1" class="dataframe">.*?</table>)', re.DOTALL)
-UNFINISHED = "No answer: the run was ended before its last cell. The sections below show what it measured until then."
+UNFINISHED = "No answer: the run was ended before its last cell. This page shows what it measured until then."
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -75,11 +79,17 @@ def contents(notebook: NotebookNode) -> list[str]:
 
 
 def replace_answer(executed: Path, text: str) -> None:
-    """Write the headline of the answer into the notebook of a run that failed before it could do so itself."""
+    """Write the answer into the notebook of a run that failed before it could do so itself.
+
+    That is its headline, and the latencies of the trials in trials.csv, if they are this notebook's.
+    """
     notebook = read(executed)
+    trials = trials_table.read(executed.parent) if executed.stem == "evaluation" else pd.DataFrame()
+    caption = f"Latencies in seconds, of the {counted(len(trials), 'trial')} in trials.csv"
+    table = latencies(trials_table.estimates_of(trials), caption) if len(trials) else ""
     for cell in notebook.cells:
         if "answer" in cell.metadata.get("tags", []):
-            cell.outputs = [display(f'<div class="answer">{paragraphs(text, kind="headline")}</div>')]
+            cell.outputs = [display(f'<div class="answer">{paragraphs(text, kind="headline")}{table}</div>')]
     nbformat.write(notebook, executed)
 
 

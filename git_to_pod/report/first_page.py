@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,12 +16,12 @@ from markupsafe import Markup
 
 from git_to_pod.evaluation.claims import CONSTRAINTS, REQUIREMENTS, EvaluationFailed
 from git_to_pod.evaluation.environment import project_version
-from git_to_pod.evaluation.summary import Evaluation, undecided
+from git_to_pod.evaluation.summary import ABORTED, Evaluation, undecided
 from git_to_pod.progress import Display
 from git_to_pod.report.charts import trial_charts
 from git_to_pod.report.html import Html, html_table, paragraphs, render
 from git_to_pod.settings import Parameters
-from git_to_pod.timing.medians import in_words
+from git_to_pod.timing.medians import Estimate, in_words
 from git_to_pod.timing.trial import BASELINE
 from git_to_pod.wording import all_of, counted, millicores, names, quoted
 
@@ -121,7 +121,7 @@ def key_figure(evaluation: Evaluation) -> dict[str, object]:
 
 def headline(evaluation: Evaluation) -> str:
     if evaluation.error:
-        return f"No. The run was aborted: {evaluation.error}"
+        return f"{ABORTED}{evaluation.error}"
     if evaluation.failing:
         failing = [(REQUIREMENTS | CONSTRAINTS)[name] for name in evaluation.failing]
         return f"No. Not met: {quoted(failing)}."
@@ -253,8 +253,12 @@ def repeats(evaluation: Evaluation) -> str:
 
 def latency_table(evaluation: Evaluation) -> Html:
     """Every latency of summary.json."""
+    return Html(latencies(evaluation.estimates, "Latencies in seconds"))
+
+
+def latencies(estimates: Mapping[str, Estimate], caption: str) -> Markup:
     rows = []
-    for name, found in evaluation.estimates.items():
+    for name, found in estimates.items():
         interval = "–" if math.isnan(found.low) else f"{in_seconds(found.low)}–{in_seconds(found.high)}"
         rows.append(
             {
@@ -267,7 +271,7 @@ def latency_table(evaluation: Evaluation) -> Html:
                 "timeouts": str(found.timeouts),
             }
         )
-    return Html(html_table(rows, "Latencies in seconds"))
+    return html_table(rows, caption)
 
 
 def changes_table(evaluation: Evaluation) -> Html:

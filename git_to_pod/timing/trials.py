@@ -17,6 +17,7 @@ from git_to_pod.cluster.api import Cluster, Unreachable
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.status import described, is_complete, pods_of, settled
 from git_to_pod.cluster.waiting import TimedOut, pause, wait_for
+from git_to_pod.files import write_whole
 from git_to_pod.git.access_log import AccessLog
 from git_to_pod.git.repository import Repository
 from git_to_pod.progress import Progress
@@ -129,9 +130,8 @@ class Trials:
         trial = trial_of(seen, self.access_log)
         self.done.append(trial)
         if self.csv:
-            self.csv.parent.mkdir(parents=True, exist_ok=True)
             mixed_s = mixed_commits_s(self.done, self.responses)
-            table(self.done, self.settings.period_s, mixed_s).to_csv(self.csv, index=False)
+            write_whole(self.csv, table(self.done, self.settings.period_s, mixed_s).to_csv(index=False))
         return trial
 
     def begin(self, seen: Observation, app: str) -> tuple[Rollout, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -79,6 +80,12 @@ def table(trials: Sequence[Trial], poll_interval_s: float, mixed_s: Sequence[flo
         for trial, mixed in zip(trials, mixed_s or [math.nan] * len(trials), strict=True)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """The rows that a run, perhaps a killed one, left in its folder's trials.csv; an empty table without that file."""
+    path = folder / "trials.csv"
+    return pd.read_csv(path) if path.exists() else table([], math.nan)
 
 
 def row(trial: Trial) -> dict[str, object]:

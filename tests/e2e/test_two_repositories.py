@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from git_to_pod.app.overlay import MANIFESTS
+from git_to_pod.cluster.api import KubectlError
 from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.git.repository import FILE, Repository, open_repository
 from tests.e2e.test_deployment import Deployed, branch, deployment
@@ -94,7 +95,10 @@ def wait_for_both(deployed: Deployed, other: Repository) -> None:
         if not deployed.is_settled():
             return False
         pods = deployed.pod_names()
-        found = contents(deployed, "/git"), contents(deployed, "/git-2")
+        try:
+            found = contents(deployed, "/git"), contents(deployed, "/git-2")
+        except KubectlError:  # a rollout has begun since, and a pod has ended
+            return False
         newest = [repository.contents[repository.pushed[-1]].decode() for repository in (deployed.repository, other)]
         return found == ({newest[0]}, {newest[1]}) and deployed.pod_names() == pods
 

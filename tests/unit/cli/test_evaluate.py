@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
-from git_to_pod.cli.evaluate import image_lines
+import nbformat
+import pytest
+
+from git_to_pod.cli.evaluate import complete_summary, image_lines
+from git_to_pod.evaluation.summary import Evaluation
 from tests.one_run import ROOT
+from tests.samples import a_run
 
 
 def test_each_image_is_shown_with_its_source_and_its_note() -> None:
@@ -31,3 +37,22 @@ def test_a_reader_of_the_output_that_has_gone_away_is_no_failure() -> None:
     done = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_summary_and_the_page_of_a_kernel_killed_in_its_trials_have_their_figures(tmp_path: Path) -> None:
+    done = a_run(tmp_path)
+    done.trials_table.to_csv(tmp_path / "trials.csv", index=False)
+    killed = Evaluation(done.settings)
+    killed.write()
+    executed = tmp_path / "evaluation.ipynb"
+    answer = nbformat.v4.new_code_cell("", metadata={"tags": ["answer"]})
+    nbformat.write(nbformat.v4.new_notebook(cells=[answer]), executed)
+    summary = complete_summary(done.settings, executed, "the notebook's kernel died")
+    assert summary["answer"] == "No. The run was aborted: the notebook's kernel died"
+    assert sum(summary["trials"].values()) == len(done.trials)
+    expected = done.estimates["push_to_restarted"]
+    assert summary["latency_s"]["push_to_restarted"]["median"] == pytest.approx(expected.median, abs=1e-3)
+    (output,) = nbformat.read(executed, as_version=4).cells[0].outputs
+    page = output.data["text/html"]
+    assert f"of the {len(done.trials)} trials in trials.csv" in page
+    assert f"{expected.median:.2f}" in page
