@@ -131,8 +131,9 @@ def apiserver() -> Component:
 # The controllers for volumes, quotas, clouds and certificates are left out: nothing uses them, and each takes time.
 CONTROLLERS = (
     "clusterrole-aggregation", "cronjob", "daemonset", "deployment", "disruption", "endpointslice",
-    "garbage-collector", "job", "namespace", "node-lifecycle", "pod-garbage-collector", "replicaset",
-    "root-ca-certificate-publisher", "serviceaccount", "serviceaccount-token", "statefulset", "taint-eviction",
+    "garbage-collector", "horizontal-pod-autoscaler", "job", "namespace", "node-lifecycle", "pod-garbage-collector",
+    "replicaset", "root-ca-certificate-publisher", "serviceaccount", "serviceaccount-token", "statefulset",
+    "taint-eviction",
 )  # fmt: skip
 
 

@@ -29,6 +29,8 @@ QUICK = (
     "git-sync-killed",
     "volume-full",
     "pod-evicted",
+    "evictions-forbidden",
+    "autoscaled",
     "random-user",
     "scaled-up-behind-reloader",
     "never-ready",  # the last: the readiness probe stays

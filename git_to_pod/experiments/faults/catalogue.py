@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
+from http import HTTPStatus
 
 from git_to_pod.app.app import NOT_PUBLISHED, deployments
-from git_to_pod.cluster.api import Object
+from git_to_pod.cluster.api import ApiError, Object
 from git_to_pod.cluster.status import containers
 from git_to_pod.cluster.waiting import pause, wait_for
 from git_to_pod.experiments.faults.bench import Bench
@@ -158,6 +159,51 @@ def scale_back(bench: Bench) -> None:
     bench.resize("reloader", 1)
 
 
+def autoscale(bench: Bench) -> None:
+    """Let a HorizontalPodAutoscaler ask for one pod more. Its minimum needs no metrics, which the lab has not."""
+    most = bench.settings.replicas + 1
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "app"}
+    spec = {"scaleTargetRef": target, "minReplicas": most, "maxReplicas": most}
+    bench.cluster.call("POST", bench.path("HorizontalPodAutoscaler"), {"metadata": {"name": "app"}, "spec": spec})
+
+
+def push_while_autoscaled(bench: Bench) -> None:
+    """Wait until there is one pod more, and all of them serve the new commit. Raises TimedOut."""
+    push_one(bench)
+    most = bench.settings.replicas + 1
+
+    def served() -> bool:
+        return bench.is_scaled("app", most) and set(bench.served_if_reachable().values()) == {bench.head}
+
+    wait_for(f"{most} pods serve the commit", served, 60, lambda: str(bench.served_if_reachable()), pause_s=0.2)
+
+
+def stop_autoscaling(bench: Bench) -> None:
+    bench.cluster.delete(bench.path("HorizontalPodAutoscaler", "app"))
+    bench.scale("app", bench.settings.replicas)
+
+
+def forbid_evictions(bench: Bench) -> None:
+    spec = {"maxUnavailable": 0, "selector": {"matchLabels": {"app": "app"}}}
+    bench.cluster.call("POST", bench.path("PodDisruptionBudget"), {"metadata": {"name": "app"}, "spec": spec})
+
+
+def push_and_evict_in_vain(bench: Bench) -> None:
+    """Raises RuntimeError if the budget does not keep a pod from being evicted."""
+    push_one(bench)
+    try:
+        bench.evict("app")
+    except ApiError as error:
+        if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+            return
+        raise
+    raise RuntimeError("a pod was evicted in spite of the PodDisruptionBudget")
+
+
+def allow_evictions(bench: Bench) -> None:
+    bench.cluster.delete(bench.path("PodDisruptionBudget", "app"))
+
+
 def two_reloaders(bench: Bench) -> None:
     """Run two replicas of Reloader with leader election, and wait until there is a leader."""
     role = bench.path("Role", "reloader")
@@ -240,6 +286,12 @@ FAULTS = (
     Fault("git-commit-deleted-no-push", "ConfigMap git-commit deleted, no push",
           delete_git_commit, push=nothing, limit_s=UNMENDED_S),
     Fault("pod-evicted", "an app pod evicted, as by kubectl drain", push=then(push_one, lambda b: b.evict("app"))),
+    Fault("evictions-forbidden", "a PodDisruptionBudget allows no eviction", forbid_evictions,
+          push=push_and_evict_in_vain, undo=allow_evictions, lasts_s=0,
+          note="the API server refuses an eviction, but rollouts do not ask it"),
+    Fault("autoscaled", "a HorizontalPodAutoscaler adds a pod during the rollout", autoscale,
+          push=push_while_autoscaled, undo=stop_autoscaling, lasts_s=0,
+          note="it asks for its minReplicas; the lab has no metrics by which it would scale further"),
     Fault("random-user", "pods run as a random user, as on OpenShift", as_on_openshift, undo=lambda b: b.deploy(),
           note="nginx's runAsUser removed, which OpenShift would refuse"),
     Fault("scaled-up-behind-reloader", "app scaled up while Reloader is down", lambda b: b.resize("reloader", 0),

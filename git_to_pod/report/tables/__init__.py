@@ -12,6 +12,7 @@ from git_to_pod.report.tables.poll_intervals import intervals_finding, intervals
 from git_to_pod.report.tables.recommendation import recommendation_section, weights_table
 from git_to_pod.report.tables.scale import polls_finding, polls_tables
 from git_to_pod.report.tables.startup_orders import startup_chart, startup_finding, startup_table
+from git_to_pod.report.tables.versions import versions_table
 
 __all__ = [
     "break_even_table",
@@ -38,5 +39,6 @@ __all__ = [
     "startup_chart",
     "startup_finding",
     "startup_table",
+    "versions_table",
     "weights_table",
 ]

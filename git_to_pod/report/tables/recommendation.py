@@ -10,6 +10,7 @@ from git_to_pod.experiments.effort import EXPERIMENTS
 from git_to_pod.experiments.recommendation import CRITERIA, REQUIRED, TOTAL, as_good, failed, score
 from git_to_pod.experiments.results import ExperimentResults, ResultRow, section
 from git_to_pod.report.html import html_table, render
+from git_to_pod.wording import quoted
 
 
 def weights() -> list[dict[str, str]]:
@@ -32,6 +33,16 @@ def candidates_by_criterion(rows: Sequence[ResultRow]) -> list[dict[str, str]]:
     return [*found, {"criterion": "score", "weight": str(TOTAL), **scores}]
 
 
+def for_whom(rows: Sequence[ResultRow]) -> list[dict[str, str]]:
+    """For each criterion, the candidates that are not ruled out and that no other one is better than."""
+    sound = [row for row in rows if not failed(row)]
+    best = {each.name: [row["name"] for row in sound if as_good(each, row, rows)] for each in CRITERIA if sound}
+    return [
+        {"what matters most to you": name, "no other candidate is better than": quoted(found) or "not measured"}
+        for name, found in best.items()
+    ]
+
+
 def weights_table() -> Markup:
     """The criteria and their weights, without figures."""
     return html_table(weights(), "Criteria and weights, fixed before the candidates were measured")
@@ -45,6 +56,7 @@ def recommendation_section(results: ExperimentResults) -> Markup:
     return render(
         "recommendation",
         table=html_table(candidates_by_criterion(rows), title),
+        for_whom=html_table(for_whom(rows), "Which of these is for you"),
         sources=[(section(name), experiment.title) for name, experiment in EXPERIMENTS.items()],
         sentences=results.extra.get("recommendation", []),
     )

@@ -27,7 +27,7 @@ from git_to_pod.experiments.recommendation import (
 from git_to_pod.experiments.results import ExperimentResults
 from git_to_pod.experiments.scale.linear_fit import LinearFit
 from git_to_pod.progress import Progress
-from git_to_pod.report.tables.recommendation import candidates_by_criterion, weights
+from git_to_pod.report.tables.recommendation import candidates_by_criterion, for_whom, weights
 from tests.samples import SETTINGS
 
 FAN_OUT = LinearFit(1.0, 0.1, 0.09, 0.11, 0.99, 4)
@@ -245,3 +245,13 @@ def test_the_reach_is_where_the_last_waits_a_minute_rounded_to_one_digit() -> No
 def test_regressions_are_counted_and_skips_are_not() -> None:
     assert regressions([1, 2, 5, 6]) == 0
     assert regressions([1, 3, 2, 4, 1]) == 2
+
+
+def test_each_criterion_names_the_candidates_that_no_other_is_better_than() -> None:
+    rows = [candidate("a", rights_pairs=30), candidate("b", memory_bytes=500 << 20), candidate("out", rights_pairs=0)]
+    rows[2]["changed_before_restart"] = 1
+    by_criterion = {row["what matters most to you"]: list(row.values())[1] for row in for_whom(rows)}
+    assert by_criterion["memory, idle"] == "“candidate a”"
+    assert by_criterion["rights, pairs of verb and resource"] == "“candidate b”"
+    assert "candidate out" not in str(by_criterion)
+    assert for_whom([]) == []
