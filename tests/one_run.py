@@ -33,9 +33,9 @@ class Run:
         return self.folder / "evaluation.html"
 
 
-def evaluate(*options: str, timeout_s: float = 420, **variables: str) -> Run:
-    """Against the lab that is up, in a namespace of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="git-to-pod-test-"))
+def evaluate(*options: str, folder: Path | None = None, timeout_s: float = 420, **variables: str) -> Run:
+    """Against the lab that is up, in a namespace of its own. Without a folder, into a new one."""
+    folder = folder or Path(tempfile.mkdtemp(prefix="git-to-pod-test-"))
     command = [
         sys.executable,
         "-m",

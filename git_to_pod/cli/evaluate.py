@@ -22,7 +22,6 @@ from git_to_pod.evaluation.claims import EvaluationFailed
 from git_to_pod.evaluation.summary import ABORTED, Evaluation, figures_of, write_json
 from git_to_pod.experiments.effort import EXPERIMENTS, ONLY, selected
 from git_to_pod.programs import end, end_with_parent
-from git_to_pod.report import export
 from git_to_pod.settings import ROOT, InputError, Parameters, Settings
 from git_to_pod.timing import trials_table
 
@@ -95,9 +94,6 @@ def evaluate(given: Parameters, settings: Settings, terminal: Terminal) -> dict[
     executed = settings.output / "evaluation.ipynb"
     message = run_notebook(given, EVALUATION, executed, terminal)
     summary = complete_summary(settings, executed, message)
-    terminal.stage("writing the report")
-    if executed.exists():
-        export.export(executed)
     summary["timings_s"]["evaluation"] = round(time.monotonic() - started, 1)
     write_json(settings.output / "summary.json", summary)
     point_latest_at(settings.output)
@@ -109,13 +105,10 @@ def gather_evidence(given: Parameters, settings: Settings, terminal: Terminal) -
     started = time.monotonic()
     executed = settings.output / "alternatives.ipynb"
     message = run_notebook(given, ALTERNATIVES, executed, terminal)
-    terminal.stage("writing the second report")
-    if executed.exists():
-        export.export(executed)
     summary: dict[str, Any] = json.loads((settings.output / "summary.json").read_text())
     summary.pop("full_error", None)  # of an earlier run into this folder
     if message:
-        summary["full_error"] = (export.last_error(executed) if executed.exists() else "") or message.splitlines()[-1]
+        summary["full_error"] = last_error(executed) or message.splitlines()[-1]
         terminal.stage(f"the second notebook failed: {summary['full_error']}")
     summary["timings_s"]["full"] = round(time.monotonic() - started, 1)
     write_json(settings.output / "summary.json", summary)
@@ -162,13 +155,23 @@ def complete_summary(settings: Settings, executed: Path, message: str) -> dict[s
     summary: dict[str, Any] = json.loads(path.read_text()) if path.exists() else Evaluation(settings).summary()
     if message and not any(summary["trials"].values()):
         summary |= figures_of(trials_table.read(settings.output))
-    why = export.last_error(executed) if executed.exists() else ""
+    why = last_error(executed) if message else ""
     explained = why.startswith(EvaluationFailed.__name__) or ABORTED in summary["answer"]
     if message and not explained:
         summary |= {"answer": f"{ABORTED}{why or message.strip().splitlines()[-1]}", "holds": False}
         if executed.exists():
+            from git_to_pod.report import export
+
             export.replace_answer(executed, summary["answer"])
+            export.export(executed)
     return summary
+
+
+def last_error(executed: Path) -> str:
+    """The exception that ended a notebook; empty if there is none, or no notebook."""
+    from git_to_pod.report import export  # imported here, because it takes seconds and only a failure needs it
+
+    return export.last_error(executed) if executed.exists() else ""
 
 
 def point_latest_at(folder: Path) -> None:

@@ -1,4 +1,8 @@
-"""Runs one notebook with papermill in a process of its own. An engine shows the notebook's progress as it comes."""
+"""Runs one notebook with papermill in a process of its own, and exports its page.
+
+An engine shows the notebook's progress as it comes. scripts/evaluate itself imports neither papermill nor the export,
+because their imports take seconds.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, ClassVar
 
 import papermill
@@ -17,6 +22,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from git_to_pod.cli.terminal import Terminal
 from git_to_pod.progress import MIME
+from git_to_pod.report.export import export
 
 
 class ProgressClient(PapermillNotebookClient):  # type: ignore[misc]  # papermill has no types
@@ -43,7 +49,7 @@ class ProgressEngine(NBClientEngine):  # type: ignore[misc]
 
 
 def main(options: str) -> int:
-    """Run the notebook. Returns 1 if it failed; the reason is then the last line on standard output.
+    """Run the notebook and export it. Returns 1 if it failed; the reason is then the last line on standard output.
 
     `options` is a JSON object: `notebook`, `executed`, `parameters`, `started` (Terminal's), and `terminal`, a file
     descriptor.
@@ -52,16 +58,19 @@ def main(options: str) -> int:
     out = os.fdopen(given["terminal"], "w")
     ProgressClient.terminal = Terminal(out, given["started"])
     papermill_engines.register("progress", ProgressEngine)
+    executed, failure = Path(given["executed"]), ""
     try:
-        papermill.execute_notebook(
-            given["notebook"], given["executed"], given["parameters"], engine_name="progress", progress_bar=False
-        )
-    except PapermillExecutionError as error:
-        print(f"{error.ename}: {error.evalue}")
-        return 1
-    except DeadKernelError:
-        print("the notebook's kernel died")
-        return 1
+        try:
+            papermill.execute_notebook(
+                given["notebook"], executed, given["parameters"], engine_name="progress", progress_bar=False
+            )
+        except PapermillExecutionError as error:
+            failure = f"{error.ename}: {error.evalue}"
+        except DeadKernelError:
+            failure = "the notebook's kernel died"
+        if executed.exists():
+            ProgressClient.terminal.stage(f"writing {executed.with_suffix('.html').name}")
+            export(executed)
     except Exception:  # noqa: BLE001  # of papermill, the notebook's format or the disk: the reason is shown
         traceback.print_exc(file=sys.stdout)
         return 1
@@ -69,7 +78,9 @@ def main(options: str) -> int:
         ProgressClient.terminal.leave_bar()
         with suppress(OSError):  # nobody reads any more
             out.close()
-    return 0
+    if failure:
+        print(failure)
+    return 1 if failure else 0
 
 
 if __name__ == "__main__":

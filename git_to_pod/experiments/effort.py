@@ -42,7 +42,7 @@ EXPERIMENTS = {
 class Effort:
     """Numbers of measurements. `polls`: pods, poll interval in s, files in the repository, seconds of measuring."""
 
-    faults: int  # from the start of the catalogue
+    faults: tuple[str, ...]  # their keys; empty: all
     git_hosts: int
     candidates: tuple[str, ...]  # their keys; empty: all
     blocks: int  # per candidate, in shuffled order
@@ -66,7 +66,7 @@ class Effort:
 
 
 FULL = Effort(
-    faults=99,
+    faults=(),
     git_hosts=99,
     candidates=(),
     blocks=2,
@@ -99,7 +99,7 @@ FULL = Effort(
     owned_pushes=5,
 )
 SMALLEST = Effort(
-    faults=1,
+    faults=("git-host-down",),
     git_hosts=1,
     candidates=("deployed", "in-place", "no-restart"),
     blocks=1,

@@ -13,8 +13,8 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 from git_to_pod.progress import MIME
-from git_to_pod.report.first_page import latencies
 from git_to_pod.report.html import paragraphs
+from git_to_pod.report.latencies import latencies_table
 from git_to_pod.settings import InputError
 from git_to_pod.timing import trials_table
 from git_to_pod.wording import counted
@@ -86,7 +86,7 @@ def replace_answer(executed: Path, text: str) -> None:
     notebook = read(executed)
     trials = trials_table.read(executed.parent) if executed.stem == "evaluation" else pd.DataFrame()
     caption = f"Latencies in seconds, of the {counted(len(trials), 'trial')} in trials.csv"
-    table = latencies(trials_table.estimates_of(trials), caption) if len(trials) else ""
+    table = latencies_table(trials_table.estimates_of(trials), caption) if len(trials) else ""
     for cell in notebook.cells:
         if "answer" in cell.metadata.get("tags", []):
             cell.outputs = [display(f'<div class="answer">{paragraphs(text, kind="headline")}{table}</div>')]

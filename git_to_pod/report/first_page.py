@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,9 @@ from git_to_pod.evaluation.summary import ABORTED, Evaluation, undecided
 from git_to_pod.progress import Display
 from git_to_pod.report.charts import trial_charts
 from git_to_pod.report.html import Html, html_table, paragraphs, render
+from git_to_pod.report.latencies import EXPLAINED, in_seconds, latencies_table
 from git_to_pod.settings import Parameters
-from git_to_pod.timing.medians import Estimate, in_words
+from git_to_pod.timing.medians import in_words
 from git_to_pod.timing.trial import BASELINE
 from git_to_pod.wording import all_of, counted, millicores, names, quoted
 
@@ -31,18 +32,6 @@ SHORT = {  # the requirements, on the first screen
     "R2": "changes are pulled automatically",
     "R3": "pods restart on a change",
     "R4": "the commit is observable",
-}
-EXPLAINED = {
-    "push_to_polled": "push → git-sync's next poll",
-    "polled_to_published": "poll → commit published in git-commit",
-    "published_to_requested": "published → Reloader patches the Deployment",
-    "polled_to_requested": "poll → Deployment patched: the overhead of both tools",
-    "requested_to_restarted": "Deployment patched → all replicas restarted",
-    "push_to_restarted": "push → all replicas restarted",
-    "push_to_served": "push → every pod serves the new commit",
-    "rollout_restart": "baseline: kubectl rollout restart of the same Deployment",
-    "baseline_rollout_restart": "baseline: kubectl rollout restart of the same nginx without git-sync",
-    "mixed_commits": "time in which clients get both the old and the new commit",
 }
 
 
@@ -253,25 +242,7 @@ def repeats(evaluation: Evaluation) -> str:
 
 def latency_table(evaluation: Evaluation) -> Html:
     """Every latency of summary.json."""
-    return Html(latencies(evaluation.estimates, "Latencies in seconds"))
-
-
-def latencies(estimates: Mapping[str, Estimate], caption: str) -> Markup:
-    rows = []
-    for name, found in estimates.items():
-        interval = "–" if math.isnan(found.low) else f"{in_seconds(found.low)}–{in_seconds(found.high)}"
-        rows.append(
-            {
-                "from → to": EXPLAINED[name],
-                "median": in_seconds(found.median) if found.n else "not measured",
-                "95% CI": interval,
-                "min": in_seconds(found.min),
-                "max": in_seconds(found.max),
-                "n": str(found.n),
-                "timeouts": str(found.timeouts),
-            }
-        )
-    return html_table(rows, caption)
+    return Html(latencies_table(evaluation.estimates, "Latencies in seconds"))
 
 
 def changes_table(evaluation: Evaluation) -> Html:
@@ -299,11 +270,6 @@ def changes_table(evaluation: Evaluation) -> Html:
     when = evaluation.earlier.get("started", "")
     day = f" of {datetime.fromisoformat(when):%-d %B %Y}" if when else ""
     return Html(html_table(rows, f"Medians in seconds with their 95% CI, beside those of the last run{day}"))
-
-
-def in_seconds(value: float) -> str:
-    """A cell without its unit."""
-    return f"{value:.2f}" if math.isfinite(value) else "timeout" if math.isinf(value) else "–"
 
 
 def targets_table(evaluation: Evaluation) -> Html:

@@ -87,7 +87,7 @@ def test_the_cost_of_both_tools_was_measured(short_run: Run) -> None:
 
 
 def test_the_terminal_shows_each_stage_and_the_answer(short_run: Run) -> None:
-    for words in ("deploying manifests/", "checking the constraints", "6/6", "writing the report"):
+    for words in ("deploying manifests/", "checking the constraints", "6/6", "writing evaluation.html"):
         assert words in short_run.err
     assert short_run.summary["answer"] in short_run.err
     assert str(short_run.page) in short_run.out

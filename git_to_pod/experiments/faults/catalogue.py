@@ -237,7 +237,7 @@ def freeze_leader(bench: Bench) -> None:
 
 FAULTS = (
     Fault("wrong-password", "wrong password from the start",
-          wrong_password, undo=lambda b: b.apply(), lasts_s=8, blocks=True, limit_s=180,
+          wrong_password, undo=lambda b: b.apply(), lasts_s=8, blocks=True, limit_s=180, deploys=True,
           note=f"the first fault: the app is not up yet, so there is no load; {SECRET_NOTE}"),
     Fault("git-host-down", "git host down", disconnect, undo=reconnect, lasts_s=6, blocks=True),
     Fault(

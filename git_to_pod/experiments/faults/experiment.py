@@ -46,6 +46,7 @@ class Fault:
     lasts_s: float | None = None
     blocks: bool = False  # the fault must keep the commit from being served until it is undone; else it had no effect
     limit_s: float = 60  # for the recovery
+    deploys: bool = False  # whether `inject` deploys the app itself, which then comes up only after `undo`
     real_reloader: bool = False  # whether it needs an option that Reloader's stand-in does not have
     note: str = ""
 
@@ -74,9 +75,11 @@ def try_faults(settings: Settings, faults: Sequence[Fault], progress: Progress |
     restore(settings.lab)
     cluster, rows = connect(settings), list[FaultResult]()
     faults = [fault for fault in faults if not fault.real_reloader or not without_real_reloader(cluster, settings)]
-    faults = faults[: effort().faults]
+    faults = [fault for fault in faults if not effort().faults or fault.key in effort().faults]
     bench = Bench(cluster, settings, settings.lab)
     try:
+        if not faults[0].deploys:
+            bench.deploy()
         for number, fault in enumerate(faults):
             if progress:
                 progress.bar(number, len(faults), fault.name)

@@ -49,6 +49,8 @@ def test_stages_and_bars_reach_the_terminal(tmp_path: Path) -> None:
     assert status == 0, output
     assert "two trials" in shown
     assert "2/2  all done" in shown
+    assert "writing executed.html" in shown
+    assert "Python" not in (tmp_path / "executed.html").read_text()
     assert executed(tmp_path).cells[2].outputs[0].data["text/plain"] == "2"
 
 
