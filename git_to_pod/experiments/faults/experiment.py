@@ -78,7 +78,7 @@ def try_faults(settings: Settings, faults: Sequence[Fault], progress: Progress |
     faults = [fault for fault in faults if not effort().faults or fault.key in effort().faults]
     bench = Bench(cluster, settings, settings.lab)
     try:
-        if not faults[0].deploys:
+        if faults and not faults[0].deploys:
             bench.deploy()
         for number, fault in enumerate(faults):
             if progress:
