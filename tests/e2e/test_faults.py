@@ -17,18 +17,13 @@ from tests.e2e.test_deployment import branch
 
 BY_KEY = {fault.key: fault for fault in FAULTS}
 QUICK = (
-    "git-host-down",
     "git-host-down-at-pod-start",
-    "git-host-resets",
     "password-rotated",
     "force-push",
     "burst",
-    "served-file-deleted",
-    "reloader-down",
     "reloader-killed",
     "git-sync-killed",
     "volume-full",
-    "pod-evicted",
     "evictions-forbidden",
     "autoscaled",
     "random-user",
