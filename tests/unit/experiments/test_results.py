@@ -186,3 +186,10 @@ def test_the_order_of_the_experiments_is_the_notebooks() -> None:
 def test_an_unknown_experiment_is_named() -> None:
     with pytest.raises(InputError, match="--only faults,fautls: 'fautls' is no experiment; expected faults, providers"):
         selected("faults,fautls")
+
+
+def test_the_labs_own_images_are_alike_wherever_they_were_built() -> None:
+    built = {"ref": "lab.git-to-pod.test/coredns:v1.15.0", "source": "built", "digest": "sha256:1", "note": "CoreDNS"}
+    assert is_like(built, built | {"digest": "sha256:2"})
+    other = built | {"ref": "example.test/coredns:v1.15.0"}
+    assert not is_like(other, other | {"digest": "sha256:2"})
