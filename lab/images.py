@@ -13,7 +13,7 @@ from pathlib import Path
 from lab import oci
 from lab.build import Built, debian, digest_of, remove, whole
 from lab.errors import LabError
-from lab.paths import CACHE, CONFIG, MANIFESTS
+from lab.paths import CACHE, CONFIG, MANIFESTS, OWN_IMAGES
 from lab.tools import Runner
 
 IMAGES = CACHE / "images"
@@ -157,7 +157,7 @@ def _origin(archive: Path) -> str:
 def _pulled(ref: str, built: Built, runner: Runner) -> Image | None:
     """Pull the image. Return None if the registry is unreachable or the pull fails."""
     host = ref.split("/")[0].replace("docker.io", "registry-1.docker.io")
-    if ref.startswith("lab.git-to-pod.test/") or not _reachable(host):
+    if ref.startswith(OWN_IMAGES) or not _reachable(host):
         return None
 
     def pull(path: Path) -> None:

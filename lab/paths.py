@@ -13,3 +13,5 @@ RUN = CACHE / "run"  # the running lab: credentials, logs, the node's disk
 STATE = RUN / "lab.json"
 LOGS = RUN / "logs"
 LOCK = CACHE / "lock"  # the supervisor holds it until it ends
+
+OWN_IMAGES = "lab.git-to-pod.test/"  # the references of the images that only the lab uses begin with it

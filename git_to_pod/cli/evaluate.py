@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from git_to_pod import watchdog
@@ -153,25 +154,31 @@ def complete_summary(settings: Settings, executed: Path, message: str) -> dict[s
     """
     path = settings.output / "summary.json"
     summary: dict[str, Any] = json.loads(path.read_text()) if path.exists() else Evaluation(settings).summary()
-    if message and not any(summary["trials"].values()):
-        summary |= figures_of(trials_table.read(settings.output))
-    why = last_error(executed) if message else ""
+    if not message:
+        return summary
+    if not any(summary["trials"].values()):
+        trials = trials_table.read(settings.output)
+        summary |= figures_of(trials, trials_table.estimates_of(trials))
+    why = last_error(executed)
     explained = why.startswith(EvaluationFailed.__name__) or ABORTED in summary["answer"]
-    if message and not explained:
+    if not explained:
         summary |= {"answer": f"{ABORTED}{why or message.strip().splitlines()[-1]}", "holds": False}
         if executed.exists():
-            from git_to_pod.report import export
-
-            export.replace_answer(executed, summary["answer"])
-            export.export(executed)
+            exporter().replace_answer(executed, summary["answer"])
+            exporter().export(executed)
     return summary
 
 
 def last_error(executed: Path) -> str:
     """The exception that ended a notebook; empty if there is none, or no notebook."""
-    from git_to_pod.report import export  # imported here, because it takes seconds and only a failure needs it
+    return exporter().last_error(executed) if executed.exists() else ""
 
-    return export.last_error(executed) if executed.exists() else ""
+
+def exporter() -> ModuleType:
+    """The module of the export. Its import takes seconds, and this process needs it only after a failure."""
+    from git_to_pod.report import export
+
+    return export
 
 
 def point_latest_at(folder: Path) -> None:

@@ -26,7 +26,7 @@ from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Estimate, in_words
 from git_to_pod.timing.trial import PUSH, Outcome, Trial
 from git_to_pod.timing.trials import Trials
-from git_to_pod.timing.trials_table import Tables, estimates_of, tables_of
+from git_to_pod.timing.trials_table import Tables, tables_of
 from git_to_pod.wording import all_of, counted, names
 
 ABORTED = "No. The run was aborted: "
@@ -242,7 +242,7 @@ class Evaluation:
             },
             "requirements": {name: as_result(check) for name, check in self.requirements.items()},
             "constraints": {name: as_result(check) for name, check in self.constraints.items()},
-            **figures_of(self.trials_table),
+            **figures_of(self.trials_table, self.estimates),
             "targets": [
                 {"name": t.name, "value": t.value, "limit": t.limit, "met": t.met, "text": f"{t.what}: {t.how}"}
                 for t in self.targets
@@ -266,10 +266,10 @@ class Evaluation:
             raise EvaluationFailed(self.answer)
 
 
-def figures_of(trials: pd.DataFrame) -> dict[str, Any]:
-    """`latency_s` and `trials` of summary.json, from the columns of trials.csv."""
+def figures_of(trials: pd.DataFrame, estimates: Mapping[str, Estimate]) -> dict[str, Any]:
+    """`latency_s` and `trials` of summary.json, from the rows of trials.csv and the figures computed from them."""
     return {
-        "latency_s": {name: asdict(estimate) for name, estimate in estimates_of(trials).items()},
+        "latency_s": {name: asdict(estimate) for name, estimate in estimates.items()},
         "trials": {outcome.name.lower(): int(trials["outcome"].eq(str(outcome)).sum()) for outcome in Outcome},
     }
 

@@ -21,9 +21,9 @@ from git_to_pod.files import write_whole
 from git_to_pod.progress import Progress
 from git_to_pod.settings import InputError, Settings
 from git_to_pod.wording import counted, names, sentence_case
+from lab.paths import OWN_IMAGES
 
 ResultRow = dict[str, Any]
-OF_THE_LAB = "lab.git-to-pod.test/"  # lab/go pins what each version is built from; the digest differs by machine
 NOT_STATED = "origin not stated"  # the end of the note of an archive without a text file beside it (lab/images.py)
 
 
@@ -150,8 +150,11 @@ class ExperimentResults:
 
 
 def is_like(image: dict[str, str], other: dict[str, str]) -> bool:
-    """Whether two images of one reference are the same, archives that state the same origin, or the lab's own."""
-    if image["ref"].startswith(OF_THE_LAB):
+    """Whether two images of one reference are the same, archives that state the same origin, or the lab's own.
+
+    lab/go pins what the lab's own are built from. Their digest differs by machine.
+    """
+    if image["ref"].startswith(OWN_IMAGES):
         return True
     origins = [(each["source"], each.get("note", "")) for each in (image, other)]
     source, note = origins[0]

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import nbformat
-import pandas as pd
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
@@ -84,9 +83,10 @@ def replace_answer(executed: Path, text: str) -> None:
     That is its headline, and the latencies of the trials in trials.csv, if they are this notebook's.
     """
     notebook = read(executed)
-    trials = trials_table.read(executed.parent) if executed.stem == "evaluation" else pd.DataFrame()
+    trials = trials_table.read(executed.parent)
     caption = f"Latencies in seconds, of the {counted(len(trials), 'trial')} in trials.csv"
-    table = latencies_table(trials_table.estimates_of(trials), caption) if len(trials) else ""
+    are_its_own = executed.stem == "evaluation" and len(trials) > 0
+    table = latencies_table(trials_table.estimates_of(trials), caption) if are_its_own else ""
     for cell in notebook.cells:
         if "answer" in cell.metadata.get("tags", []):
             cell.outputs = [display(f'<div class="answer">{paragraphs(text, kind="headline")}{table}</div>')]

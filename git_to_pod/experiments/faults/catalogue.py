@@ -160,7 +160,7 @@ def scale_back(bench: Bench) -> None:
 
 
 def autoscale(bench: Bench) -> None:
-    """Let a HorizontalPodAutoscaler ask for one pod more. Its minimum needs no metrics, which the lab has not."""
+    """Let a HorizontalPodAutoscaler ask for one pod more. Its minimum needs no metrics, which the lab lacks."""
     most = bench.settings.replicas + 1
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "app"}
     spec = {"scaleTargetRef": target, "minReplicas": most, "maxReplicas": most}

@@ -15,7 +15,7 @@ from git_to_pod.experiments.startup_orders import Order, StartupResult
 from git_to_pod.report.charts.dot_plot import median_of
 from git_to_pod.report.html import html_table
 from git_to_pod.settings import ROOT
-from git_to_pod.timing.medians import in_words
+from git_to_pod.timing.medians import Estimate, in_words
 from git_to_pod.wording import names
 
 RECORDED = ROOT / "reports"
@@ -54,9 +54,9 @@ def versions_table(folder: Path = RECORDED) -> Markup:
 
 
 def row(summary: dict[str, Any]) -> dict[str, str]:
-    rows = earlier_rows.read(summary["restart"], StartupResult)
-    restarts = {row.key: median_of(row.restart_s.median) for row in rows}
-    push = earlier_rows.as_estimate(summary["latency_s"]["push_to_restarted"], None)
+    found = earlier_rows.read(summary["restart"], StartupResult)
+    restarts = {each.key: median_of(each.restart_s.median) for each in found}
+    (push,) = earlier_rows.read([summary["latency_s"]["push_to_restarted"]], Estimate)
     requests = summary["requests"]
     return {
         "Kubernetes": version(summary),
