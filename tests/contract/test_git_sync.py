@@ -23,6 +23,7 @@ echo "$(date +%s.%N) $GITSYNC_HASH $(pwd -P) $GITSYNC_REF $result" >> /tmp/hook
 PERIOD_S, BACKOFF_S = 0.3, 1.0
 # All requests have the node's address. These spellings of one path make the pods distinct in the git host's log.
 SPELLINGS = {"poller": "c%6Fntent.git", "pinned": "%63ontent.git", "default-branch": "co%6Etent.git"}
+ROOT = "/tmp/git"  # of the poller
 NO_LIMITS = ("-u", "GITSYNC_MAX_FAILURES", "-u", "GITSYNC_INIT_MAX_FAILURES")  # for env: git-sync's own defaults
 
 
@@ -98,8 +99,8 @@ def status_of(kubectl: Kubectl) -> str:
     return kubectl.shell("poller", "curl -s -o /dev/null -w '%{http_code}' http://localhost:8080/ || true")
 
 
-def head_of(kubectl: Kubectl, name: str = "poller") -> str:
-    return kubectl.shell(name, 'basename "$(readlink /git/current)"')
+def head_of(kubectl: Kubectl, name: str = "poller", root: str = ROOT) -> str:
+    return kubectl.shell(name, f'basename "$(readlink {root}/current)"')
 
 
 def failures_in(kubectl: Kubectl) -> int:
@@ -190,19 +191,20 @@ def test_the_first_sync_publishes_a_worktree_named_by_its_commit(
 ) -> None:
     kubectl.shell("poller", "cat > /tmp/password", stdin=password + "\n")
     kubectl.wait("200 after the first sync", lambda: status_of(kubectl) == "200")
-    assert kubectl.shell("poller", "readlink /git/current") == f".worktrees/{branch.commits[-1]}"
-    assert kubectl.shell("poller", "ls -A /git/current") == ".git\nnumber"
+    assert kubectl.shell("poller", f"readlink {ROOT}/current") == f".worktrees/{branch.commits[-1]}"
+    assert kubectl.shell("poller", f"ls -A {ROOT}/current") == ".git\nnumber"
     kubectl.run("wait", "--for=condition=Ready", "pod/poller", "--timeout=20s")
 
 
 def test_the_hook_runs_in_the_worktree_and_gets_the_commit(kubectl: Kubectl, branch: Branch) -> None:
     kubectl.wait("the hook ran", lambda: hook_done(kubectl, branch.commits[-1]))
     (run,) = hook_runs(kubectl)
-    assert run[1:4] == [branch.commits[-1], f"/git/.worktrees/{branch.commits[-1]}", branch.name]
+    assert run[1:4] == [branch.commits[-1], f"{ROOT}/.worktrees/{branch.commits[-1]}", branch.name]
 
 
 def test_a_push_is_published_by_one_rename(kubectl: Kubectl, branch: Branch) -> None:
-    watch = "echo $1; while now=$(readlink /git/current); do [ ${now##*/} = $1 ] || exec echo ${now##*/}; done; exit 3"
+    link = f"{ROOT}/current"
+    watch = f"echo $1; while now=$(readlink {link}); do [ ${{now##*/}} = $1 ] || exec echo ${{now##*/}}; done; exit 3"
     command = ["exec", "poller", "--", "timeout", "30", "sh", "-c", watch, "sh", branch.commits[-1]]
     with subprocess.Popen([*kubectl.command, *command], stdout=subprocess.PIPE, text=True) as watcher:
         assert watcher.stdout
@@ -210,8 +212,8 @@ def test_a_push_is_published_by_one_rename(kubectl: Kubectl, branch: Branch) -> 
         after = branch.push()
         seen, _ = watcher.communicate(timeout=60)
     assert (watcher.returncode, seen.strip()) == (0, after), "the link was missing or pointed elsewhere in between"
-    assert kubectl.shell("poller", "cat /git/current/number") == "1"
-    kubectl.wait("the old worktree is gone", lambda: kubectl.shell("poller", "ls /git/.worktrees") == after)
+    assert kubectl.shell("poller", f"cat {ROOT}/current/number") == "1"
+    kubectl.wait("the old worktree is gone", lambda: kubectl.shell("poller", f"ls {ROOT}/.worktrees") == after)
     kubectl.wait("the hook ran again", lambda: hook_done(kubectl, after))
 
 
@@ -261,7 +263,7 @@ def test_the_password_shows_in_no_log_and_no_argument(kubectl: Kubectl, password
 def test_a_full_commit_hash_is_fetched_once_and_never_polled(
     kubectl: Kubectl, lab: dict[str, Any], branch: Branch
 ) -> None:
-    kubectl.wait("the pinned commit", lambda: head_of(kubectl, "pinned") == branch.commits[0])
+    kubectl.wait("the pinned commit", lambda: head_of(kubectl, "pinned", "/git") == branch.commits[0])
 
     def requests(name: str) -> int:
         return Path(lab["access_log"]).read_text().count(f" /{SPELLINGS[name]}/info/refs")

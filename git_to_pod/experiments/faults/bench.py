@@ -183,9 +183,13 @@ class Bench(App):
 
     def signal(self, app: str, container: str, signal: str, pod: str = "") -> None:
         """Send a signal to every process of a container, in this pod or else in the first."""
-        statuses = container_statuses(next(p for p in self.pods(app) if pod in ("", p["metadata"]["name"])))
-        task = next(str(s["containerID"]) for s in statuses if s["name"] == container).removeprefix("containerd://")
+        task = self.container_id(app, container, pod)
         self.lab.in_node("/opt/parts/ctr", "--namespace=k8s.io", "tasks", "kill", "--all", f"--signal={signal}", task)
+
+    def container_id(self, app: str, container: str, pod: str = "") -> str:
+        """A container's id in containerd, in this pod or else in the first."""
+        statuses = container_statuses(next(p for p in self.pods(app) if pod in ("", p["metadata"]["name"])))
+        return next(str(s["containerID"]) for s in statuses if s["name"] == container).removeprefix("containerd://")
 
     def kill_container(self, app: str, container: str) -> None:
         """Kill a container and wait until the kubelet has restarted it."""
@@ -201,10 +205,13 @@ class Bench(App):
         what = f"{container} of pod/{pod} restarted"
         self.recorder.wait_for(what, lambda: restarts() > before, 30, lambda: described(self.recorder, app))
 
-    def volume(self, app: str) -> str:
-        """The folder on the node that holds a pod's content volume."""
-        uid = self.pod(app)["metadata"]["uid"]
-        return f"/var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~empty-dir/git"
+    def clones(self) -> list[str]:
+        """The folders on the node that hold the clone of the poller and that of one app pod."""
+        task, uid = self.container_id("git-poller", "git-sync"), self.pod("app")["metadata"]["uid"]
+        return [
+            f"/run/containerd/io.containerd.runtime.v2.task/k8s.io/{task}/rootfs/tmp/git",
+            f"/var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~empty-dir/git",
+        ]
 
 
 def delete_branches(repository: Repository, pattern: str, kept: str) -> None:

@@ -83,19 +83,27 @@ def kill_git_sync(bench: Bench) -> None:
         bench.signal(app, "git-sync", "SIGKILL")
 
 
-def damage_clones(bench: Bench) -> None:
-    for app in ("git-poller", "app"):
-        objects = f"{bench.volume(app)}/.git/objects"
-        bench.lab.in_node("find", objects, "-type", "f", "-exec", "truncate", "--size=10", "{}", "+")
-
-
-def shrink_volume(bench: Bench) -> None:
-    bench.lab.in_node("mount", "-t", "tmpfs", "-o", "size=4m,mode=2777,gid=65533", "tmpfs", bench.volume("git-poller"))
+def kill_poller_in_a_sync(bench: Bench) -> None:
+    """Leave the lock that git leaves if it is killed while it updates a ref, then kill the poller's git-sync."""
+    poller, _ = bench.clones()
+    bench.lab.in_node("touch", f"{poller}/.git/refs/heads/git-sync.lock")
     bench.kill_container("git-poller", "git-sync")
 
 
-def grow_volume(bench: Bench) -> None:
-    bench.lab.in_node("mount", "-o", "remount,size=1g", bench.volume("git-poller"))
+def damage_clones(bench: Bench) -> None:
+    for clone in bench.clones():
+        bench.lab.in_node("find", f"{clone}/.git/objects", "-type", "f", "-exec", "truncate", "--size=10", "{}", "+")
+
+
+def fill_disk(bench: Bench) -> None:
+    """Mount an empty file system of 4 MB over the poller's clone. The container sees it too."""
+    poller, _ = bench.clones()
+    bench.lab.in_node("mount", "-t", "tmpfs", "-o", "size=4m,mode=2777,gid=65533", "tmpfs", poller)
+
+
+def free_disk(bench: Bench) -> None:
+    poller, _ = bench.clones()
+    bench.lab.in_node("umount", "--lazy", poller)
 
 
 def push_after_pods_start(bench: Bench) -> None:
@@ -275,13 +283,15 @@ FAULTS = (
     Fault("reloader-killed", "Reloader killed between publish and rollout",
           freeze_reloader, undo=kill_reloader, lasts_s=2, blocks=True),
     Fault("git-sync-killed", "git-sync killed, in the poller and in one pod", kill_git_sync),
+    Fault("git-sync-killed-in-a-sync", "the poller's git-sync killed in the middle of a sync", kill_poller_in_a_sync,
+          note="provoked: the run creates the lock file that git then leaves"),
     Fault("kubelet-down", "kubelet down for 4 s", lambda b: b.lab.component("stop", "kubelet"),
           undo=lambda b: b.lab.component("start", "kubelet"), lasts_s=4, blocks=True),
     Fault("containerd-down", "containerd down for 4 s", lambda b: b.lab.component("stop", "containerd"),
           undo=lambda b: b.lab.component("start", "containerd"), lasts_s=4, blocks=True),
     Fault("clone-corrupted", "clone corrupted on disk, in the poller and in one pod", damage_clones),
-    Fault("volume-full", "content volume full", shrink_volume, push=lambda b: b.push("8 MB", big_mb=8),
-          undo=grow_volume, lasts_s=6, blocks=True),
+    Fault("disk-full", "the poller's disk full", fill_disk, push=lambda b: b.push("8 MB", big_mb=8),
+          undo=free_disk, lasts_s=6, blocks=True),
     Fault("git-commit-deleted-then-push", "ConfigMap git-commit deleted, then a push", delete_git_commit),
     Fault("git-commit-deleted-no-push", "ConfigMap git-commit deleted, no push",
           delete_git_commit, push=nothing, limit_s=UNMENDED_S),
