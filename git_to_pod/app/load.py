@@ -196,7 +196,7 @@ class Mixed:
 
 def mixed_commits(responses: Sequence[Response], commit: str, since: float, until: float) -> Mixed | None:
     """The time in which the Service served this commit and older ones; None if it never served this commit."""
-    window = [r for r in responses if since <= r.instant <= until and r.commit]
+    window = [r for r in responses if since <= r.instant < until and r.commit]
     first_new = next((r.instant for r in window if r.commit == commit), None)
     if first_new is None:
         return None

@@ -64,10 +64,11 @@ def yes(holds: bool | None) -> str:
     return "not measured" if holds is None else "yes" if holds else "no"
 
 
+CONTENT = "largest content"
 LATENCY = "poll → all replicas restarted, median"
 CRITERIA = (
     Criterion(
-        "largest content", 3, "models are part of the task",
+        CONTENT, 3, "models are part of the task",
         lambda r: math.nan if r.get("failed") else float(bool(r["content_limit_bytes"])),
         lambda r: limit_in_words(r["content_limit_bytes"], not r.get("failed")),
     ),
@@ -76,8 +77,8 @@ CRITERIA = (
         lambda r: median(r["polled_to_restarted_s"]), lambda r: seconds(median(r["polled_to_restarted_s"])),
     ),
     Criterion(
-        "places in which the commit is visible", 2, "R4",
-        lambda r: -float(len(r["commit_seen_in"])), lambda r: str(len(r["commit_seen_in"])),
+        "kinds of object, or responses, in which the commit is visible", 2, "R4",
+        lambda r: -float(len(places(r))), lambda r: ", ".join(places(r)) or "none",
     ),
     Criterion(
         "kubectl rollout undo brings the content back", 2, "the rollback that operators know",
@@ -116,6 +117,11 @@ CRITERIA = (
     ),
 )  # fmt: skip
 TOTAL = sum(criterion.weight for criterion in CRITERIA)
+
+
+def places(row: ResultRow) -> list[str]:
+    """The kinds of object in which the commit is visible; "response" for the header of every response."""
+    return sorted({seen.removeprefix("every ").split()[0].rstrip(":") for seen in row["commit_seen_in"]})
 
 
 def cores(row: ResultRow) -> float:
@@ -245,41 +251,60 @@ def choice(rows: Sequence[ResultRow]) -> str:
     verb, each = ("scores", "") if len(best) == 1 else ("score", " each")
     return (
         f"For one application, {quoted([row['name'] for row in best])} {verb} highest on the weighted criteria, with "
-        f"{score(best[0], rows)} of {TOTAL} points{each}{rest}.{ruled_out}"
+        f"{score(best[0], rows)} of {TOTAL} points{each}{rest}.{for_small_content(rows)}{ruled_out}"
+    )
+
+
+def for_small_content(rows: Sequence[ResultRow]) -> str:
+    """The best candidates for content that all of them take, if one of them has a limit and they are others."""
+    limits = [row["content_limit_bytes"] for row in rows if row["content_limit_bytes"] and not failed(row)]
+    others = [criterion for criterion in CRITERIA if criterion.name != CONTENT]
+    best = recommended(rows, others)
+    if not limits or best == recommended(rows):
+        return ""
+    verb = "scores" if len(best) == 1 else "score"
+    points = f"{score(best[0], rows, others)} of {sum(criterion.weight for criterion in others)} points"
+    return (
+        f" If the content stays under {size_in_words(min(limits))}, so that the criterion “{CONTENT}” does not matter, "
+        f"{quoted([row['name'] for row in best])} {verb} highest, with {points}."
     )
 
 
 def reloader(
     deployed: ResultRow | None, patching: ResultRow | None, rows: Sequence[ResultRow], fan_out: LinearFit | None
 ) -> str:
-    """When to use Reloader, and when a hook that patches the pod template is better."""
+    """What Reloader gains, and how it compares with a hook that patches the pod template."""
     if deployed is None:
         return "Reloader was not measured in this run."
     if failed(deployed):
         return f"Do not use Reloader as deployed here: it does not meet {quoted(failed(deployed))}."
-    most = reach(fan_out) if fan_out else 0
-    size = f" One Reloader patches about {counted(most, 'Deployment')} within a minute." if most else ""
-    when = (
-        "when several workloads follow one repository, or when the pod that holds the git credentials must not change "
-        f"Deployments.{size}"
-    )
+    gains = []
+    if not deployed["names_each_workload"]:
+        gains.append("another workload can follow without a new right")
+    if not deployed["git_pod_changes_workloads"]:
+        gains.append("the pod that holds the git credentials cannot change Deployments")
+    words = f"With Reloader, {names(gains)}." if gains else "Reloader gains nothing on these criteria."
+    if most := reach(fan_out) if fan_out else 0:
+        words += f" It patches about {counted(most, 'Deployment')} within a minute; no other candidate had many."
     if patching is None:
-        return f"Use Reloader {when} The hook that patches the pod template was not measured, so nothing is compared."
-    if failed(patching) or score(deployed, rows) >= score(patching, rows):
-        return (
-            f"Use Reloader: the hook that patches the pod template does not score higher. Reloader matters most {when}"
-        )
+        return f"{words} The hook that patches the pod template was not measured, so nothing is compared."
+    if failed(patching):
+        return f"{words} The hook that patches the pod template is ruled out."
+    mine, its = score(deployed, rows), score(patching, rows)
+    if mine == its:
+        return f"{words} For a single Deployment, it scores the same as the hook that patches the pod template."
+    better = "more" if mine > its else "less"
     return (
-        f"Use Reloader {when} For a single Deployment, the hook that patches the pod template is the better choice"
+        f"{words} For a single Deployment, it scores {better} than the hook that patches the pod template"
         f"{its_advantages(deployed, patching)}."
     )
 
 
 def its_advantages(deployed: ResultRow, patching: ResultRow) -> str:
-    """The reasons to prefer the hook, after a colon; empty if there are none."""
+    """What speaks for the hook, after a colon; empty if nothing does."""
     objects, rights, _ = break_even.saved(deployed, patching)
     fewer = [counted(n, f"fewer {noun}") for n, noun in ((objects, "object"), (rights, "right")) if n > 0]
-    reasons = [f"it needs {names(fewer)}"] if fewer else []
+    reasons = [f"the hook needs {names(fewer)}"] if fewer else []
     if patching["undo_restores_content"]:
         reasons.append("kubectl rollout undo brings its content back")
     return f": {', and '.join(reasons)}" if reasons else ""
@@ -291,17 +316,18 @@ def flux(deployed: ResultRow | None, measured: ResultRow | None) -> str:
     if failed(measured):
         return f"Do not use Flux for this: it does not meet {quoted(failed(measured))}."
     limit = measured["content_limit_bytes"]
-    words = "Use Flux where it already applies the manifests"
-    words += f" and the content of each application stays under {size_in_words(limit)}" if limit else ""
-    if deployed is None or not deployed["memory_bytes"] or not measured["memory_bytes"]:
-        return f"{words}."
-    count = break_even.namespaces(deployed, measured)
-    if count == 1:
-        return f"{words}. Flux's controllers need no more memory than the deployed design."
-    return (
-        f"{words}. From about {count} namespaces on, each with its own repository, Flux's controllers need less memory "
-        "than the deployed design in each of them."
-    )
+    words = f"Flux needs content under {size_in_words(limit)} for each application." if limit else "Flux can do it."
+    words += " Its pods need neither the git host nor its credentials."
+    if deployed is None:
+        return words
+    mine, its = cores(deployed), cores(measured)
+    if finite(mine) and finite(its):
+        words += f" Idle, it takes {millicores(its)} of CPU; the deployed design takes {millicores(mine)}."
+    if deployed["memory_bytes"] and measured["memory_bytes"]:
+        count = break_even.namespaces(deployed, measured)
+        needs = "need no more memory" if count == 1 else f"need less memory from about {count} namespaces on"
+        words += f" Extrapolated from one repository and namespace, Flux's controllers {needs}."
+    return words
 
 
 def none_of_them(deployed: ResultRow | None) -> str:

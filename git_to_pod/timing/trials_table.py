@@ -35,12 +35,16 @@ COLUMNS = [
 ]
 
 
-def overtaken(push: Trial) -> float:
-    """The instant from which clients may get this push's commit.
+def ends_of(pushes: Sequence[Trial], responses: Sequence[Response]) -> list[float]:
+    """For each push, the instant from which clients may get the next push's commit; infinite for the last one.
 
-    Endpoints follow readiness with a delay, so when a push begins, clients may not have seen the previous commit yet.
+    It is when the next restart is requested, because endpoints follow readiness with a delay: when a push begins,
+    clients may not have seen the previous commit yet. A design may change the files before: then the first response.
     """
-    return push.instants.get("requested", push.instants.get("pushed", math.inf))
+    first = {response.commit: response.instant for response in reversed(responses)}
+    requested = [p.instants.get("requested", p.instants.get("pushed", math.inf)) for p in pushes]
+    begins = [min(instant, first.get(push.commit, math.inf)) for push, instant in zip(pushes, requested, strict=True)]
+    return [*begins, math.inf][1:]
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,9 @@ def tables_of(trials: Sequence[Trial], responses: Sequence[Response], poll_inter
 def mixed_commits_s(trials: Sequence[Trial], responses: Sequence[Response]) -> list[float]:
     """For each trial, how long the Service's clients got two commits, in seconds; NaN for what is no push."""
     pushes = [trial for trial in trials if trial.kind == PUSH and "pushed" in trial.instants]
-    ends = [*map(overtaken, pushes[1:]), math.inf]
     found = {
         trial.number: mixed.seconds
-        for trial, end in zip(pushes, ends, strict=False)
+        for trial, end in zip(pushes, ends_of(pushes, responses), strict=True)
         if (mixed := mixed_commits(responses, trial.commit, trial.instants["pushed"], end))
     }
     return [found.get(trial.number, math.nan) for trial in trials]

@@ -25,7 +25,7 @@ from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Estimate, estimate
 from git_to_pod.timing.trial import PUSH, Planned, Trial, latencies_s
-from git_to_pod.timing.trials_table import overtaken
+from git_to_pod.timing.trials_table import ends_of
 from git_to_pod.wording import counted
 
 GAP_S = 0.7  # between the pushes of a burst
@@ -268,7 +268,7 @@ def seen_by_clients(candidate: Candidate) -> tuple[list[float], int]:
     """For each push, the seconds in which clients got both commits; and how many came before any restarted pod."""
     mixed, early = [], 0
     pushes: list[Trial] = sorted([*candidate.done, *candidate.repeated], key=lambda trial: trial.began)
-    for trial, end in zip(pushes, [*map(overtaken, pushes[1:]), math.inf], strict=False):
+    for trial, end in zip(pushes, ends_of(pushes, candidate.responses), strict=True):
         seen = (
             mixed_commits(candidate.responses, trial.commit, trial.began, end) if "pushed" in trial.instants else None
         )

@@ -94,8 +94,9 @@ def right(account: str, rule: dict[str, Any], everywhere: bool) -> Right:
 
 
 def where_seen(objects: list[Object], commit: str) -> list[str]:
-    """Each kind and field that holds the whole commit ID, as "ConfigMap data.commit"."""
-    found = {f"{item['kind']} {field}" for item in objects for field in fields_with(item, commit)}
+    """Each kind and field that holds the whole commit ID, as "ConfigMap data.commit". Events do not count."""
+    lasting = [item for item in objects if item["kind"] != "Event"]
+    found = {f"{item['kind']} {field}" for item in lasting for field in fields_with(item, commit)}
     return sorted(found)
 
 

@@ -19,6 +19,7 @@ from git_to_pod.experiments.recommendation import (
     TOTAL,
     deciding,
     failed,
+    places,
     reach,
     recommendation,
     recommended,
@@ -149,9 +150,10 @@ def test_there_are_at_most_eight_sentences_and_their_figures_are_the_rows(tmp_pa
     assert "a median of 2.27 s (n = 20). None of 2,688 requests failed." in text
     assert "one file of 320 MB is on all replicas 49 s after the push" in text
     assert "patches about 600 Deployments within a minute" in text
-    assert "For a single Deployment, the hook that patches the pod template is the better choice" in text
+    assert "For a single Deployment, it scores less than the hook that patches the pod template: the hook needs" in text
     assert "5 fewer objects and 10 fewer rights" in text
-    assert "stays under 1 MiB. From about 3 namespaces" in text
+    assert "Flux needs content under 1 MiB" in text
+    assert "need less memory from about 3 namespaces on" in text
     assert "made up to 6 rollouts" in text
     assert "repair by hand what did not recover by itself: “git-commit deleted”." in text
     assert not re.search(r"\bnan\b|\binf\b|None(?! of)", text)
@@ -164,10 +166,28 @@ def test_the_weights_that_decide_are_named() -> None:
     assert deciding([candidate("deployed"), candidate("patching", **WORSE)]) == []
 
 
-def test_reloader_is_preferred_where_it_scores_as_high(tmp_path: Path) -> None:
-    rows = [candidate("deployed"), candidate("patching", **WORSE)]
-    text = " ".join(recommendation(results(tmp_path, *rows), FAN_OUT))
-    assert "the hook that patches the pod template does not score higher" in text
+@pytest.mark.parametrize(
+    ("deployed", "patching", "words"),
+    [({}, WORSE, "it scores more than"), (WORSE, {}, "it scores less than"), ({}, {}, "it scores the same as")],
+)
+def test_reloader_is_compared_with_the_hook_by_the_scores(
+    tmp_path: Path, deployed: dict[str, Any], patching: dict[str, Any], words: str
+) -> None:
+    rows = [candidate("deployed", **deployed), candidate("patching", **patching)]
+    assert f"{words} the hook that patches the pod template" in " ".join(recommendation(results(tmp_path, *rows)))
+
+
+def test_the_best_candidate_for_small_content_is_named_if_it_is_another_one(tmp_path: Path) -> None:
+    limited = candidate("flux", content_limit_bytes=1 << 20)
+    rows = [candidate("patching", undo_restores_content=False), limited]
+    text = " ".join(recommendation(results(tmp_path, *rows)))
+    assert "so that the criterion “largest content” does not matter, “candidate flux” scores highest" in text
+    assert "does not matter" not in " ".join(recommendation(results(tmp_path, candidate("patching", **WORSE), limited)))
+
+
+def test_a_place_in_which_the_commit_is_visible_counts_once() -> None:
+    seen = ["Deployment spec.a", "Deployment spec.b", "every response: X-Git-Commit"]
+    assert places(candidate("patching", commit_seen_in=seen)) == ["Deployment", "response"]
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -147,6 +147,16 @@ def test_a_good_trial_whose_poll_is_not_in_the_log_is_not_a_timeout() -> None:
     assert trial.latency_s("pushed", "restarted") == 2.0
 
 
+def test_a_next_commit_that_clients_get_before_its_restart_is_not_an_old_one() -> None:
+    pushes = [
+        Trial(1, PUSH, commit="a", instants={"pushed": 1.0, "requested": 2.0}),
+        Trial(2, PUSH, commit="b", instants={"pushed": 11.0, "requested": 13.0}),
+    ]
+    told = [(1.5, "before"), (1.6, "a"), (1.7, "before"), (11.5, "b"), (11.6, "b"), (12.0, "a"), (13.5, "b")]
+    responses = [Response(instant, 200, commit, "") for instant, commit in told]
+    assert mixed_commits_s(pushes, responses) == pytest.approx([0.1, 0.5])
+
+
 def test_no_push_at_all_has_no_mixed_commits() -> None:
     assert mixed_commits_s([], []) == []
     (none,) = mixed_commits_s([Trial(1, PUSH, outcome=Outcome.FAILED)], [Response(1.0, 200, "a", "")])
