@@ -112,10 +112,12 @@ APPROACHES = (DEPLOYED, PATCHING, IN_PLACE, NO_RESTART, POLLING, ANNOTATIONS, PA
 NOT_MEASURED = {
     "Argo CD": "like Flux, it applies objects from git, so content travels in ConfigMaps of at most 1 MiB; it was not "
     "built here, and its core installation has an application controller, a repository server and Redis",
+    "Flux without pruning": "kubectl rollout undo would find the ConfigMap of the previous content, but those of all "
+    "commits would stay",
     "Flux's source-watcher": "it composes artifacts for Flux; pods still need another way to get them",
     "wave and SAP's pod-reloader": "they do Reloader's part, with the right to read Secrets, and need the same poller",
-    "image volumes": "each commit would need an OCI image, so a builder and a registry inside the cluster; then the "
-    "kubelet pulls the content and no git-sync runs in the pods",
+    "image volumes": "each commit would need an OCI image, so a builder and a registry; then the kubelet pulls the "
+    "content once for each node, and no git-sync runs in the pods",
     "a reload in place": "git-sync's hook would ask the app to read its files again; the app must be able to, and R3 "
     "asks for a restart",
     "a webhook": "the git host would have to reach into the cluster; the constraint is to pull",
