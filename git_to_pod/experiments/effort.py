@@ -26,14 +26,14 @@ class Experiment:
 
 # In the order of the notebook; also the keys of summary.json.
 EXPERIMENTS = {
-    "faults": Experiment("faults", 10),
+    "faults": Experiment("faults", 12),
     "providers": Experiment("git hosts and authentication", 1),
-    "alternatives": Experiment("alternatives", 49),
-    "restart": Experiment("how a pod waits for its content", 3),
-    "scale": Experiment("cost and size", 16),
+    "alternatives": Experiment("alternatives", 26),
+    "restart": Experiment("how a pod waits for its content", 4),
+    "scale": Experiment("cost and size", 13),
     "intervals": Experiment("the poll interval", 8),
-    "sizes": Experiment("the size of the content", 16),
-    "outages": Experiment("outages of the API server", 44),
+    "sizes": Experiment("the size of the content", 8),
+    "outages": Experiment("outages of the API server", 50),
     "gitops": Experiment("Flux owns the Deployment", 4),
 }
 

@@ -234,7 +234,7 @@ def without_restart(row: ResultRow | None) -> str:
     return (
         "An application that reads its files at each request needs neither Reloader nor a poller: with git-sync alone, "
         f"every replica serves a commit {took:.1f} s after the first poll that sees it. That gives up R3: files change "
-        "under a running process, and one replica may be ahead of another."
+        "under a running process."
     )
 
 
@@ -283,7 +283,7 @@ def reloader(
         gains.append("another workload can follow without a new right")
     if not deployed["git_pod_changes_workloads"]:
         gains.append("the pod that holds the git credentials cannot change Deployments")
-    words = f"With Reloader, {names(gains)}." if gains else "Reloader gains nothing on these criteria."
+    words = f"With Reloader, {', and '.join(gains)}." if gains else "Reloader gains nothing on these criteria."
     if most := reach(fan_out) if fan_out else 0:
         words += f" It patches about {counted(most, 'Deployment')} within a minute; no other candidate had many."
     if patching is None:
