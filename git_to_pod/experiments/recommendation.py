@@ -77,7 +77,7 @@ CRITERIA = (
         lambda r: median(r["polled_to_restarted_s"]), lambda r: seconds(median(r["polled_to_restarted_s"])),
     ),
     Criterion(
-        "kinds of object, or responses, in which the commit is visible", 2, "R4",
+        "kinds of object, or responses, in which the commit is visible", 2, "R4; fields of one kind count once",
         lambda r: -float(len(places(r))), lambda r: ", ".join(places(r)) or "none",
     ),
     Criterion(
@@ -190,9 +190,9 @@ def recommendation(results: ExperimentResults, fan_out: LinearFit | None = None)
     deployed = by_key.get("deployed")
     sentences = [
         does_it_work(results.summary),
+        choice(rows),
         git_sync(results.rows.get("faults", [])),
         without_restart(by_key.get("no-restart")),
-        choice(rows),
         reloader(deployed, by_key.get("patching"), rows, fan_out),
         flux(deployed, by_key.get("flux")),
         none_of_them(deployed),

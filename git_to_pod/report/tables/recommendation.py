@@ -45,7 +45,7 @@ def for_whom(rows: Sequence[ResultRow]) -> list[dict[str, str]]:
 
 def weights_table() -> Markup:
     """The criteria and their weights, without figures."""
-    return html_table(weights(), "Criteria and weights, fixed before the candidates were measured")
+    return html_table(weights(), "Criteria and weights, fixed before this run")
 
 
 def recommendation_section(results: ExperimentResults) -> Markup:
