@@ -19,8 +19,10 @@ from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
+from papermill.iorw import LocalHandler, papermill_io
 
 from git_to_pod.cli.terminal import Terminal
+from git_to_pod.files import write_whole
 from git_to_pod.progress import MIME
 from git_to_pod.report.export import export
 
@@ -48,6 +50,13 @@ class ProgressEngine(NBClientEngine):  # type: ignore[misc]
         ).execute()
 
 
+class WholeFiles(LocalHandler):  # type: ignore[misc]
+    """papermill's own access to files, but a kill while it writes the notebook leaves the notebook before."""
+
+    def write(self, text: str, path: str) -> None:
+        write_whole(Path(path), text)
+
+
 def main(options: str) -> int:
     """Run the notebook and export it. Returns 1 if it failed; the reason is then the last line on standard output.
 
@@ -58,6 +67,7 @@ def main(options: str) -> int:
     out = os.fdopen(given["terminal"], "w")
     ProgressClient.terminal = Terminal(out, given["started"])
     papermill_engines.register("progress", ProgressEngine)
+    papermill_io.register("/", WholeFiles())  # for all absolute paths
     executed, failure = Path(given["executed"]), ""
     try:
         try:

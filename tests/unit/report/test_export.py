@@ -58,10 +58,8 @@ def test_the_page_of_a_killed_run_has_what_it_measured_and_says_that_it_has_no_e
 
 
 def outputs(executed: Path) -> list[str]:
-    try:
-        cells = nbformat.read(executed, as_version=4).cells
-    except nbformat.reader.NotJSONError:  # papermill is writing it
-        return []
+    """Raises NotJSONError if the notebook is not whole, which must not be seen at any instant."""
+    cells = nbformat.read(executed, as_version=4).cells
     return [output.get("text", "") for cell in cells for output in cell.get("outputs", [])]
 
 
