@@ -251,16 +251,16 @@ def choice(rows: Sequence[ResultRow]) -> str:
     verb, each = ("scores", "") if len(best) == 1 else ("score", " each")
     return (
         f"For one application, {quoted([row['name'] for row in best])} {verb} highest on the weighted criteria, with "
-        f"{score(best[0], rows)} of {TOTAL} points{each}{rest}.{for_small_content(rows)}{ruled_out}"
+        f"{score(best[0], rows)} of {TOTAL} points{each}{rest}.{for_small_content(rows, best)}{ruled_out}"
     )
 
 
-def for_small_content(rows: Sequence[ResultRow]) -> str:
+def for_small_content(rows: Sequence[ResultRow], best_of_all: Sequence[ResultRow]) -> str:
     """The best candidates for content that all of them take, if one of them has a limit and they are others."""
     limits = [row["content_limit_bytes"] for row in rows if row["content_limit_bytes"] and not failed(row)]
     others = [criterion for criterion in CRITERIA if criterion.name != CONTENT]
     best = recommended(rows, others)
-    if not limits or best == recommended(rows):
+    if not limits or best == best_of_all:
         return ""
     verb = "scores" if len(best) == 1 else "score"
     points = f"{score(best[0], rows, others)} of {sum(criterion.weight for criterion in others)} points"
@@ -291,13 +291,9 @@ def reloader(
     if failed(patching):
         return f"{words} The hook that patches the pod template is ruled out."
     mine, its = score(deployed, rows), score(patching, rows)
-    if mine == its:
-        return f"{words} For a single Deployment, it scores the same as the hook that patches the pod template."
-    better = "more" if mine > its else "less"
-    return (
-        f"{words} For a single Deployment, it scores {better} than the hook that patches the pod template"
-        f"{its_advantages(deployed, patching)}."
-    )
+    compared = "the same as" if mine == its else "more than" if mine > its else "less than"
+    why = its_advantages(deployed, patching) if mine < its else ""
+    return f"{words} For a single Deployment, it scores {compared} the hook that patches the pod template{why}."
 
 
 def its_advantages(deployed: ResultRow, patching: ResultRow) -> str:

@@ -11,6 +11,7 @@ import nbformat
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
+from git_to_pod.files import write_whole
 from git_to_pod.progress import MIME
 from git_to_pod.report.html import paragraphs
 from git_to_pod.report.latencies import latencies_table
@@ -33,7 +34,7 @@ def export(executed: Path) -> Path:
     )
     page, _ = exporter.from_notebook_node(notebook, {"contents": contents(notebook)})
     written = executed.with_suffix(".html")
-    written.write_text(page)
+    write_whole(written, page)
     return written
 
 
@@ -90,7 +91,7 @@ def replace_answer(executed: Path, text: str) -> None:
     for cell in notebook.cells:
         if "answer" in cell.metadata.get("tags", []):
             cell.outputs = [display(f'<div class="answer">{paragraphs(text, kind="headline")}{table}</div>')]
-    nbformat.write(notebook, executed)
+    write_whole(executed, nbformat.writes(notebook) + "\n")
 
 
 def last_error(executed: Path) -> str:

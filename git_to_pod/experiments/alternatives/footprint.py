@@ -95,8 +95,8 @@ def right(account: str, rule: dict[str, Any], everywhere: bool) -> Right:
 
 def where_seen(objects: list[Object], commit: str) -> list[str]:
     """Each kind and field that holds the whole commit ID, as "ConfigMap data.commit". Events do not count."""
-    lasting = [item for item in objects if item["kind"] != "Event"]
-    found = {f"{item['kind']} {field}" for item in lasting for field in fields_with(item, commit)}
+    counted = [item for item in objects if item["kind"] not in NOT_COUNTED]
+    found = {f"{item['kind']} {field}" for item in counted for field in fields_with(item, commit)}
     return sorted(found)
 
 

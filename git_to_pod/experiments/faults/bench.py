@@ -205,13 +205,15 @@ class Bench(App):
         what = f"{container} of pod/{pod} restarted"
         self.recorder.wait_for(what, lambda: restarts() > before, 30, lambda: described(self.recorder, app))
 
-    def clones(self) -> list[str]:
-        """The folders on the node that hold the clone of the poller and that of one app pod."""
-        task, uid = self.container_id("git-poller", "git-sync"), self.pod("app")["metadata"]["uid"]
-        return [
-            f"/run/containerd/io.containerd.runtime.v2.task/k8s.io/{task}/rootfs/tmp/git",
-            f"/var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~empty-dir/git",
-        ]
+    def poller_clone(self) -> str:
+        """The folder on the node that holds the poller's clone, which is in its container."""
+        task = self.container_id("git-poller", "git-sync")
+        return f"/run/containerd/io.containerd.runtime.v2.task/k8s.io/{task}/rootfs/tmp/git"
+
+    def app_clone(self) -> str:
+        """The folder on the node that holds the clone of one app pod, which is in a volume."""
+        uid = self.pod("app")["metadata"]["uid"]
+        return f"/var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~empty-dir/git"
 
 
 def delete_branches(repository: Repository, pattern: str, kept: str) -> None:

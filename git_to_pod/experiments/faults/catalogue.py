@@ -85,25 +85,22 @@ def kill_git_sync(bench: Bench) -> None:
 
 def kill_poller_in_a_sync(bench: Bench) -> None:
     """Leave the lock that git leaves if it is killed while it updates a ref, then kill the poller's git-sync."""
-    poller, _ = bench.clones()
-    bench.lab.in_node("touch", f"{poller}/.git/refs/heads/git-sync.lock")
+    bench.lab.in_node("touch", f"{bench.poller_clone()}/.git/refs/heads/git-sync.lock")
     bench.kill_container("git-poller", "git-sync")
 
 
 def damage_clones(bench: Bench) -> None:
-    for clone in bench.clones():
+    for clone in (bench.poller_clone(), bench.app_clone()):
         bench.lab.in_node("find", f"{clone}/.git/objects", "-type", "f", "-exec", "truncate", "--size=10", "{}", "+")
 
 
 def fill_disk(bench: Bench) -> None:
     """Mount an empty file system of 4 MB over the poller's clone. The container sees it too."""
-    poller, _ = bench.clones()
-    bench.lab.in_node("mount", "-t", "tmpfs", "-o", "size=4m,mode=2777,gid=65533", "tmpfs", poller)
+    bench.lab.in_node("mount", "-t", "tmpfs", "-o", "size=4m,mode=2777,gid=65533", "tmpfs", bench.poller_clone())
 
 
 def free_disk(bench: Bench) -> None:
-    poller, _ = bench.clones()
-    bench.lab.in_node("umount", "--lazy", poller)
+    bench.lab.in_node("umount", "--lazy", bench.poller_clone())
 
 
 def push_after_pods_start(bench: Bench) -> None:
