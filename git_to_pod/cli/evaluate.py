@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,8 +20,10 @@ from git_to_pod.app.namespace import remove_all
 from git_to_pod.cli import clean_up
 from git_to_pod.cli.session import ALTERNATIVES, EVALUATION, exit_status, parameters, parser, ready
 from git_to_pod.cli.terminal import Terminal
+from git_to_pod.cluster.api import ApiError, Cluster, Unreachable
 from git_to_pod.evaluation.claims import EvaluationFailed
 from git_to_pod.evaluation.summary import ABORTED, Evaluation, figures_of, write_json
+from git_to_pod.experiments.alternatives.flux import remove_definitions
 from git_to_pod.experiments.effort import EXPERIMENTS, ONLY, selected
 from git_to_pod.programs import end, end_with_parent
 from git_to_pod.settings import ROOT, InputError, Parameters, Settings
@@ -68,12 +71,20 @@ def run(given: Parameters, images: Path | None, terminal: Terminal, notebooks: S
                 summary = gather_evidence(complete, settings, terminal)
         finally:
             if not settings.keep:
-                remove_all(cluster, settings, beside=second)
+                remove_everything(cluster, settings, second)
     answer = summary.get("answer", "The first notebook has not run into this folder.")
     terminal.stage("\n".join(["done", "", answer, "", *image_lines(summary["images"]), ""]))
     names = ("evaluation.html", "alternatives.html", "summary.json", "trials.csv")
     print_lines([str(path) for path in map(settings.output.joinpath, names) if path.exists()])
     return 0 if summary.get("holds", True) and not summary.get("full_error") else 1
+
+
+def remove_everything(cluster: Cluster, settings: Settings, second: bool) -> None:
+    """Remove what the notebooks created. What cannot be removed is reported on stderr."""
+    if second:
+        with suppress(ApiError, Unreachable):  # the watchdog tries again
+            remove_definitions(cluster)  # first: the finalizers of their objects would hold the namespaces
+    remove_all(cluster, settings, beside=second)
 
 
 def print_lines(lines: Sequence[str]) -> None:

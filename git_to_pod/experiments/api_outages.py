@@ -28,7 +28,9 @@ from git_to_pod.timing.medians import Estimate, estimate
 from git_to_pod.wording import counted
 from lab import LabError, client
 
-APART_S = 120.0  # after which client-go begins again with its shortest wait (DelayWithReset in tools/cache)
+# Two minutes after the start of its last wait, client-go begins again with its shortest (DelayWithReset in
+# tools/cache). No wait starts once the API server is ready.
+APART_S = 120.0
 STALE_S = 10.0  # a pod that serves the previous commit for so long after its rollout does so until the next push
 LIMIT_S = 180.0  # for the recovery
 
@@ -103,18 +105,17 @@ def run_outages(cluster: Cluster, settings: Settings, progress: Progress) -> lis
         for candidate in candidates:
             stack.callback(candidate.close)
             candidate.deploy()
-        ended = -math.inf
+        ready = -math.inf
         for number, length_s in enumerate(lengths):
             progress.bar(number, len(lengths), f"the API server is away for {length_s} s")
-            pause(max(0.0, ended + APART_S - time.monotonic()))
+            pause(max(0.0, ready + APART_S - time.monotonic()))
             try:
                 for candidate in candidates:  # new pods, and the end of a stale start
                     candidate.wait_served(candidate.push(f"before outage {number}"))
-                outcomes = outage(cluster, candidates, length_s)
+                ready, outcomes = outage(cluster, candidates, length_s)
             except (*ERRORS, LabError) as error:
                 progress.say(f"the series ends after {counted(number, 'outage')}: {error}")
                 break
-            ended = time.monotonic()
             for candidate, outcome in zip(candidates, outcomes, strict=True):
                 found.setdefault((candidate.approach.key, length_s), []).append(outcome)
                 if outcome.stale:
@@ -125,8 +126,11 @@ def run_outages(cluster: Cluster, settings: Settings, progress: Progress) -> lis
     return [row_of(key, names[key], length_s, outcomes) for (key, length_s), outcomes in sorted(found.items())]
 
 
-def outage(cluster: Cluster, candidates: Sequence[Candidate], length_s: int) -> list[Outcome]:
-    """Push to each candidate while the API server is away, see what follows. Raises GitError, LabError, TimedOut."""
+def outage(cluster: Cluster, candidates: Sequence[Candidate], length_s: int) -> tuple[float, list[Outcome]]:
+    """Push to each candidate while the API server is away, see what follows. Raises GitError, LabError, TimedOut.
+
+    Returns the monotonic instant at which the API server was ready again, and one outcome for each candidate.
+    """
     began = time.monotonic()
     try:
         client.command("stop", "kube-apiserver")
@@ -143,7 +147,8 @@ def outage(cluster: Cluster, candidates: Sequence[Candidate], length_s: int) -> 
             if math.isinf(recovered_s[number]) and each.is_decided(now):
                 recovered_s[number] = math.nan if each.stale else now - ready
         pause(0.1)
-    return [Outcome(ready - began, each.stale, took) for each, took in zip(pushed, recovered_s, strict=True)]
+    outcomes = [Outcome(ready - began, each.stale, took) for each, took in zip(pushed, recovered_s, strict=True)]
+    return ready, outcomes
 
 
 def row_of(key: str, name: str, length_s: int, outcomes: Sequence[Outcome]) -> OutageResult:

@@ -95,7 +95,7 @@ FULL = Effort(
     sizes=((1, 1), (10, 1), (100, 1), (100, 1000), (300, 1), (600, 1)),
     pushes_per_size=3,
     outage_lengths_s=(5, 20),
-    outages=8,
+    outages=10,
     owned_pushes=5,
 )
 SMALLEST = Effort(

@@ -24,7 +24,7 @@ from tests.own_cluster import OwnCluster
 from tests.processes import started_with
 
 NAMESPACE = "git-to-pod-clean-up"
-AT_ONCE = 4
+AT_ONCE = 6
 NODE, SIMULATED = "simulated", "git-to-pod/simulated"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 

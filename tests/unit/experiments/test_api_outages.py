@@ -79,7 +79,8 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def outage(*candidates: Played) -> list[Outcome]:
-    return api_outages.outage(CLUSTER, cast(Any, candidates), 2)
+    _, outcomes = api_outages.outage(CLUSTER, cast(Any, candidates), 2)
+    return outcomes
 
 
 def test_the_recovery_counts_since_the_api_server_is_ready(commands: list[str]) -> None:
