@@ -16,15 +16,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import sh
 
 ANY_STATUS = list(range(-signal.NSIG, 256))  # negative: ended by this signal
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded here: after a fork it could deadlock
 PR_SET_PDEATHSIG = 1
-END_S = 10.0
-KERNEL = "ipykernel_launcher"  # the module that every IPython kernel runs
-KERNEL_END_S = 2.0  # a kernel ends within a second of its parent
 
 
 @dataclass(frozen=True)
@@ -135,35 +131,3 @@ def end_with_parent() -> Callable[[], None]:
 def without_credentials() -> dict[str, str]:
     """This process's environment, without the run's own variables: some hold passwords and keys."""
     return {name: value for name, value in os.environ.items() if not name.startswith("GIT_TO_POD_")}
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End papermill or JupyterLab, and their kernels, which have sessions of their own.
-
-    SIGTERM, with which they end their kernels; after ten seconds SIGKILL to the group. A kernel that is left is killed,
-    also if somebody has stopped it. Nothing else is: JupyterLab may have started the user's browser.
-    """
-    if process.poll() is not None:
-        return
-    kernels = kernels_of(process.pid)
-    process.terminate()
-    try:
-        process.wait(END_S)
-    except subprocess.TimeoutExpired:
-        kill_group(process)
-        process.wait(END_S)
-    _, left = psutil.wait_procs(kernels, KERNEL_END_S)
-    for kernel in left:
-        with suppress(psutil.NoSuchProcess):
-            kernel.kill()
-    psutil.wait_procs(left, KERNEL_END_S)
-
-
-def kernels_of(pid: int) -> list[psutil.Process]:
-    """The IPython kernels among the descendants of a process."""
-    found = []
-    for each in psutil.Process(pid).children(recursive=True):
-        with suppress(psutil.Error):  # it has ended
-            if KERNEL in each.cmdline():
-                found.append(each)
-    return found

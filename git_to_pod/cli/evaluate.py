@@ -18,6 +18,7 @@ from typing import Any
 from git_to_pod import watchdog
 from git_to_pod.app.namespace import remove_all
 from git_to_pod.cli import clean_up
+from git_to_pod.cli.children import end
 from git_to_pod.cli.session import ALTERNATIVES, EVALUATION, exit_status, parameters, parser, ready
 from git_to_pod.cli.terminal import Terminal
 from git_to_pod.cluster.api import ApiError, Cluster, Unreachable
@@ -25,7 +26,7 @@ from git_to_pod.evaluation.claims import EvaluationFailed
 from git_to_pod.evaluation.summary import ABORTED, Evaluation, figures_of, write_json
 from git_to_pod.experiments.alternatives.flux import remove_definitions
 from git_to_pod.experiments.effort import EXPERIMENTS, ONLY, selected
-from git_to_pod.programs import end, end_with_parent
+from git_to_pod.programs import end_with_parent
 from git_to_pod.settings import ROOT, InputError, Parameters, Settings
 from git_to_pod.timing import trials_table
 

@@ -16,10 +16,11 @@ import nbformat
 
 from git_to_pod import watchdog
 from git_to_pod.app.namespace import SESSION, remove_all
+from git_to_pod.cli.children import end
 from git_to_pod.cli.session import ALTERNATIVES, EVALUATION, Failed, exit_status, parameters, parser, ready
 from git_to_pod.cli.terminal import Terminal
 from git_to_pod.cluster.waiting import wait_for
-from git_to_pod.programs import end, end_with_parent
+from git_to_pod.programs import end_with_parent
 from git_to_pod.report.export import read
 from git_to_pod.settings import ROOT, Parameters, Settings, parameters_cell, running_lab
 

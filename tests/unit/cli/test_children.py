@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from git_to_pod import programs
+from git_to_pod.cli import children
 from git_to_pod.cluster.waiting import wait_for
 
 # A program like papermill: its child has a session of its own, as a kernel has.
@@ -27,38 +27,38 @@ Start = Callable[[str, str], tuple[subprocess.Popen[bytes], psutil.Process]]
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Starts the program with its behaviour and a name for its child. Returns both."""
-    monkeypatch.setattr(programs, "END_S", 1.0)
-    monkeypatch.setattr(programs, "KERNEL_END_S", 0.2)
-    children: list[psutil.Process] = []
+    monkeypatch.setattr(children, "END_S", 1.0)
+    monkeypatch.setattr(children, "KERNEL_END_S", 0.2)
+    kernels: list[psutil.Process] = []
 
     def started(behaviour: str, child: str) -> tuple[subprocess.Popen[bytes], psutil.Process]:
         command = [sys.executable, "-c", PARENT, behaviour, child]
         parent = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
         assert parent.stdout
         with parent.stdout as out:
-            children.append(psutil.Process(int(out.readline())))
-        return parent, children[-1]
+            kernels.append(psutil.Process(int(out.readline())))
+        return parent, kernels[-1]
 
     yield started
-    for child in children:
+    for child in kernels:
         if child.is_running():
             child.kill()
 
 
 @pytest.mark.parametrize("behaviour", ["ordinary", "stubborn"])
 def test_a_stopped_kernel_in_a_session_of_its_own_ends_with_its_parent(behaviour: str, start: Start) -> None:
-    parent, kernel = start(behaviour, programs.KERNEL)
+    parent, kernel = start(behaviour, children.KERNEL)
     kernel.suspend()
     wait_for("the kernel stopped", lambda: kernel.status() == psutil.STATUS_STOPPED, 5, kernel.status, pause_s=0.01)
     assert kernel.status() == psutil.STATUS_STOPPED
-    programs.end(parent)
+    children.end(parent)
     assert parent.returncode
     assert not kernel.is_running() or kernel.status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_browser_that_jupyterlab_has_started_goes_on(start: Start) -> None:
     parent, browser = start("ordinary", "browser")
-    programs.end(parent)
+    children.end(parent)
     assert parent.returncode
     assert browser.is_running()
     assert browser.status() != psutil.STATUS_ZOMBIE
@@ -67,5 +67,5 @@ def test_a_browser_that_jupyterlab_has_started_goes_on(start: Start) -> None:
 def test_a_program_that_has_ended_is_left_alone() -> None:
     process = subprocess.Popen(["true"])
     process.wait(5)
-    programs.end(process)
+    children.end(process)
     assert process.returncode == 0
