@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import Field, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -176,6 +177,7 @@ def new_report_folder() -> Path:
     return ROOT / "reports" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
 
 
+LONGEST_PERIOD_S = 86_400
 MOST = {"replicas": 1000, "commits": 10_000, "timeout": 86_400}
 
 
@@ -190,6 +192,8 @@ def check_values(given: Parameters) -> None:
             raise InputError(f"--{name} {getattr(given, name)}: expected at most {MOST[name]:,}")
     if duration_s(given.period) < 0.1:
         raise InputError(f"--period {given.period}: expected 100ms or longer")
+    if duration_s(given.period) > LONGEST_PERIOD_S:
+        raise InputError(f"--period {given.period}: expected at most 24h")
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", given.namespace):
         raise InputError(f"--namespace {given.namespace!r}: expected a DNS label such as git-to-pod")
     if not is_branch_name(given.ref):
@@ -206,13 +210,25 @@ def check_type(f: Field[Any], value: object) -> None:
     kind = type(f.default)
     if type(value) is not kind:
         raise InputError(f"--{f.name.replace('_', '-')} {value!r}: expected {kind.__name__}, such as {f.default!r}")
+    if isinstance(value, str) and not is_text(value):
+        raise InputError(f"--{f.name.replace('_', '-')} {value!r}: expected text in UTF-8")
+
+
+def is_text(value: str) -> bool:
+    """Whether the command line or the environment gave it as UTF-8: other bytes become lone surrogates."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def duration_s(text: str) -> float:
     """Seconds of a duration in Go's notation, which is git-sync's."""
     # durationpy also has days and more, which Go does not.
     if re.fullmatch(r"(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))+", text):
-        return float(durationpy.from_str(text).total_seconds())
+        with suppress(OverflowError, durationpy.DurationError):  # too long for a timedelta
+            return float(durationpy.from_str(text).total_seconds())
     raise InputError(f"--period {text!r}: expected a duration such as 500ms, 10s or 1m30s")
 
 
@@ -223,15 +239,30 @@ def url(text: str, option: str) -> str:
             f"{option} is missing: with --context, give the https:// or ssh:// URL of a private repository, "
             "or use scripts/evaluate or scripts/notebook, which deploy a temporary git host"
         )
+    shown = without_secrets(text)
+    if not is_git_url(text):
+        raise InputError(f"{option} {shown}: expected https://HOST/PATH or ssh://git@HOST/PATH")
     parts = urlsplit(text)
-    if parts.scheme not in ("https", "ssh") or not parts.hostname or len(parts.path) < 2:
-        raise InputError(f"{option} {text}: expected https://HOST/PATH or ssh://git@HOST/PATH")
-    if parts.password or (parts.username and parts.scheme == "https"):
-        redacted = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        raise InputError(
-            f"{option} {redacted}: expected no credentials in the URL; put them in a folder (--credentials)"
-        )
+    if parts.password or (parts.username and parts.scheme == "https") or parts.query or parts.fragment:
+        raise InputError(f"{option} {shown}: expected no credentials in the URL; put them in a folder (--credentials)")
     return text
+
+
+def is_git_url(text: str) -> bool:
+    """Whether it is https://HOST/PATH or ssh://HOST/PATH, perhaps with a user, a port or a query."""
+    try:
+        parts = urlsplit(text)
+        valid_port = parts.port is None or parts.port > 0
+    except ValueError:  # of a port that is no number, or an address in brackets
+        return False
+    plain = not re.search(r"[\s\x00-\x1f\x7f]", text)
+    return plain and valid_port and parts.scheme in ("https", "ssh") and bool(parts.hostname) and len(parts.path) > 1
+
+
+def without_secrets(url: str) -> str:
+    """On one line, without a query and without what is before the last @, unless it is the user git."""
+    line = " ".join(url.partition("?")[0].split())
+    return re.sub(r"^([a-z+.-]+://)?(?!git@[^@]*$).*@", r"\1", line)
 
 
 def existing(path: str, option: str) -> Path | None:

@@ -64,7 +64,10 @@ class GoModule:
         else:  # `go build` would name the program after the package's folder
             ((name, package),) = self.programs.items()
             command += ["-o", f"{target}/{name}", package]
-        runner.run(f"building {self.name}", command, cwd=source, env=_GO_ENV)
+        temporary = target / "tmp"  # Go's own folder for it would outlive a build that is killed
+        temporary.mkdir()
+        runner.run(f"building {self.name}", command, cwd=source, env=_GO_ENV | {"GOTMPDIR": str(temporary)})
+        temporary.rmdir()
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 import socket
 import sys
 from contextlib import suppress
@@ -167,7 +168,8 @@ def remove_or_report(cluster: Cluster, namespace: str, timeout_s: float) -> None
 
 
 def report_left(cluster: Cluster, namespace: str, error: Exception) -> None:
-    command = f"scripts/evaluate --clean-up --context {cluster.context} --namespace {namespace}"
+    where = ["--context", cluster.context, *(["--kubeconfig", str(cluster.kubeconfig)] if cluster.kubeconfig else [])]
+    command = shlex.join(["scripts/evaluate", "--clean-up", *where, "--namespace", namespace])
     print(f"warning: namespace {namespace} is left: {error}; {command} removes it", file=sys.stderr, flush=True)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from git_to_pod.app.namespace import BESIDE, MARK, STARTED, STARTED_BY, claim_of, request_deletion, wait_until_gone
+from git_to_pod.cli.terminal import print_line
 from git_to_pod.cluster.api import ApiError, Cluster, Object, reach
 from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.waiting import TimedOut
@@ -27,10 +28,10 @@ def run(context: str, kubeconfig: str, namespace: str | None, timeout_s: float) 
     cluster = chosen_cluster(context, kubeconfig)
     empty = True
     for line in clean_up(cluster, namespace, timeout_s):
-        print(line, flush=True)
+        print_line(line)
         empty = False
     if empty:
-        print(f"nothing to remove on {cluster.server}")
+        print_line(f"nothing to remove on {cluster.server}")
     return 0
 
 

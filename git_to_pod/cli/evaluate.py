@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from git_to_pod.app.namespace import remove_all
 from git_to_pod.cli import clean_up
 from git_to_pod.cli.children import end
 from git_to_pod.cli.session import ALTERNATIVES, EVALUATION, exit_status, parameters, parser, ready
-from git_to_pod.cli.terminal import Terminal
+from git_to_pod.cli.terminal import Terminal, print_line
 from git_to_pod.cluster.api import ApiError, Cluster, Unreachable
 from git_to_pod.evaluation.claims import EvaluationFailed
 from git_to_pod.evaluation.summary import ABORTED, Evaluation, figures_of, write_json
@@ -76,7 +77,9 @@ def run(given: Parameters, images: Path | None, terminal: Terminal, notebooks: S
     answer = summary.get("answer", "The first notebook has not run into this folder.")
     terminal.stage("\n".join(["done", "", answer, "", *image_lines(summary["images"]), ""]))
     names = ("evaluation.html", "alternatives.html", "summary.json", "trials.csv")
-    print_lines([str(path) for path in map(settings.output.joinpath, names) if path.exists()])
+    for path in map(settings.output.joinpath, names):
+        if path.exists():
+            print_line(str(path))
     return 0 if summary.get("holds", True) and not summary.get("full_error") else 1
 
 
@@ -86,14 +89,6 @@ def remove_everything(cluster: Cluster, settings: Settings, second: bool) -> Non
         with suppress(ApiError, Unreachable):  # the watchdog tries again
             remove_definitions(cluster)  # first: the finalizers of their objects would hold the namespaces
     remove_all(cluster, settings, beside=second)
-
-
-def print_lines(lines: Sequence[str]) -> None:
-    """Print to standard output, whose reader may have gone away (`scripts/evaluate | head`)."""
-    try:
-        print("\n".join(lines), flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end of the process
 
 
 def image_lines(images: Sequence[dict[str, str]]) -> list[str]:
@@ -155,6 +150,8 @@ def run_notebook(given: Parameters, notebook: Path, executed: Path, terminal: Te
             failed = process.wait() != 0
         finally:
             end(process)
+        if process.returncode < 0:  # the log does not have the reason
+            return f"papermill was ended by {signal.Signals(-process.returncode).name}"
         log.seek(0)
         return (log.read().strip()[-2000:] or f"papermill exited with status {process.returncode}") if failed else ""
 
@@ -196,9 +193,9 @@ def exporter() -> ModuleType:
 def point_latest_at(folder: Path) -> None:
     """Link reports/latest to a run in reports/."""
     if folder.parent == ROOT / "reports":
-        latest = folder.parent / "latest"
-        latest.unlink(missing_ok=True)
-        latest.symlink_to(folder.name)
+        new = folder.parent / f"latest.{os.getpid()}"  # another run may do the same at this moment
+        new.symlink_to(folder.name)
+        new.replace(folder.parent / "latest")
 
 
 if __name__ == "__main__":

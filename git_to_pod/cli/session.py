@@ -104,15 +104,18 @@ def exit_status(work: Callable[[Terminal], int]) -> int:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores it
             signal.signal(number, interrupt)
     try:
-        return work(terminal)
-    except InputError as error:
-        return terminal.error(error, 2)
-    except (Failed, ApiError, Unreachable, TimedOut, GitError, WatchEnded) as error:
-        return terminal.error(error, 1)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        return terminal.error(Failed(f"{error.filename or tempfile.gettempdir()}: {error.strerror}"), 1)
+        try:
+            return work(terminal)
+        except InputError as error:
+            return terminal.error(error, 2)
+        except (Failed, ApiError, Unreachable, TimedOut, GitError, WatchEnded) as error:
+            return terminal.error(error, 1)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            return terminal.error(Failed(f"{error.filename or tempfile.gettempdir()}: {error.strerror}"), 1)
+        finally:
+            ignore_signals()  # the rest is short
     except Interrupted as interrupted:
         rest = f"the clean-up goes on in the background: {', '.join(left)}" if (left := watchdog.guarded()) else ""
         terminal.stage(f"stopped by {signal.Signals(interrupted.number).name}; {rest or 'clean-up is complete'}")
@@ -122,9 +125,13 @@ def exit_status(work: Callable[[Terminal], int]) -> int:
 
 
 def interrupt(number: int, _frame: FrameType | None) -> None:
-    for each in SIGNALS:  # a second Ctrl-C must not abort the clean-up, which is bounded
-        signal.signal(each, signal.SIG_IGN)
+    ignore_signals()  # a second Ctrl-C must not abort the clean-up, which is bounded
     raise Interrupted(number)
+
+
+def ignore_signals() -> None:
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
 
 
 @contextmanager

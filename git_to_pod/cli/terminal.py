@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextlib import suppress
@@ -13,6 +14,14 @@ from git_to_pod.progress import WIDTH, awaited, progress_line
 
 LINE_S = 10.0  # between two lines of progress, where nothing can be redrawn
 tqdm.monitor_interval = 0  # no thread: every update is drawn at once
+
+
+def print_line(text: str) -> None:
+    """Print to standard output, whose reader may have gone away (`scripts/evaluate | head`)."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # also for the flush at the process's end
 
 
 class Terminal:

@@ -88,7 +88,7 @@ class Leftovers:
                 self.remove_paths()  # the run's child processes have ended by now
                 return True
             time.sleep(PAUSE_S)
-        self.log("gave up; scripts/evaluate --clean-up --context NAME --namespace NAMESPACE removes what remains")
+        self.log("gave up; scripts/evaluate --clean-up --context NAME [--kubeconfig FILE] removes what remains")
         return False
 
     def remove_paths(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from git_to_pod.app.pod_proxy import proxy_path
-from git_to_pod.cluster.api import ApiError, Cluster
+from git_to_pod.cluster.api import ApiError, Cluster, Unreachable
 from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.status import container_statuses, containers, is_ready
 from git_to_pod.programs import run
@@ -73,5 +74,6 @@ def nginx_version(cluster: Cluster, settings: Settings, pods: Sequence[dict[str,
     for pod in pods:
         if pod["metadata"].get("labels", {}).get("app") == "app" and is_ready(pod):
             path = proxy_path(settings.namespace, pod["metadata"]["name"])
-            return str(cluster.request("GET", path).headers.get("Server", "unknown"))
+            with suppress(Unreachable):
+                return str(cluster.request("GET", path).headers.get("Server", "unknown"))
     return "unknown"

@@ -135,7 +135,7 @@ def effort() -> Effort:
 def selected(text: str | None = None) -> list[str]:
     """The experiments that a list with commas names, or else the environment; without any, all. Raises InputError."""
     given = os.environ.get(ONLY, "") if text is None else text
-    wanted = [name.strip() for name in given.split(",")] if given else list(EXPERIMENTS)
+    wanted = [name.strip() for name in given.split(",")] if given or text is not None else list(EXPERIMENTS)
     if unknown := [name for name in wanted if name not in EXPERIMENTS]:
         raise InputError(f"--only {given}: {unknown[0]!r} is no experiment; expected {names([*EXPERIMENTS])}")
     return [name for name in EXPERIMENTS if name in wanted]

@@ -44,6 +44,8 @@ def read(path: Path) -> NotebookNode:
         notebook: NotebookNode = nbformat.read(path, as_version=4)
     except nbformat.reader.NotJSONError:
         raise InputError(f"{path}: expected an executed notebook; it ends early, as on a full disk") from None
+    except (nbformat.ValidationError, AttributeError):  # JSON, but an object or a list of another kind
+        raise InputError(f"{path}: expected an executed notebook; give one, or the folder of a run") from None
     return notebook
 
 

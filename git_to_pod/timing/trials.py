@@ -82,7 +82,10 @@ class Trials:
         self.responses: Sequence[Response] = ()  # what clients get meanwhile, if there is a load
 
     def run(self) -> list[Trial]:
-        """Run one set in the planned order. Three failures in a row end it. A second set replaces the first."""
+        """Run one set in the planned order. Three failures in a row end it. A second set replaces the first.
+
+        Raises Unreachable or ApiError if they end it because the cluster does not answer.
+        """
         self.done = []
         longest_s = min(self.settings.period_s, self.settings.timeout_s)
         todo = plan(self.settings.commits, self.settings.seed, longest_s)
@@ -95,6 +98,7 @@ class Trials:
                 last = f"last {kind_in_words(trial.kind)} {trial.in_words}"
             latest = self.done[-FAILURES_IN_A_ROW:]
             if len(latest) == FAILURES_IN_A_ROW and all(each.outcome is not Outcome.OK for each in latest):
+                self.cluster.get("/version")  # without a cluster, the failures say nothing about the design
                 break
         self.progress.bar(len(todo), len(todo), "all done" if len(self.done) == len(todo) else f"aborted; {last}")
         return self.done

@@ -12,6 +12,7 @@ import pandas as pd
 from git_to_pod.app import load
 from git_to_pod.app.load import Response, mixed_commits
 from git_to_pod.cluster.recorder import BEGAN
+from git_to_pod.settings import InputError
 from git_to_pod.timing.medians import Estimate, estimate
 from git_to_pod.timing.trial import BASELINE, PHASES, PUSH, RESTART, Trial
 from git_to_pod.watchdog import run_id
@@ -86,9 +87,17 @@ def table(trials: Sequence[Trial], poll_interval_s: float, mixed_s: Sequence[flo
 
 
 def read(folder: Path) -> pd.DataFrame:
-    """The rows that a run, perhaps a killed one, left in its folder's trials.csv; an empty table without that file."""
+    """The rows that a run, perhaps a killed one, left in its folder's trials.csv; an empty table without that file.
+
+    Raises InputError if the file is no table of trials.
+    """
     path = folder / "trials.csv"
-    return pd.read_csv(path) if path.exists() else table([], math.nan)
+    if not path.exists():
+        return table([], math.nan)
+    try:
+        return pd.read_csv(path)[COLUMNS]
+    except (KeyError, ValueError):  # of pandas; without its columns, or no table
+        raise InputError(f"{path}: expected the trials of a run, with a line of columns; remove it") from None
 
 
 def row(trial: Trial) -> dict[str, object]:

@@ -49,11 +49,19 @@ BAD = {
     "a number alone": ({"period": "10"}, "--period '10': expected a duration"),
     "a negative duration": ({"period": "-1s"}, "--period '-1s': expected a duration"),
     "a zero duration": ({"period": "0s"}, "--period 0s: expected 100ms or longer"),
+    "an endless duration": ({"period": f"1{'0' * 30}h"}, "expected a duration such as 500ms, 10s or 1m30s"),
+    "a month": ({"period": "720h"}, "--period 720h: expected at most 24h"),
+    "other bytes": ({"context": "a\udcff"}, "--context 'a\\udcff': expected text in UTF-8"),
     "no DNS label": ({"namespace": "Git_To_Pod"}, "--namespace 'Git_To_Pod': expected a DNS label"),
     "no branch name": ({"ref": "a b"}, "--ref 'a b': expected a branch name such as main"),
     "an option as branch": ({"ref": "--upload-pack=x"}, "expected a branch name"),
     "a wrong type": ({"commits": "20"}, "--commits '20': expected int"),
     "plain http": ({"repository": "http://git.example.test/a.git"}, "expected https://HOST/PATH or ssh://"),
+    "half an address": ({"repository": "https://[::1/a.git"}, "--repository https://[::1/a.git: expected https://"),
+    "no port": ({"repository": "https://git.example.test:abc/a.git"}, "expected https://HOST/PATH"),
+    "no such port": ({"repository": "https://git.example.test:99999/a.git"}, "expected https://HOST/PATH"),
+    "two lines": ({"repository": "https://git.example.test/a\nb.git"}, "test/a b.git: expected https://HOST/PATH"),
+    "a user without https": ({"repository": "git@git.example.test:a.git"}, "--repository git@git.example.test:a.git: "),
     "a missing repository": ({"repository": ""}, "--repository is missing"),
     "no such folder": ({"credentials": "/nonexistent"}, "--credentials /nonexistent: no such folder"),
     "no such kubeconfig": ({"kubeconfig": "/nonexistent"}, "--kubeconfig /nonexistent: no such file"),
@@ -73,11 +81,25 @@ def test_an_invalid_parameter_is_refused_in_one_line_that_names_it(
     assert "\n" not in str(caught.value)
 
 
-def test_a_password_in_the_url_is_refused_and_not_repeated(given: Parameters) -> None:
+@pytest.mark.parametrize(
+    "repository",
+    [
+        "https://reader:hunter2@git.example.test/a.git",
+        "https://hunter2@git.example.test/a.git",
+        "https://git.example.test/a.git?token=hunter2",
+        "https://git@x:hunter2@git.example.test/a.git",
+        "http://reader:hunter2@git.example.test/a.git",
+        "reader:hunter2@git.example.test:a.git",
+        "https://reader:hun/ter2@git.example.test:x/a.git",
+        "ssh://git:hunter2@git.example.test/a.git",
+    ],
+)
+def test_a_password_in_the_url_is_refused_and_not_repeated(given: Parameters, repository: str) -> None:
     with pytest.raises(InputError) as caught:
-        resolve(replace(given, repository="https://reader:hunter2@git.example.test/a.git"))
-    assert "expected no credentials in the URL" in str(caught.value)
+        resolve(replace(given, repository=repository))
+    assert "git.example.test" in str(caught.value)
     assert "hunter2" not in str(caught.value)
+    assert "hun/ter2" not in str(caught.value)
 
 
 def test_the_environment_takes_precedence_over_the_file(given: Parameters, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,6 +322,7 @@ def test_durations_are_in_gos_notation(text: str, seconds: float) -> None:
     [
         (["--commits", "many"], "argument --commits: invalid int value: 'many'"),
         (["--commits", "0"], "--commits 0: expected 1 or more"),
+        (["--only", ""], "--only : '' is no experiment"),
         (["--no-such-option"], "unrecognized arguments: --no-such-option"),
         (["--images", "/nonexistent"], "--images /nonexistent: expected a folder"),
     ],

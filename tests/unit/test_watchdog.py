@@ -156,7 +156,8 @@ def test_a_killed_watchdog_is_replaced_by_one_that_knows_everything(tmp_path: Pa
 class Api:
     """A cluster with these objects, which does not answer the first requests."""
 
-    context, kubeconfig, server = "mine", None, "https://api.example.test"
+    context, server = "mine", "https://api.example.test"
+    kubeconfig: Path | None = None
 
     def __init__(self, *namespaces: dict[str, Any], outage: int = 0, stuck: bool = False) -> None:
         self.objects = {f"/api/v1/namespaces/{item['metadata']['name']}": item for item in namespaces}
@@ -357,10 +358,13 @@ def test_of_two_runs_that_create_it_at_the_same_moment_one_is_refused() -> None:
 
 def test_a_namespace_that_does_not_terminate_is_reported_and_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     api = Api(of_run("mine", run_id()), stuck=True)
+    api.kubeconfig = Path("/my folder/config")
     namespace.remove_or_report(api, "mine", 0.1)  # type: ignore[arg-type]
     message = capsys.readouterr().err
     assert message.startswith("warning: namespace mine is left: namespace mine removed: not within 0 s; last seen: ")
-    assert message.endswith("scripts/evaluate --clean-up --context mine --namespace mine removes it\n")
+    assert message.endswith(
+        "scripts/evaluate --clean-up --context mine --kubeconfig '/my folder/config' --namespace mine removes it\n"
+    )
     assert len(message.splitlines()) == 1
 
 

@@ -1,5 +1,6 @@
 """The end of a program: nothing that it started is left."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ import pytest
 
 from git_to_pod.cli import children
 from git_to_pod.cluster.waiting import wait_for
+from git_to_pod.watchdog import RUN, run_id
 
 # A program like papermill: its child has a session of its own, as a kernel has.
 PARENT = """
@@ -33,7 +35,8 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
 
     def started(behaviour: str, child: str) -> tuple[subprocess.Popen[bytes], psutil.Process]:
         command = [sys.executable, "-c", PARENT, behaviour, child]
-        parent = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+        environment = os.environ | {RUN: run_id()}
+        parent = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, start_new_session=True)
         assert parent.stdout
         with parent.stdout as out:
             kernels.append(psutil.Process(int(out.readline())))
@@ -45,12 +48,14 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
             child.kill()
 
 
-@pytest.mark.parametrize("behaviour", ["ordinary", "stubborn"])
+@pytest.mark.parametrize("behaviour", ["ordinary", "stubborn", "killed"])
 def test_a_stopped_kernel_in_a_session_of_its_own_ends_with_its_parent(behaviour: str, start: Start) -> None:
     parent, kernel = start(behaviour, children.KERNEL)
     kernel.suspend()
     wait_for("the kernel stopped", lambda: kernel.status() == psutil.STATUS_STOPPED, 5, kernel.status, pause_s=0.01)
-    assert kernel.status() == psutil.STATUS_STOPPED
+    if behaviour == "killed":  # by somebody else
+        parent.kill()
+        parent.wait()
     children.end(parent)
     assert parent.returncode
     assert not kernel.is_running() or kernel.status() == psutil.STATUS_ZOMBIE

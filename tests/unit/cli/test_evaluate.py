@@ -6,12 +6,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 
-from git_to_pod.cli.evaluate import complete_summary, image_lines
+from git_to_pod.cli import evaluate
+from git_to_pod.cli.evaluate import complete_summary, image_lines, run_notebook
+from git_to_pod.cli.session import EVALUATION
+from git_to_pod.cli.terminal import Terminal
 from git_to_pod.evaluation.summary import Evaluation
+from git_to_pod.settings import Parameters
 from tests.one_run import ROOT
 from tests.samples import a_run
 
@@ -30,7 +35,7 @@ def test_each_image_is_shown_with_its_source_and_its_note() -> None:
 
 
 def test_a_reader_of_the_output_that_has_gone_away_is_no_failure() -> None:
-    code = "from git_to_pod.cli.evaluate import print_lines; print_lines(['a page'] * 9999)"
+    code = "from git_to_pod.cli.terminal import print_line; [print_line('a page' * 99) for _ in range(999)]"
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-c", code]
@@ -56,3 +61,26 @@ def test_the_summary_and_the_page_of_a_kernel_killed_in_its_trials_have_their_fi
     page = output.data["text/html"]
     assert f"of the {len(done.trials)} trials in trials.csv" in page
     assert f"{expected.median:.2f}" in page
+
+
+def test_papermill_that_somebody_kills_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(subprocess.Popen[bytes]):
+        """In place of papermill: it warns, and is killed."""
+
+        def __init__(self, _command: list[str], **options: Any) -> None:  # noqa: ANN401  # as Popen
+            code = "import os, signal; print('a warning', flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+            super().__init__([sys.executable, "-c", code], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", Killed)
+    with (tmp_path / "terminal").open("w") as out:
+        message = run_notebook(Parameters(), EVALUATION, tmp_path / "evaluation.ipynb", Terminal(out))
+    assert message == "papermill was ended by SIGKILL"
+
+
+def test_the_newest_report_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate, "ROOT", tmp_path)
+    for name in ("first", "second"):
+        (tmp_path / "reports" / name).mkdir(parents=True)
+        evaluate.point_latest_at(tmp_path / "reports" / name)
+    assert (tmp_path / "reports" / "latest").readlink() == Path("second")
+    assert {path.name for path in (tmp_path / "reports").iterdir()} == {"first", "second", "latest"}

@@ -63,7 +63,7 @@ def outputs(executed: Path) -> list[str]:
     return [output.get("text", "") for cell in cells for output in cell.get("outputs", [])]
 
 
-@pytest.mark.parametrize("content", [None, "no notebook"], ids=["empty folder", "no notebook"])
+@pytest.mark.parametrize("content", [None, "no notebook", "{}", "[]"])
 def test_a_path_without_a_notebook_is_one_line(
     content: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

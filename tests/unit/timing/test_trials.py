@@ -51,10 +51,15 @@ def test_what_visitors_see_only_after_the_next_push_counts_all_the_same() -> Non
 
 
 class FailingCluster:
-    """Answers each patch and each request with the next of these errors, then for ever with success."""
+    """Answers each patch with the next of these errors, then for ever with success. `away`: it answers nothing else."""
 
-    def __init__(self, *errors: Exception) -> None:
-        self.errors = list(errors)
+    def __init__(self, *errors: Exception, away: bool = False) -> None:
+        self.errors, self.away = list(errors), away
+
+    def get(self, _path: str) -> dict[str, object]:
+        if self.away:
+            raise self.errors[0]
+        return {}
 
     def patch(self, _path: str, _body: object) -> dict[str, object]:
         if self.errors:
@@ -122,6 +127,15 @@ def test_three_failures_in_a_row_end_the_series_with_what_there_is(tmp_path: Pat
     trials = trials_with(FailingCluster(*[ApiError("PATCH", "/", 503, b"") for _ in range(9)]), tmp_path)
     trials.push = trials.restart  # type: ignore[method-assign,assignment]
     assert len(trials.run()) == 3
+    assert len((tmp_path / "trials.csv").read_text().splitlines()) == 4
+
+
+def test_failures_without_a_cluster_are_not_the_designs_and_their_rows_stay(tmp_path: Path) -> None:
+    away = Unreachable("https://127.0.0.1", OSError("refused"))
+    trials = trials_with(FailingCluster(*[away] * 9, away=True), tmp_path)
+    trials.push = trials.restart  # type: ignore[method-assign,assignment]
+    with pytest.raises(Unreachable):
+        trials.run()
     assert len((tmp_path / "trials.csv").read_text().splitlines()) == 4
 
 
