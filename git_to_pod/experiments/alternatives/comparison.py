@@ -27,10 +27,11 @@ from git_to_pod.timing.medians import Estimate, estimate
 from git_to_pod.timing.trial import PUSH, Planned, Trial, latencies_s
 from git_to_pod.timing.trials_table import ends_of
 from git_to_pod.wording import counted
+from lab import LabError
 
 GAP_S = 0.7  # between the pushes of a burst
 NOT_SYNCING = ("nginx", "curl")  # containers that are the same with every candidate
-ERRORS = (ApiError, GitError, TimedOut, Unreachable)
+ERRORS = (ApiError, GitError, LabError, TimedOut, Unreachable)
 WORKLOADS = {"deployments", "statefulsets", "daemonsets"}
 
 
@@ -54,6 +55,7 @@ class CandidateResult:
     rollouts_per_burst: dict[str, int]
     regressions: dict[str, int]
     recovers_missed_change: bool | None  # None: it has no controller that could miss a change
+    starts_without_git_host: bool | None
     undo_restores_content: bool | None
     content_limit_bytes: int | None
     objects: dict[str, int]  # by kind
@@ -163,7 +165,7 @@ def total(early: usage.Sample, late: usage.Sample) -> tuple[float, int]:
 
 @dataclass
 class Behaviour:
-    """What a candidate does in a burst of pushes, after its controller was down, at an undo, and with a large file.
+    """What a candidate does in a burst, after its controller was down, without git host, at an undo, with a large file.
 
     If an error ends the observation, `failed` has it, and the rest is not measured.
     """
@@ -171,6 +173,7 @@ class Behaviour:
     rollouts: dict[str, int] = field(default_factory=dict)
     regressions: dict[str, int] = field(default_factory=dict)
     recovers: bool | None = None
+    starts: bool | None = None
     undo: bool | None = None
     limit_bytes: int | None = None
     failed: str = ""
@@ -201,6 +204,7 @@ def measure(cluster: Cluster, candidate: Candidate, idle: tuple[float, int], pro
         rollouts_per_burst=behaviour.rollouts,
         regressions=behaviour.regressions,
         recovers_missed_change=behaviour.recovers,
+        starts_without_git_host=behaviour.starts,
         undo_restores_content=behaviour.undo,
         content_limit_bytes=behaviour.limit_bytes,
         failed=behaviour.failed,
@@ -243,6 +247,8 @@ def observe(cluster: Cluster, candidate: Candidate, progress: Progress, found: B
     if candidate.approach.controller:
         progress.say(f"a push while {candidate.approach.controller} is down: {name}")
         found.recovers = candidate.catches_up()
+    progress.say(f"a new pod while the git host is down: {name}")
+    found.starts = candidate.starts_without_git_host()
     progress.say(f"kubectl rollout undo: {name}")
     found.undo = candidate.undo_restores_content()
     progress.say(f"a file of {BIG_BYTES >> 20} MiB: {name}")
