@@ -16,6 +16,7 @@ from git_to_pod.app.namespace import ask_to_remove
 from git_to_pod.cluster.api import Cluster, Object
 from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Event
+from git_to_pod.cluster.status import is_ready
 from git_to_pod.cluster.waiting import TimedOut, pause, wait_for
 from git_to_pod.git.errors import GitError
 from git_to_pod.git.repository import open_repository
@@ -185,14 +186,18 @@ class Candidate(App):
         """Whether a new pod becomes Ready while the git host is down. None without the lab. Raises LabError."""
         if self.settings.lab is None:
             return None
-        replicas, deleted = self.settings.replicas, min(self.pod_names())
-        started = False
+        deleted, started = min(self.pod_names()), False
+
+        def is_replaced() -> bool:
+            pods = self.pods()
+            all_ready = len(pods) == self.settings.replicas and all(map(is_ready, pods))
+            return all_ready and deleted not in self.pod_names()
+
         try:
             client.command("stop", GIT_SERVER)
             self.cluster.delete(api_path("Pod", self.settings.namespace, deleted))
-            new = lambda: deleted not in self.pod_names() and self.is_scaled("app", replicas)  # noqa: E731
             with suppress(TimedOut):
-                started = wait_for("a new pod without the git host", new, NO_GIT_HOST_S, pause_s=0.1)
+                started = wait_for("a new pod without the git host", is_replaced, NO_GIT_HOST_S, pause_s=0.1)
         finally:
             client.command("start", GIT_SERVER)
         self.wait_served(self.head)
