@@ -63,6 +63,7 @@ def way(approach: Approach, restarted_s: float, **changed: Any) -> comparison.Ca
         rollouts_per_burst={"2": 6, "6": 5},
         regressions={"2": 0, "6": 0},
         recovers_missed_change=True,
+        starts_without_git_host=False,
         undo_restores_content=False,
         mixed_commit_s=estimate(around(0.2)),
         content_limit_bytes=None,
@@ -96,7 +97,7 @@ def made_up_names(folder: Path) -> dict[str, Any]:
         way(approaches.PATCHING, 1.5, cpu_cores=0.02, undo_restores_content=True, names_each_workload=True),
         way(approaches.IN_PLACE, 0.9, requests={"sent": 3120, "failed": 12}, recovers_missed_change=None),
         way(approaches.NO_RESTART, math.nan, polled_to_served_s=estimate(around(0.8)), recovers_missed_change=None),
-        way(approaches.FLUX, 2.1, content_limit_bytes=1 << 20),
+        way(approaches.FLUX, 2.1, content_limit_bytes=1 << 20, starts_without_git_host=True),
     ]
     broken = [
         experiment.FaultResult(f.key, f.name, held=number % 9 > 0, commits_lost=int(number % 9 == 0),

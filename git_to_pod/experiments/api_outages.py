@@ -26,7 +26,7 @@ from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Estimate, estimate
 from git_to_pod.wording import counted
-from lab import LabError, client
+from lab import client
 
 # Two minutes after the start of its last wait, client-go begins again with its shortest (DelayWithReset in
 # tools/cache). No wait starts once the API server is ready.
@@ -113,7 +113,7 @@ def run_outages(cluster: Cluster, settings: Settings, progress: Progress) -> lis
                 for candidate in candidates:  # new pods, and the end of a stale start
                     candidate.wait_served(candidate.push(f"before outage {number}"))
                 ready, outcomes = outage(cluster, candidates, length_s)
-            except (*ERRORS, LabError) as error:
+            except ERRORS as error:
                 progress.say(f"the series ends after {counted(number, 'outage')}: {error}")
                 break
             for candidate, outcome in zip(candidates, outcomes, strict=True):

@@ -24,13 +24,14 @@ from git_to_pod.git.errors import GitError
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.medians import Estimate, estimate
-from git_to_pod.timing.trial import PUSH, Planned, Trial, latencies_s
+from git_to_pod.timing.trial import PUSH, Outcome, Planned, Trial, latencies_s
 from git_to_pod.timing.trials_table import ends_of
 from git_to_pod.wording import counted
+from lab import LabError
 
 GAP_S = 0.7  # between the pushes of a burst
 NOT_SYNCING = ("nginx", "curl")  # containers that are the same with every candidate
-ERRORS = (ApiError, GitError, TimedOut, Unreachable)
+ERRORS = (ApiError, GitError, LabError, TimedOut, Unreachable)
 WORKLOADS = {"deployments", "statefulsets", "daemonsets"}
 
 
@@ -64,6 +65,7 @@ class CandidateResult:
     cpu_cores: float
     memory_bytes: int
     commit_seen_in: list[str]
+    starts_without_git_host: bool | None = None  # whether a new pod becomes Ready while it is down
     failed: str = ""  # the error that ended its measurement after the pushes; what follows is then not measured
 
 
@@ -134,7 +136,10 @@ def push_in_blocks(candidates: Sequence[Candidate], progress: Progress) -> None:
         candidate.start_load(like)
         for _ in range(effort().pushes):
             wait_s = chance.uniform(0, candidate.settings.period_s)
-            trials.append(candidate.trials.push(Planned(len(candidate.trials.done) + 1, PUSH, wait_s)))
+            trial = candidate.trials.push(Planned(len(candidate.trials.done) + 1, PUSH, wait_s))
+            trials.append(trial)
+            if trial.outcome is not Outcome.OK:
+                progress.say(f"{candidate.approach.name}: push {trial.number} {trial.in_words}")
         candidate.rest()
     progress.bar(len(order), len(order), "pushes done")
 
@@ -163,7 +168,7 @@ def total(early: usage.Sample, late: usage.Sample) -> tuple[float, int]:
 
 @dataclass
 class Behaviour:
-    """What a candidate does in a burst of pushes, after its controller was down, at an undo, and with a large file.
+    """What a candidate does in a burst, after its controller was down, without git host, at an undo, with a large file.
 
     If an error ends the observation, `failed` has it, and the rest is not measured.
     """
@@ -171,6 +176,7 @@ class Behaviour:
     rollouts: dict[str, int] = field(default_factory=dict)
     regressions: dict[str, int] = field(default_factory=dict)
     recovers: bool | None = None
+    starts: bool | None = None
     undo: bool | None = None
     limit_bytes: int | None = None
     failed: str = ""
@@ -194,13 +200,14 @@ def measure(cluster: Cluster, candidate: Candidate, idle: tuple[float, int], pro
         samples_s=samples,
         repeated_s=latencies_s(candidate.repeated, "polled", "restarted"),
         requested_samples_s=latencies_s(candidate.done, "requested", "restarted"),
-        pushes=len(candidate.done) + len(candidate.repeated),
+        pushes=sum(trial.outcome is not Outcome.FAILED for trial in (*candidate.done, *candidate.repeated)),
         changed_before_restart=early,
         requests={"sent": len(candidate.responses), "failed": sum(r.failed for r in candidate.responses)},
         mixed_commit_s=estimate(mixed),
         rollouts_per_burst=behaviour.rollouts,
         regressions=behaviour.regressions,
         recovers_missed_change=behaviour.recovers,
+        starts_without_git_host=behaviour.starts,
         undo_restores_content=behaviour.undo,
         content_limit_bytes=behaviour.limit_bytes,
         failed=behaviour.failed,
@@ -243,6 +250,8 @@ def observe(cluster: Cluster, candidate: Candidate, progress: Progress, found: B
     if candidate.approach.controller:
         progress.say(f"a push while {candidate.approach.controller} is down: {name}")
         found.recovers = candidate.catches_up()
+    progress.say(f"a new pod while the git host is down: {name}")
+    found.starts = candidate.starts_without_git_host()
     progress.say(f"kubectl rollout undo: {name}")
     found.undo = candidate.undo_restores_content()
     progress.say(f"a file of {BIG_BYTES >> 20} MiB: {name}")
@@ -273,8 +282,9 @@ def seen_by_clients(candidate: Candidate) -> tuple[list[float], int]:
             mixed_commits(candidate.responses, trial.commit, trial.began, end) if "pushed" in trial.instants else None
         )
         mixed.append(seen.seconds if seen else math.nan)
-        restarted = min(trial.pods.values(), default=math.nan) if candidate.approach.restarts else math.inf
-        early += bool(seen and seen.started < restarted)
+        if seen and trial.outcome is not Outcome.FAILED:  # of a failed one, the instants may be out of order
+            restarted = min(trial.pods.values(), default=math.nan) if candidate.approach.restarts else math.inf
+            early += seen.started < restarted
     return mixed, early
 
 

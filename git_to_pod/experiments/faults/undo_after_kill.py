@@ -9,7 +9,7 @@ import urllib3
 from git_to_pod.experiments.faults.lab_operations import account_entry, replace_accounts
 from lab import Lab, client
 
-STOPPED = ("kube-apiserver", "kubelet", "containerd")  # the components that a fault stops
+STOPPED = ("kube-apiserver", "kubelet", "containerd", "nginx")  # the components that an experiment stops
 
 
 def restore(lab: Lab) -> None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from git_to_pod.app.load import Response
 from git_to_pod.app.namespace import BESIDE
 from git_to_pod.cluster.recorder import Recorder
 from git_to_pod.cluster.waiting import TimedOut
@@ -17,9 +18,10 @@ from git_to_pod.experiments.alternatives import candidate as candidate_module
 from git_to_pod.experiments.alternatives import flux
 from git_to_pod.experiments.alternatives.approaches import APPROACHES, FLUX, PATCHING
 from git_to_pod.experiments.alternatives.candidate import BIG_BYTES
-from git_to_pod.experiments.alternatives.comparison import limit_of, observe_behaviour
+from git_to_pod.experiments.alternatives.comparison import limit_of, observe_behaviour, seen_by_clients
 from git_to_pod.progress import Progress
 from git_to_pod.report.tables import candidates_table
+from git_to_pod.timing.trial import PUSH, Outcome, Trial
 from tests.made_up import made_up_names
 from tests.samples import SETTINGS
 
@@ -58,17 +60,26 @@ def test_what_was_measured_of_a_candidate_outlives_its_failure() -> None:
     found = observe_behaviour(NOTHING, cast(Any, candidate), Progress())
     assert candidate.replicas == 0  # it is out of the way
     assert (found.rollouts, found.regressions) == ({"2": 4}, {"2": 1})
-    assert (found.recovers, found.undo, found.failed) == (None, None, "not served within 60 s")
+    assert (found.recovers, found.starts, found.undo, found.failed) == (None, None, None, "not served within 60 s")
 
 
 def test_a_failed_candidates_table_has_its_pushes_and_says_what_is_not_measured(tmp_path: Path) -> None:
     (row, *_) = made_up_names(tmp_path)["ways"]
-    failed = replace(row, rollouts_per_burst={"2": 4}, undo_restores_content=None, recovers_missed_change=None)
+    failed = replace(row, rollouts_per_burst={"2": 4}, undo_restores_content=None, starts_without_git_host=None)
+    failed = replace(failed, recovers_missed_change=None)
     table = candidates_table([replace(failed, failed="not served within 60 s")], [])
     assert "1.7" in table
     assert f"Not measured to the end: {row.name} (not served within 60 s)." in table
     own, _, _ = table.partition("Differences of the medians")
-    assert own.count(">not measured</td>") == 3  # the missed change, the undo and the largest content
+    assert own.count(">not measured</td>") == 4  # the missed change, the new pod, the undo and the largest content
+
+
+@pytest.mark.parametrize(("outcome", "early"), [(Outcome.OK, 1), (Outcome.TIMED_OUT, 1), (Outcome.FAILED, 0)])
+def test_a_push_whose_instants_are_out_of_order_shows_no_early_change(outcome: Outcome, early: int) -> None:
+    push = Trial(1, PUSH, commit="a", instants={"pushed": 1.0, "requested": 1.5}, pods={"app-1": 3.0}, outcome=outcome)
+    responses = [Response(0.9, 200, "before", ""), Response(2.0, 200, "a", "")]
+    candidate = SimpleNamespace(done=[push], repeated=[], responses=responses, approach=PATCHING)
+    assert seen_by_clients(cast(Any, candidate)) == ([0.0], early)
 
 
 class AfterUndo:

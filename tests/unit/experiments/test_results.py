@@ -180,7 +180,7 @@ def test_the_page_says_which_experiments_were_measured_in_which_run() -> None:
 
 def test_the_order_of_the_experiments_is_the_notebooks() -> None:
     assert selected("scale, faults") == ["faults", "scale"]
-    assert selected("") == list(EXPERIMENTS)
+    assert selected() == list(EXPERIMENTS)
 
 
 def test_an_unknown_experiment_is_named() -> None:
