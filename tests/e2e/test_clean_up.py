@@ -24,7 +24,7 @@ from tests.own_cluster import OwnCluster
 from tests.processes import started_with
 
 NAMESPACE = "git-to-pod-clean-up"
-AT_ONCE = 6
+AT_ONCE = 4
 NODE, SIMULATED = "simulated", "git-to-pod/simulated"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -163,7 +163,7 @@ def kept_namespace_of_another_run(own: OwnCluster) -> None:
     process = own.start([*command, "--replace"])
     try:
         new = lambda: (own.cluster.find(path) or {"metadata": {"uid": uid}})["metadata"]["uid"] != uid  # noqa: E731
-        wait_for("a namespace of the new run", new, 60, own.output, pause_s=0.2)
+        wait_for("a namespace of the new run", new, 120, own.output, pause_s=0.2)
         process.terminate()
         assert process.wait(60) == 128 + signal.SIGTERM
     finally:
