@@ -13,7 +13,7 @@ from git_to_pod.experiments.scale.polling import traffic
 from git_to_pod.progress import Progress
 from git_to_pod.timing.medians import Estimate, estimate
 from git_to_pod.timing.trial import PUSH, Planned, latencies_s
-from git_to_pod.timing.trials import Trials
+from git_to_pod.timing.trials import PUSHES, Trials
 from git_to_pod.wording import counted
 from lab import client
 
@@ -47,7 +47,7 @@ def run_sizes(app: App, progress: Progress) -> list[SizeResult]:
             )
             progress.bar(number, len(effort().sizes), text)
             trials = Trials(app.cluster, app.recorder, app.repository, patient, progress)
-            trials.csv = None  # trials.csv is the first notebook's
+            trials.csv = patient.output / PUSHES / f"size-{megabytes}-MB-{files}.csv"
             found.append(measure(app, trials, megabytes, files))
     finally:
         git("rm", "-r", "--quiet", "--ignore-unmatch", FOLDER, folder=clone)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from git_to_pod.app.app import App
 from git_to_pod.cluster.waiting import pause
@@ -13,7 +13,7 @@ from git_to_pod.progress import Progress
 from git_to_pod.timing.medians import Estimate, estimate
 from git_to_pod.timing.rollout import count_rollouts
 from git_to_pod.timing.trial import PUSH, Planned, latencies_s
-from git_to_pod.timing.trials import Trials
+from git_to_pod.timing.trials import PUSHES, Trials
 
 NEXT_ROLLOUT_S = 2.0  # long enough for another rollout to begin
 
@@ -36,8 +36,9 @@ def run_intervals(app: App, progress: Progress) -> list[IntervalResult]:
         for number, period_s in enumerate(periods):
             progress.bar(number, len(periods), f"pushes with a poll interval of {period_s} s")
             poll_every(app, f"{period_s}s")
-            trials = Trials(app.cluster, app.recorder, app.repository, app.settings, progress)
-            trials.csv = None  # trials.csv is the first notebook's
+            settings = replace(app.settings, period=f"{period_s}s")
+            trials = Trials(app.cluster, app.recorder, app.repository, settings, progress)
+            trials.csv = settings.output / PUSHES / f"interval-{period_s}s.csv"
             for push in range(1, effort().pushes_per_interval + 1):
                 trials.push(Planned(push, PUSH, chance.uniform(0, period_s)))
             pushed, polled = (estimate(latencies_s(trials.done, start, "restarted")) for start in ("pushed", "polled"))

@@ -47,6 +47,7 @@ AWAITED = {
     "ready": "new pods to be Ready",
 }
 SYNC_TICK_S = 1.0  # the kubelet's sync tick
+PUSHES = "pushes"  # in the run's folder: the rows of the second notebook's pushes
 FAILURES_IN_A_ROW = 3  # end the series: the rest would show the same
 
 
@@ -77,7 +78,7 @@ class Trials:
         self.settings = settings
         self.progress = progress
         self.access_log = AccessLog(Path(settings.lab.access_log) if settings.lab else None)
-        self.csv: Path | None = settings.output / "trials.csv"  # None: the caller keeps the trials
+        self.csv = settings.output / "trials.csv"
         self.done: list[Trial] = []
         self.responses: Sequence[Response] = ()  # what clients get meanwhile, if there is a load
 
@@ -129,13 +130,12 @@ class Trials:
         return self.keep(seen)
 
     def keep(self, seen: Observation) -> Trial:
-        """Add the trial and write trials.csv at once: whatever happens later, its row stays."""
+        """Add the trial and write the rows at once: whatever happens later, they stay."""
         self.progress.awaits("")
         trial = trial_of(seen, self.access_log)
         self.done.append(trial)
-        if self.csv:
-            mixed_s = mixed_commits_s(self.done, self.responses)
-            write_whole(self.csv, table(self.done, self.settings.period_s, mixed_s).to_csv(index=False))
+        mixed_s = mixed_commits_s(self.done, self.responses)
+        write_whole(self.csv, table(self.done, self.settings.period_s, mixed_s).to_csv(index=False))
         return trial
 
     def begin(self, seen: Observation, app: str) -> tuple[Rollout, int]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 
+import pandas as pd
 import pytest
 
 from git_to_pod.experiments.effort import EXPERIMENTS, SMALLEST, VARIABLE
+from git_to_pod.timing.trials import PUSHES
 from tests.one_run import Run, evaluate
 
 
@@ -24,6 +26,15 @@ def test_every_experiment_has_rows(run: Run) -> None:
     assert {name for name in EXPERIMENTS if not run.summary[name]} == without
     assert [row["key"] for row in run.summary["faults"]] == list(SMALLEST.faults)
     assert [row["key"] for row in run.summary["alternatives"]] == list(SMALLEST.candidates)
+
+
+def test_every_push_has_its_row(run: Run) -> None:
+    sizes = [f"size-{megabytes}-MB-{files}" for megabytes, files in SMALLEST.sizes]
+    intervals = [f"interval-{seconds}s" for seconds in SMALLEST.intervals]
+    expected = {*sizes, *intervals, *(f"candidate-{key}" for key in SMALLEST.candidates)}
+    tables = {path.stem: pd.read_csv(path) for path in (run.folder / PUSHES).iterdir()}
+    assert tables.keys() == expected
+    assert all(table["outcome"].eq("ok").all() and len(table) for table in tables.values())
 
 
 def test_the_second_page_and_its_chart_are_written(run: Run) -> None:

@@ -24,7 +24,7 @@ from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from git_to_pod.timing.rollout import count_rollouts
 from git_to_pod.timing.trial import Trial
-from git_to_pod.timing.trials import Trials
+from git_to_pod.timing.trials import PUSHES, Trials
 from lab import client
 
 GIT_SERVER = "nginx"  # the lab's component that serves the repository
@@ -107,7 +107,7 @@ class Candidate(App):
         self.repository.pushed.append(commit)
         self.record()
         self.trials = self.approach.trials(self.cluster, self.recorder, self.repository, self.settings, self.progress)
-        self.trials.csv = None  # trials.csv is the first notebook's
+        self.trials.csv = self.settings.output / PUSHES / f"candidate-{self.approach.key}.csv"
         self.approach.put(self)
         self.wait_served(commit)
 
