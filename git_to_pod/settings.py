@@ -190,9 +190,10 @@ def check_values(given: Parameters) -> None:
             raise InputError(f"--{name} {getattr(given, name)}: expected 1 or more")
         if getattr(given, name) > MOST[name]:
             raise InputError(f"--{name} {getattr(given, name)}: expected at most {MOST[name]:,}")
-    if duration_s(given.period) < 0.1:
+    period_s = duration_s(given.period)
+    if period_s < 0.1:
         raise InputError(f"--period {given.period}: expected 100ms or longer")
-    if duration_s(given.period) > LONGEST_PERIOD_S:
+    if period_s > LONGEST_PERIOD_S:
         raise InputError(f"--period {given.period}: expected at most 24h")
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", given.namespace):
         raise InputError(f"--namespace {given.namespace!r}: expected a DNS label such as git-to-pod")
@@ -260,8 +261,8 @@ def is_git_url(text: str) -> bool:
 
 
 def without_secrets(url: str) -> str:
-    """On one line, without a query and without what is before the last @, unless it is the user git."""
-    line = " ".join(url.partition("?")[0].split())
+    """On one line, without query and fragment, and without what is before the last @, unless it is the user git."""
+    line = " ".join(re.split("[?#]", url)[0].split())
     return re.sub(r"^([a-z+.-]+://)?(?!git@[^@]*$).*@", r"\1", line)
 
 

@@ -67,7 +67,7 @@ class GoModule:
         temporary = target / "tmp"  # Go's own folder for it would outlive a build that is killed
         temporary.mkdir()
         runner.run(f"building {self.name}", command, cwd=source, env=_GO_ENV | {"GOTMPDIR": str(temporary)})
-        temporary.rmdir()
+        remove(temporary)
 
 
 @dataclass(frozen=True)

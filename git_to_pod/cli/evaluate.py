@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -17,15 +16,12 @@ from types import ModuleType
 from typing import Any
 
 from git_to_pod import watchdog
-from git_to_pod.app.namespace import remove_all
 from git_to_pod.cli import clean_up
 from git_to_pod.cli.children import end
-from git_to_pod.cli.session import ALTERNATIVES, EVALUATION, exit_status, parameters, parser, ready
+from git_to_pod.cli.session import ALTERNATIVES, EVALUATION, exit_status, parameters, parser, ready, remove_everything
 from git_to_pod.cli.terminal import Terminal, print_line
-from git_to_pod.cluster.api import ApiError, Cluster, Unreachable
 from git_to_pod.evaluation.claims import EvaluationFailed
 from git_to_pod.evaluation.summary import ABORTED, Evaluation, figures_of, write_json
-from git_to_pod.experiments.alternatives.flux import remove_definitions
 from git_to_pod.experiments.effort import EXPERIMENTS, ONLY, selected
 from git_to_pod.programs import end_with_parent
 from git_to_pod.settings import ROOT, InputError, Parameters, Settings
@@ -81,14 +77,6 @@ def run(given: Parameters, images: Path | None, terminal: Terminal, notebooks: S
         if path.exists():
             print_line(str(path))
     return 0 if summary.get("holds", True) and not summary.get("full_error") else 1
-
-
-def remove_everything(cluster: Cluster, settings: Settings, second: bool) -> None:
-    """Remove what the notebooks created. What cannot be removed is reported on stderr."""
-    if second:
-        with suppress(ApiError, Unreachable):  # the watchdog tries again
-            remove_definitions(cluster)  # first: the finalizers of their objects would hold the namespaces
-    remove_all(cluster, settings, beside=second)
 
 
 def image_lines(images: Sequence[dict[str, str]]) -> list[str]:

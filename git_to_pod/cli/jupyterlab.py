@@ -15,9 +15,18 @@ from pathlib import Path
 import nbformat
 
 from git_to_pod import watchdog
-from git_to_pod.app.namespace import SESSION, remove_all
+from git_to_pod.app.namespace import SESSION
 from git_to_pod.cli.children import end
-from git_to_pod.cli.session import ALTERNATIVES, EVALUATION, Failed, exit_status, parameters, parser, ready
+from git_to_pod.cli.session import (
+    ALTERNATIVES,
+    EVALUATION,
+    Failed,
+    exit_status,
+    parameters,
+    parser,
+    ready,
+    remove_everything,
+)
 from git_to_pod.cli.terminal import Terminal
 from git_to_pod.cluster.waiting import wait_for
 from git_to_pod.programs import end_with_parent
@@ -56,7 +65,7 @@ def run(given: Parameters, notebook: Path, images: Path | None, browser: bool, t
         finally:
             if not settings.keep and is_up(settings):
                 terminal.stage("removing the deployment")
-                remove_all(cluster, settings, beside=second)
+                remove_everything(cluster, settings, second)
             elif not settings.keep:
                 watchdog.forget_namespaces()  # they ended with the lab
 

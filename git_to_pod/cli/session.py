@@ -8,7 +8,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from types import FrameType
@@ -18,11 +18,12 @@ import urllib3
 
 from git_to_pod import watchdog
 from git_to_pod.app.deployment import check_cluster
-from git_to_pod.app.namespace import BESIDE, REPLACE
+from git_to_pod.app.namespace import BESIDE, REPLACE, remove_all
 from git_to_pod.cli.terminal import Terminal
 from git_to_pod.cluster.api import ApiError, Cluster, Unreachable, connect
 from git_to_pod.cluster.recorder import WatchEnded
 from git_to_pod.cluster.waiting import TimedOut
+from git_to_pod.experiments.alternatives.flux import remove_definitions
 from git_to_pod.git.errors import GitError
 from git_to_pod.git.repository import open_repository
 from git_to_pod.settings import (
@@ -169,6 +170,14 @@ def guard(cluster: Cluster, settings: Settings, full: bool) -> None:
     if not settings.keep:
         for namespace in (settings.namespace, *(f"{settings.namespace}-{end}" for end in BESIDE if full)):
             watchdog.guard_namespace(cluster, namespace, lab=settings.lab is not None)
+
+
+def remove_everything(cluster: Cluster, settings: Settings, second: bool) -> None:
+    """Remove what the notebooks created. What cannot be removed is reported on stderr."""
+    if second:
+        with suppress(ApiError, Unreachable):  # the watchdog tries again
+            remove_definitions(cluster)  # first: the finalizers of their objects would hold the namespaces
+    remove_all(cluster, settings, beside=second)
 
 
 def make_folder(output: Path) -> None:

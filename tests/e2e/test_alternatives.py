@@ -10,7 +10,7 @@ import pytest
 
 from git_to_pod.app.namespace import create_namespace
 from git_to_pod.app.overlay import ALTERNATIVES, write_overlay
-from git_to_pod.cli.evaluate import remove_everything
+from git_to_pod.cli.session import remove_everything
 from git_to_pod.cluster.api import Cluster, connect
 from git_to_pod.cluster.paths import api_path, custom_path
 from git_to_pod.cluster.waiting import wait_for

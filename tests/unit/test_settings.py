@@ -87,6 +87,7 @@ def test_an_invalid_parameter_is_refused_in_one_line_that_names_it(
         "https://reader:hunter2@git.example.test/a.git",
         "https://hunter2@git.example.test/a.git",
         "https://git.example.test/a.git?token=hunter2",
+        "https://git.example.test/a.git#hunter2",
         "https://git@x:hunter2@git.example.test/a.git",
         "http://reader:hunter2@git.example.test/a.git",
         "reader:hunter2@git.example.test:a.git",

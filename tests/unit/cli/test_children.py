@@ -53,6 +53,7 @@ def test_a_stopped_kernel_in_a_session_of_its_own_ends_with_its_parent(behaviour
     parent, kernel = start(behaviour, children.KERNEL)
     kernel.suspend()
     wait_for("the kernel stopped", lambda: kernel.status() == psutil.STATUS_STOPPED, 5, kernel.status, pause_s=0.01)
+    assert kernel.status() == psutil.STATUS_STOPPED
     if behaviour == "killed":  # by somebody else
         parent.kill()
         parent.wait()
