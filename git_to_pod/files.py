@@ -1,8 +1,19 @@
-"""Writes the files that a run leaves."""
+"""The files that a run writes."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+
+def to_yaml(*objects: Mapping[str, Any]) -> str:
+    """YAML documents in JSON's notation, where every string has quotes.
+
+    PyYAML writes a string such as 1e5 without quotes, because YAML 1.1 sees no number in it. kustomize sees one.
+    """
+    return "\n---\n".join(json.dumps(each, indent=1) for each in objects) + "\n"
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -13,6 +13,7 @@ import yaml
 from git_to_pod.app.namespace import labels
 from git_to_pod.app.pod_template import container_of
 from git_to_pod.cluster.api import Object
+from git_to_pod.files import to_yaml
 from git_to_pod.settings import ROOT, Credentials, Settings
 
 MANIFESTS = ROOT / "manifests"
@@ -41,7 +42,7 @@ def write_overlay(folder: Path, settings: Settings, base: str = "manifests") -> 
             *([hook_that_waits(settings.timeout_s)] if base == "manifests" and settings.timeout_s > SYNC_S else []),
         ],
     }
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    (folder / "kustomization.yaml").write_text(to_yaml(overlay))
 
 
 def merge(kind: str, name: str, body: Object) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def merge(kind: str, name: str, body: Object) -> dict[str, Any]:
     known_as = MANIFESTS_NAMESPACE if kind == "Namespace" else name
     metadata = {"name": known_as} | body.get("metadata", {})
     patch = {"apiVersion": "v1", "kind": kind} | body | {"metadata": metadata}
-    return {"target": {"kind": kind, "name": known_as}, "patch": yaml.safe_dump(patch)}
+    return {"target": {"kind": kind, "name": known_as}, "patch": to_yaml(patch)}
 
 
 def git_source(settings: Settings) -> dict[str, str | None]:

