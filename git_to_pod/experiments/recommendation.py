@@ -86,6 +86,11 @@ CRITERIA = (
         lambda r: yes(r["undo_restores_content"]),
     ),
     Criterion(
+        "a new pod starts while the git host is down", 2, "a crash or a drained node must not wait for git",
+        lambda r: math.nan if r["starts_without_git_host"] is None else float(not r["starts_without_git_host"]),
+        lambda r: yes(r["starts_without_git_host"]),
+    ),
+    Criterion(
         "the pod that polls the git host cannot change workloads", 2, "least privilege where untrusted input arrives",
         lambda r: float(r["git_pod_changes_workloads"]), lambda r: yes(not r["git_pod_changes_workloads"]),
     ),
@@ -313,7 +318,8 @@ def flux(deployed: ResultRow | None, measured: ResultRow | None) -> str:
         return f"Do not use Flux for this: it does not meet {quoted(failed(measured))}."
     limit = measured["content_limit_bytes"]
     words = f"Flux needs content under {size_in_words(limit)} for each application." if limit else "Flux can do it."
-    words += " Its pods need neither the git host nor its credentials."
+    without = " and start while the git host is down" if measured["starts_without_git_host"] else ""
+    words += f" Its pods hold no git credentials{without}."
     if deployed is None:
         return words
     mine, its = cores(deployed), cores(measured)
