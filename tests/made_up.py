@@ -17,6 +17,7 @@ from nbformat import NotebookNode
 from git_to_pod.experiments import api_outages, recommendation, startup_orders
 from git_to_pod.experiments.alternatives import approaches, comparison
 from git_to_pod.experiments.alternatives.candidate import Approach
+from git_to_pod.experiments.alternatives.starts import StartResult
 from git_to_pod.experiments.api_outages import Outcome
 from git_to_pod.experiments.content_sizes import SizeResult
 from git_to_pod.experiments.effort import EXPERIMENTS, FULL
@@ -63,7 +64,6 @@ def way(approach: Approach, restarted_s: float, **changed: Any) -> comparison.Ca
         rollouts_per_burst={"2": 6, "6": 5},
         regressions={"2": 0, "6": 0},
         recovers_missed_change=True,
-        starts_without_git_host=False,
         undo_restores_content=False,
         mixed_commit_s=estimate(around(0.2)),
         content_limit_bytes=None,
@@ -97,7 +97,7 @@ def made_up_names(folder: Path) -> dict[str, Any]:
         way(approaches.PATCHING, 1.5, cpu_cores=0.02, undo_restores_content=True, names_each_workload=True),
         way(approaches.IN_PLACE, 0.9, requests={"sent": 3120, "failed": 12}, recovers_missed_change=None),
         way(approaches.NO_RESTART, math.nan, polled_to_served_s=estimate(around(0.8)), recovers_missed_change=None),
-        way(approaches.FLUX, 2.1, content_limit_bytes=1 << 20, starts_without_git_host=True),
+        way(approaches.FLUX, 2.1, content_limit_bytes=1 << 20),
     ]
     broken = [
         experiment.FaultResult(f.key, f.name, held=number % 9 > 0, commits_lost=int(number % 9 == 0),
@@ -140,11 +140,17 @@ def made_up_names(folder: Path) -> dict[str, Any]:
         for key in ("deployed", "patching")
         for length_s in (5, 20)
     ]
+    starts = [
+        StartResult("deployed", approaches.DEPLOYED.name, math.inf, 4.0, False),
+        StartResult("patching", approaches.PATCHING.name, math.inf, math.inf, False),
+        StartResult("flux", approaches.FLUX.name, 1.2, 0.1, True),
+    ]
     results = ExperimentResults(replace(SETTINGS, output=folder), Progress())
     found: dict[str, Sequence[Any]] = {
         "faults": broken,
         "providers": hosts,
         "alternatives": ways,
+        "starts": starts,
         "restart": restarts,
         "scale": scale.rows,
         "intervals": intervals,
@@ -159,7 +165,7 @@ def made_up_names(folder: Path) -> dict[str, Any]:
         "HTML": HTML, "tables": tables, "results": results, "settings": results.settings,
         "ways": ways, "missing": ["nothing: made up"],
         "broken": broken, "hosts": hosts,
-        "restarts": restarts, "measured_scale": scale, "intervals": intervals, "sizes": sizes,
+        "starts": starts, "restarts": restarts, "measured_scale": scale, "intervals": intervals, "sizes": sizes,
         "outages": outages, "owned": owned,
     }  # fmt: skip
 

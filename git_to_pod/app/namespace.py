@@ -154,9 +154,12 @@ def remove_all(cluster: Cluster, settings: Settings, beside: bool) -> None:
 
     What cannot be removed is reported on stderr.
     """
-    remove_or_report(cluster, settings.namespace, settings.timeout_s)
-    for end in BESIDE if beside else ():
-        remove_or_report(cluster, f"{settings.namespace}-{end}", settings.timeout_s)
+    names = [settings.namespace, *(f"{settings.namespace}-{end}" for end in BESIDE if beside)]
+    for name in names:  # they terminate at the same time
+        with suppress(ApiError):
+            ask_to_remove(cluster, name)
+    for name in names:
+        remove_or_report(cluster, name, settings.timeout_s)
 
 
 def remove_or_report(cluster: Cluster, namespace: str, timeout_s: float) -> None:

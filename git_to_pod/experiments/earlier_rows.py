@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
+from git_to_pod.experiments.alternatives.starts import StartResult
 from git_to_pod.experiments.faults.experiment import FaultResult
 from git_to_pod.experiments.gitops import OwnedResult
 from git_to_pod.experiments.scale.polling import Restart
@@ -44,6 +45,9 @@ CONVERTER.register_structure_hook(Estimate, as_estimate)
 INFINITE = override(struct_hook=or_infinity)
 CONVERTER.register_structure_hook(FaultResult, make_dict_structure_fn(FaultResult, CONVERTER, recovery_s=INFINITE))
 CONVERTER.register_structure_hook(OwnedResult, make_dict_structure_fn(OwnedResult, CONVERTER, corrected_s=INFINITE))
+CONVERTER.register_structure_hook(
+    StartResult, make_dict_structure_fn(StartResult, CONVERTER, ready_s=INFINITE, recovered_s=INFINITE)
+)
 CONVERTER.register_structure_hook(Restart, make_dict_structure_fn(Restart, CONVERTER, restart_s=INFINITE))
 
 

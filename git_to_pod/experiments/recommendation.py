@@ -6,7 +6,7 @@ No rule here knows which candidate manifests/ deploys, except for the sentences 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -124,6 +124,12 @@ CRITERIA = (
 TOTAL = sum(criterion.weight for criterion in CRITERIA)
 
 
+def candidate_rows(rows: Mapping[str, Sequence[ResultRow]]) -> list[ResultRow]:
+    """The alternatives' rows, each with what became of a new pod while the git host was down; None: not measured."""
+    starts = {row["key"]: row["starts"] for row in rows.get("starts", [])}
+    return [row | {"starts_without_git_host": starts.get(row["key"])} for row in rows.get("alternatives", [])]
+
+
 def places(row: ResultRow) -> list[str]:
     """The kinds of object in which the commit is visible; "response" for the header of every response."""
     return sorted({seen.removeprefix("every ").split()[0].rstrip(":") for seen in row["commit_seen_in"]})
@@ -188,7 +194,7 @@ def recommendation(results: ExperimentResults, fan_out: LinearFit | None = None)
     """At most nine points, each from measured rows. With stand-ins: one point, about the experiments alone."""
     if results.stand_ins:
         return ["This run used stand-ins, so it recommends nothing. It shows only that the experiments work."]
-    rows = results.rows.get("alternatives", [])
+    rows = candidate_rows(results.rows)
     if not rows:
         return ["Nothing is recommended: no candidate was measured."]
     by_key = {row["key"]: row for row in rows}

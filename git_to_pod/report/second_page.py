@@ -90,6 +90,10 @@ def alternatives(rows: Rows) -> Words:
     return sound > 0, f"{sound} of {len(rows)}"
 
 
+def starts(rows: Rows) -> Words:
+    return None, f"{sum(row['starts'] for row in rows)} of {len(rows)}"
+
+
 def restarts(rows: Rows) -> Words:
     ratio = next((row["ratio"] for row in rows if row["key"] == Order.DEPLOYED), None)
     return None, f"{ratio:.2f} ×" if ratio is not None and math.isfinite(ratio) else "not measured"
@@ -136,6 +140,7 @@ TILES: dict[str, tuple[str, Callable[[Rows], Words]]] = {
     "faults": ("injected faults", faults),
     "providers": ("checks of git hosts and credentials", git_hosts),
     "alternatives": ("candidates meet every required criterion", alternatives),
+    "starts": ("candidates start a new pod while the git host is down", starts),
     "restart": ("rollout time of nginx without git-sync", restarts),
     "scale": ("Deployments patched by Reloader", scale),
     "intervals": ("from the shortest to the longest poll interval, push → restarted", intervals),

@@ -14,9 +14,7 @@ from git_to_pod.app.app import App
 from git_to_pod.app.load import Load, Response
 from git_to_pod.app.namespace import ask_to_remove
 from git_to_pod.cluster.api import Cluster, Object
-from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.recorder import Event
-from git_to_pod.cluster.status import is_ready
 from git_to_pod.cluster.waiting import TimedOut, pause, wait_for
 from git_to_pod.git.errors import GitError
 from git_to_pod.git.repository import open_repository
@@ -25,12 +23,9 @@ from git_to_pod.settings import Settings
 from git_to_pod.timing.rollout import count_rollouts
 from git_to_pod.timing.trial import Trial
 from git_to_pod.timing.trials import PUSHES, Trials
-from lab import client
 
-GIT_SERVER = "nginx"  # the lab's component that serves the repository
 BIG = "big.bin"
 BIG_BYTES = 2 * 2**20
-NO_GIT_HOST_S = 20.0  # for a new pod, which else takes two
 UNDO_S, OTHER_CONTENT_S = 15.0, 3.0  # limits for the content to come back, after the command and after its rollout
 RATE = 20  # requests a second, as in the first notebook
 
@@ -181,27 +176,6 @@ class Candidate(App):
         except TimedOut:
             return False
         return True
-
-    def starts_without_git_host(self) -> bool | None:
-        """Whether a new pod becomes Ready while the git host is down. None without the lab. Raises LabError."""
-        if self.settings.lab is None:
-            return None
-        deleted, started = min(self.pod_names()), False
-
-        def is_replaced() -> bool:
-            pods = self.pods()
-            all_ready = len(pods) == self.settings.replicas and all(map(is_ready, pods))
-            return all_ready and deleted not in self.pod_names()
-
-        try:
-            client.command("stop", GIT_SERVER)
-            self.cluster.delete(api_path("Pod", self.settings.namespace, deleted))
-            with suppress(TimedOut):
-                started = wait_for("a new pod without the git host", is_replaced, NO_GIT_HOST_S, pause_s=0.1)
-        finally:
-            client.command("start", GIT_SERVER)
-        self.wait_served(self.head)
-        return started
 
     def undo_restores_content(self) -> bool:
         """Whether `kubectl rollout undo` brings back the content of the previous commit."""

@@ -65,7 +65,6 @@ class CandidateResult:
     cpu_cores: float
     memory_bytes: int
     commit_seen_in: list[str]
-    starts_without_git_host: bool | None = None  # whether a new pod becomes Ready while it is down
     failed: str = ""  # the error that ended its measurement after the pushes; what follows is then not measured
 
 
@@ -168,7 +167,7 @@ def total(early: usage.Sample, late: usage.Sample) -> tuple[float, int]:
 
 @dataclass
 class Behaviour:
-    """What a candidate does in a burst, after its controller was down, without git host, at an undo, with a large file.
+    """What a candidate does in a burst, after its controller was down, at an undo and with a large file.
 
     If an error ends the observation, `failed` has it, and the rest is not measured.
     """
@@ -176,7 +175,6 @@ class Behaviour:
     rollouts: dict[str, int] = field(default_factory=dict)
     regressions: dict[str, int] = field(default_factory=dict)
     recovers: bool | None = None
-    starts: bool | None = None
     undo: bool | None = None
     limit_bytes: int | None = None
     failed: str = ""
@@ -207,7 +205,6 @@ def measure(cluster: Cluster, candidate: Candidate, idle: tuple[float, int], pro
         rollouts_per_burst=behaviour.rollouts,
         regressions=behaviour.regressions,
         recovers_missed_change=behaviour.recovers,
-        starts_without_git_host=behaviour.starts,
         undo_restores_content=behaviour.undo,
         content_limit_bytes=behaviour.limit_bytes,
         failed=behaviour.failed,
@@ -250,8 +247,6 @@ def observe(cluster: Cluster, candidate: Candidate, progress: Progress, found: B
     if candidate.approach.controller:
         progress.say(f"a push while {candidate.approach.controller} is down: {name}")
         found.recovers = candidate.catches_up()
-    progress.say(f"a new pod while the git host is down: {name}")
-    found.starts = candidate.starts_without_git_host()
     progress.say(f"kubectl rollout undo: {name}")
     found.undo = candidate.undo_restores_content()
     progress.say(f"a file of {BIG_BYTES >> 20} MiB: {name}")

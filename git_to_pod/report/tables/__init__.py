@@ -11,6 +11,7 @@ from git_to_pod.report.tables.gitops import gitops_finding, gitops_table
 from git_to_pod.report.tables.poll_intervals import intervals_finding, intervals_table
 from git_to_pod.report.tables.recommendation import recommendation_section, weights_table
 from git_to_pod.report.tables.scale import polls_finding, polls_tables
+from git_to_pod.report.tables.starts import starts_finding, starts_table
 from git_to_pod.report.tables.startup_orders import startup_chart, startup_finding, startup_table
 from git_to_pod.report.tables.versions import versions_table
 
@@ -36,6 +37,8 @@ __all__ = [
     "recommendation_section",
     "sizes_finding",
     "sizes_table",
+    "starts_finding",
+    "starts_table",
     "startup_chart",
     "startup_finding",
     "startup_table",

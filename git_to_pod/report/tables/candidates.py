@@ -21,7 +21,6 @@ from git_to_pod.wording import millicores, names, quoted
 
 NOTICEABLE_S = 0.5  # half the poll interval of the comparison
 CAUGHT_UP = {True: "caught up", False: "lost", None: "it has no controller"}
-STARTS = {True: "becomes Ready", False: "waits", None: "not measured"}
 UNDO = {True: "brings the content back", False: "does not bring it back", None: "not measured"}
 
 
@@ -109,7 +108,6 @@ def candidates_table(rows: Sequence[CandidateResult], skipped: Sequence[str]) ->
         "change made while the controller is down": lambda r: (
             "not measured" if r.failed and r.recovers_missed_change is None else CAUGHT_UP[r.recovers_missed_change]
         ),
-        "a new pod while the git host is down": lambda r: STARTS[r.starts_without_git_host],
         "kubectl rollout undo": lambda r: UNDO[r.undo_restores_content],
         "time in which clients get both commits": lambda r: in_words(r.mixed_commit_s),
         "files changed before the restart": lambda r: f"{r.changed_before_restart} of {r.pushes} pushes",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from git_to_pod.experiments.effort import EXPERIMENTS
-from git_to_pod.experiments.recommendation import CRITERIA, REQUIRED, TOTAL, as_good, failed, score
+from git_to_pod.experiments.recommendation import CRITERIA, REQUIRED, TOTAL, as_good, candidate_rows, failed, score
 from git_to_pod.experiments.results import ExperimentResults, ResultRow, section
 from git_to_pod.report.html import html_table, render
 from git_to_pod.wording import quoted
@@ -50,7 +50,7 @@ def weights_table() -> Markup:
 
 def recommendation_section(results: ExperimentResults) -> Markup:
     """Findings and recommendation, apart."""
-    rows = results.rows.get("alternatives", [])
+    rows = candidate_rows(results.rows)
     title = "Each candidate against the criteria. ✓ means that a required criterion is met, or that no other candidate "
     title += "is better. The score is the sum of the weights with a ✓"
     return render(

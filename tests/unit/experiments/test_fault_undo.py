@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 import urllib3
 
-from git_to_pod.experiments.alternatives.candidate import GIT_SERVER
+from git_to_pod.experiments.alternatives.starts import GIT_SERVER
 from git_to_pod.experiments.faults import experiment, undo_after_kill
 from git_to_pod.experiments.faults.bench import Bench
 from git_to_pod.experiments.faults.experiment import Fault, try_fault

@@ -80,6 +80,7 @@ def candidate(key: str, **changed: object) -> dict[str, Any]:
 def results(tmp_path: Path, *rows: dict[str, Any]) -> ExperimentResults:
     found = ExperimentResults(replace(SETTINGS, output=tmp_path, lab=None), Progress())
     found.rows["alternatives"] = list(rows)
+    found.rows["starts"] = [{"key": row["key"], "starts": row["starts_without_git_host"]} for row in rows]
     return found
 
 

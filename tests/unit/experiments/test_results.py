@@ -13,6 +13,7 @@ import pytest
 
 from git_to_pod.experiments import earlier_rows
 from git_to_pod.experiments.alternatives.comparison import CandidateResult
+from git_to_pod.experiments.alternatives.starts import StartResult
 from git_to_pod.experiments.api_outages import OutageResult
 from git_to_pod.experiments.content_sizes import SizeResult
 from git_to_pod.experiments.effort import EXPERIMENTS, ONLY, selected
@@ -52,6 +53,7 @@ def test_every_row_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     kinds: list[tuple[str, Any, Any]] = [
         ("faults", made_up["broken"], FaultResult),
         ("alternatives", made_up["ways"], CandidateResult),
+        ("starts", made_up["starts"], StartResult),
         ("restart", made_up["restarts"], StartupResult),
         ("scale", made_up["measured_scale"].rows, ScaleRow),
         ("intervals", made_up["intervals"], IntervalResult),

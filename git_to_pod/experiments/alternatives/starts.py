@@ -1,0 +1,87 @@
+"""A new pod of each candidate while the git host is down: does it start, and when does it recover if not?"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from git_to_pod.cluster.api import Cluster
+from git_to_pod.cluster.paths import api_path
+from git_to_pod.cluster.status import is_ready
+from git_to_pod.cluster.waiting import TimedOut, wait_for
+from git_to_pod.experiments.alternatives import flux
+from git_to_pod.experiments.alternatives.approaches import FLUX
+from git_to_pod.experiments.alternatives.candidate import Candidate
+from git_to_pod.experiments.alternatives.comparison import ERRORS, unavailable
+from git_to_pod.progress import Progress
+from git_to_pod.settings import Settings
+from lab import client
+
+GIT_SERVER = "nginx"  # the lab's component that serves the repository
+DOWN_S = 20.0  # for a new pod, which needs a few seconds otherwise
+
+
+@dataclass(frozen=True)
+class StartResult:
+    """One candidate. `ready_s` counts from the deletion of a pod, and is infinite if its successor waited.
+
+    `recovered_s` counts from the git host's return until all pods are Ready, and is infinite on timeout.
+    """
+
+    key: str
+    name: str
+    ready_s: float
+    recovered_s: float
+    starts: bool
+
+
+def run_starts(cluster: Cluster, settings: Settings, progress: Progress) -> list[StartResult]:
+    """Deploy one candidate after the other, and try each. An error costs that one its row. No rows without the lab."""
+    if not settings.lab:
+        return []
+    approaches = [approach for approach, reason in unavailable(cluster, settings).items() if not reason]
+    found = []
+    with ExitStack() as stack:
+        if FLUX in approaches:
+            stack.enter_context(flux.definitions(cluster))
+        for number, approach in enumerate(approaches):
+            progress.bar(number, len(approaches), f"a new pod while the git host is down: {approach.name}")
+            candidate = Candidate(approach, cluster, settings, progress)
+            try:
+                candidate.deploy()
+                found.append(try_start(candidate))
+            except ERRORS as error:
+                progress.say(f"{approach.name}: not measured: {error}")
+            finally:
+                candidate.close()
+        progress.bar(len(approaches), len(approaches), "all candidates tried")
+    return found
+
+
+def try_start(candidate: Candidate) -> StartResult:
+    """Stop the git host, delete a pod, and see whether its successor becomes Ready. Raises ApiError, LabError."""
+    deleted = min(candidate.pod_names())
+
+    def is_replaced() -> bool:
+        pods = candidate.pods()
+        complete = len(pods) == candidate.settings.replicas and all(map(is_ready, pods))
+        return complete and deleted not in candidate.pod_names()
+
+    def seconds_until_replaced(limit_s: float) -> float:
+        began = time.monotonic()
+        try:
+            wait_for("a new pod", is_replaced, limit_s, pause_s=0.1)
+        except TimedOut:
+            return math.inf
+        return time.monotonic() - began
+
+    try:
+        client.command("stop", GIT_SERVER)
+        candidate.cluster.delete(api_path("Pod", candidate.settings.namespace, deleted))
+        ready_s = seconds_until_replaced(DOWN_S)
+    finally:
+        client.command("start", GIT_SERVER)
+    recovered_s = seconds_until_replaced(candidate.settings.timeout_s)
+    return StartResult(candidate.approach.key, candidate.approach.name, ready_s, recovered_s, math.isfinite(ready_s))
