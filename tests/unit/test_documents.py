@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
+from git_to_pod.experiments.recommendation import TOTAL, candidate_rows, failed, recommended, score
 from git_to_pod.experiments.startup_orders import Order
 from lab.versions import KUBERNETES
 
 ROOT = Path(__file__).parent.parent.parent
 SUMMARY: dict[str, Any] = json.loads((ROOT / "reports" / "upstream" / "summary.json").read_text())
 LATENCY: dict[str, Any] = SUMMARY["latency_s"]
-BY_KEY = {row["key"]: row for row in SUMMARY["alternatives"]}
+ROWS = candidate_rows(SUMMARY)
+BY_KEY = {row["key"]: row for row in ROWS}
+POINTS = f"{score(recommended(ROWS)[0], ROWS)} of {TOTAL} points"
 VERSIONS = [json.loads((ROOT / "reports" / f"kubernetes-{minor}" / "summary.json").read_text()) for minor in KUBERNETES]
 
 
@@ -26,7 +29,19 @@ def latency(name: str, field: str = "median") -> str:
 def until_restarted(row: dict[str, Any]) -> str:
     """Seconds from the poll; for a candidate that restarts nothing, until every replica serves the commit."""
     restarted, served = row["polled_to_restarted_s"]["median"], row["polled_to_served_s"]["median"]
-    return f"{served if restarted is None else restarted:.2f} s"
+    return f"{served:.2f} s until served" if restarted is None else f"{restarted:.2f} s"
+
+
+def line_of_candidate(row: dict[str, Any]) -> str:
+    """The line of a candidate, after its name."""
+    cells = [
+        until_restarted(row),
+        f"{row['changed_before_restart']}/{row['pushes']}",
+        f"{sum(row['objects'].values())}, {row['rights_pairs']}",
+        f"{1000 * row['cpu_cores']:.0f} m, {row['memory_bytes'] / 2**20:.0f} MiB",
+        "ruled out" if failed(row) else str(score(row, ROWS)),
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def recovered(rows: list[dict[str, Any]]) -> str:
@@ -54,6 +69,7 @@ FIGURES = {
         INTERVAL,
         f"n = {LATENCY['push_to_restarted']['n']}",
         f"{SUMMARY['requests']['sent']:,}",
+        POINTS,
     ],
     "SOLUTION.md": [
         f"{PUSH} s",
@@ -63,10 +79,12 @@ FIGURES = {
         *(f"{latency(name)} s" for name in ("push_to_polled", "polled_to_published", "published_to_requested")),
         *(f"{latency(name)} s" for name in ("requested_to_restarted", "rollout_restart", "baseline_rollout_restart")),
         recovered(SUMMARY["faults"]),
+        POINTS,
         stale_starts("deployed"),
         stale_starts("patching"),
         f"{len(SUMMARY['providers'])} checks",
-        *map(until_restarted, BY_KEY.values()),
+        until_restarted(BY_KEY["annotations"]),
+        *(line_of_candidate(row) for row in ROWS if row["key"] != "annotations"),
         *map(line_of, VERSIONS),
     ],
 }
