@@ -9,24 +9,23 @@ from markupsafe import Markup
 
 from git_to_pod.experiments.alternatives.starts import DOWN_S, StartResult
 from git_to_pod.report.html import html_table
-from git_to_pod.wording import quoted, sentence_case
+from git_to_pod.wording import quoted
 
 
 def starts_finding(rows: Sequence[StartResult]) -> str:
-    """The title, computed: whose new pods become Ready, and whose wait."""
+    """The title, computed: whose new pods become Ready."""
     if not rows:
         return "New pods while the git host is down were not measured."
-    ready, waiting = ([row.name for row in rows if row.starts is starts] for starts in (True, False))
-    words = [f"becomes Ready with {quoted(ready)}"] if ready else []
-    words += [f"waits for it with {quoted(waiting)}"] if waiting else []
-    return f"While the git host is down, a new pod {'; it '.join(words)}."
+    ready = [row.name for row in rows if row.starts]
+    whose = "no candidate" if not ready else "every candidate" if len(ready) == len(rows) else quoted(ready)
+    return f"While the git host is down, a new pod becomes Ready with {whose} ({len(ready)} of {len(rows)})."
 
 
 def starts_table(rows: Sequence[StartResult]) -> Markup:
     """The table, with its finding as the title."""
     table = [
         {
-            "candidate": sentence_case(row.name),
+            "candidate": row.name,
             "new pod Ready while the git host is down": after(row.ready_s, f"no, within {DOWN_S:g} s"),
             "all pods Ready after its return": after(row.recovered_s, "timed out") if not row.starts else "–",
         }
