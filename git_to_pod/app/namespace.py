@@ -155,9 +155,9 @@ def remove_all(cluster: Cluster, settings: Settings, beside: bool) -> None:
     What cannot be removed is reported on stderr.
     """
     names = [settings.namespace, *(f"{settings.namespace}-{end}" for end in BESIDE if beside)]
-    for name in names:  # they terminate at the same time
-        with suppress(ApiError):
-            ask_to_remove(cluster, name)
+    with suppress(ApiError, Unreachable):
+        for name in names:  # they terminate at the same time
+            remove_own(cluster, name)
     for name in names:
         remove_or_report(cluster, name, settings.timeout_s)
 

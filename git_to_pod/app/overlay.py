@@ -42,7 +42,7 @@ def write_overlay(folder: Path, settings: Settings, base: str = "manifests") -> 
             *([hook_that_waits(settings.timeout_s)] if base == "manifests" and settings.timeout_s > SYNC_S else []),
         ],
     }
-    (folder / "kustomization.yaml").write_text(to_yaml(overlay))
+    (folder / "kustomization.yaml").write_text(to_yaml(overlay), encoding="utf-8")
 
 
 def merge(kind: str, name: str, body: Object) -> dict[str, Any]:

@@ -111,7 +111,8 @@ def write_overlay(folder: Path, namespace: str, ref: str, manifests: Sequence[Ob
     patch = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": NAME}, "spec": {"template": template}}
     namespace_patch = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME, "labels": labels()}}
     (folder / "pull-secrets.yaml").touch(0o600)
-    (folder / "pull-secrets.yaml").write_text(to_yaml(*pull_secrets(template["spec"], manifests)))
+    secrets = to_yaml(*pull_secrets(template["spec"], manifests))
+    (folder / "pull-secrets.yaml").write_text(secrets, encoding="utf-8")
     overlay = {
         "namespace": namespace,
         "resources": ["base", "pull-secrets.yaml"],
@@ -119,7 +120,7 @@ def write_overlay(folder: Path, namespace: str, ref: str, manifests: Sequence[Ob
         "secretGenerator": [{"name": NAME, "files": [f"{NAME}/{f.name}" for f in sorted((folder / NAME).iterdir())]}],
         "generatorOptions": {"disableNameSuffixHash": True},
     }
-    (folder / "kustomization.yaml").write_text(to_yaml(overlay))
+    (folder / "kustomization.yaml").write_text(to_yaml(overlay), encoding="utf-8")
 
 
 def objects_of_manifests(cluster: Cluster) -> list[Object]:

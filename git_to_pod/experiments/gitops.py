@@ -107,7 +107,7 @@ def deployment(candidate: Candidate) -> Object:
 
 def write(repository: Repository, app: Object) -> None:
     """Push a commit that holds this Deployment."""
-    (repository.clone / "app.yaml").write_text(to_yaml(app))
+    (repository.clone / "app.yaml").write_text(to_yaml(app), encoding="utf-8")
     (repository.clone / "kustomization.yaml").write_text(to_yaml({"resources": ["app.yaml"]}))
     git = repository.account.git
     git("add", "app.yaml", "kustomization.yaml", folder=repository.clone)

@@ -1,4 +1,4 @@
-"""The recommendation: criteria and weights fixed before the figures, each candidate's score, and sentences.
+"""The recommendation: criteria and weights that no figure of a run changes, each candidate's score, and sentences.
 
 No rule here knows which candidate manifests/ deploys, except for the sentences that answer whether that one works.
 """
@@ -65,6 +65,7 @@ def yes(holds: bool | None) -> str:
 
 
 CONTENT = "largest content"
+VISIBLE = "kinds of object, or responses, in which the commit is visible"
 LATENCY = "poll → all replicas restarted, median"
 CRITERIA = (
     Criterion(
@@ -77,7 +78,7 @@ CRITERIA = (
         lambda r: median(r["polled_to_restarted_s"]), lambda r: seconds(median(r["polled_to_restarted_s"])),
     ),
     Criterion(
-        "kinds of object, or responses, in which the commit is visible", 2, "R4; fields of one kind count once",
+        VISIBLE, 2, "R4; fields of one kind count once",
         lambda r: -float(len(places(r))), lambda r: ", ".join(places(r)) or "none",
     ),
     Criterion(
@@ -157,6 +158,11 @@ def as_good(criterion: Criterion, row: ResultRow, rows: Sequence[ResultRow]) -> 
     if criterion.name == LATENCY and row is not best:
         return difference(row["samples_s"], best["samples_s"])[0] <= 0
     return criterion.value(row) - criterion.value(best) <= criterion.equal_within * abs(criterion.value(best))
+
+
+def attainable(rows: Sequence[ResultRow], criteria: Sequence[Criterion] = CRITERIA) -> int:
+    """The weights of the criteria that were measured with at least one candidate."""
+    return sum(each.weight for each in criteria if not all(math.isnan(each.value(row)) for row in rows))
 
 
 def score(row: ResultRow, rows: Sequence[ResultRow], criteria: Sequence[Criterion] = CRITERIA) -> int:
@@ -262,7 +268,7 @@ def choice(rows: Sequence[ResultRow]) -> str:
     verb, each = ("scores", "") if len(best) == 1 else ("score", " each")
     return (
         f"For one application, {quoted([row['name'] for row in best])} {verb} highest on the weighted criteria, with "
-        f"{score(best[0], rows)} of {TOTAL} points{each}{rest}.{for_small_content(rows, best)}{ruled_out}"
+        f"{score(best[0], rows)} of {attainable(rows)} points{each}{rest}.{for_small_content(rows, best)}{ruled_out}"
     )
 
 
@@ -274,7 +280,7 @@ def for_small_content(rows: Sequence[ResultRow], best_of_all: Sequence[ResultRow
     if not limits or best == best_of_all:
         return ""
     verb = "scores" if len(best) == 1 else "score"
-    points = f"{score(best[0], rows, others)} of {sum(criterion.weight for criterion in others)} points"
+    points = f"{score(best[0], rows, others)} of {attainable(rows, others)} points"
     return (
         f" If the content stays under {size_in_words(min(limits))}, so that the criterion “{CONTENT}” does not matter, "
         f"{quoted([row['name'] for row in best])} {verb} highest, with {points}."

@@ -91,7 +91,7 @@ def alternatives(rows: Rows) -> Words:
 
 
 def starts(rows: Rows) -> Words:
-    return None, f"{sum(row['starts'] for row in rows)} of {len(rows)}"
+    return None, f"{sum(row['starts'] is True for row in rows)} of {len(rows)}"
 
 
 def restarts(rows: Rows) -> Words:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from git_to_pod.experiments.recommendation import TOTAL, candidate_rows, failed, recommended, score
+from git_to_pod.experiments.recommendation import CRITERIA, TOTAL, VISIBLE, candidate_rows, failed, recommended, score
 from git_to_pod.experiments.startup_orders import Order
 from lab.versions import KUBERNETES
 
@@ -18,6 +19,8 @@ SUMMARY: dict[str, Any] = json.loads((ROOT / "reports" / "upstream" / "summary.j
 LATENCY: dict[str, Any] = SUMMARY["latency_s"]
 ROWS = candidate_rows(SUMMARY)
 BY_KEY = {row["key"]: row for row in ROWS}
+SCORES = {row["key"]: score(row, ROWS) for row in ROWS}
+WITH_RELOADER = sorted(SCORES[key] for key in ("deployed", "annotations", "pause"))
 POINTS = f"{score(recommended(ROWS)[0], ROWS)} of {TOTAL} points"
 VERSIONS = [json.loads((ROOT / "reports" / f"kubernetes-{minor}" / "summary.json").read_text()) for minor in KUBERNETES]
 
@@ -56,6 +59,12 @@ def line_of(summary: dict[str, Any]) -> str:
     return f"| {summary['kubernetes']['version'].removeprefix('v')} | {' | '.join(f'{s:.2f} s' for s in medians)} |"
 
 
+def by_fields(key: str) -> int:
+    """A candidate's score if the fields in which the commit is visible counted, not the kinds of object."""
+    fields = [replace(c, value=lambda r: -len(r["commit_seen_in"])) if c.name == VISIBLE else c for c in CRITERIA]
+    return score(BY_KEY[key], ROWS, fields)
+
+
 def stale_starts(key: str) -> str:
     rows = [row for row in SUMMARY["outages"] if row["key"] == key]
     return f"{sum(row['stale'] for row in rows)} of {sum(row['outages'] for row in rows)}"
@@ -70,6 +79,7 @@ FIGURES = {
         f"n = {LATENCY['push_to_restarted']['n']}",
         f"{SUMMARY['requests']['sent']:,}",
         POINTS,
+        f"Reloader has {WITH_RELOADER[0]} to {WITH_RELOADER[-1]}, Flux {SCORES['flux']}",
     ],
     "SOLUTION.md": [
         f"{PUSH} s",
@@ -80,6 +90,8 @@ FIGURES = {
         *(f"{latency(name)} s" for name in ("requested_to_restarted", "rollout_restart", "baseline_rollout_restart")),
         recovered(SUMMARY["faults"]),
         POINTS,
+        f"{WITH_RELOADER[0]} to {WITH_RELOADER[-1]} with Reloader and {SCORES['flux']} with Flux",
+        f"Flux would lead by {by_fields('flux')} to {by_fields('patching')}",
         stale_starts("deployed"),
         stale_starts("patching"),
         f"{len(SUMMARY['providers'])} checks",

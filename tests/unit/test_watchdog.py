@@ -9,8 +9,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -25,6 +26,7 @@ from git_to_pod.settings import InputError
 from git_to_pod.watchdog import LOG, RUN, RUN_LABEL, run_id
 from tests.api_server import CONTEXT, ApiServer
 from tests.processes import children, command_line, environment, has_ended
+from tests.samples import SETTINGS
 
 ROOT = Path(__file__).parent.parent.parent
 OTHER = "0000abcd"
@@ -228,6 +230,21 @@ def test_namespaces_of_the_run_are_removed_and_the_log_says_so(tmp_path: Path) -
     log = (tmp_path / "report" / LOG).read_text()
     assert f"the process of run {run_id()} has ended; removing mine, mine-git" in log
     assert "everything is removed" in log
+
+
+def test_all_namespaces_terminate_before_the_first_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["mine", *(f"mine-{end}" for end in namespace.BESIDE)]
+    api = Api(*(of_run(name, run_id()) for name in names))
+    waited = list[tuple[str, int]]()
+    monkeypatch.setattr(namespace, "wait_until_gone", lambda _, name, __: waited.append((name, len(set(api.deleted)))))
+    monkeypatch.setattr(api, "stuck", True)
+    namespace.remove_all(cast(Any, api), replace(SETTINGS, namespace="mine"), beside=True)
+    assert waited == [(name, len(names)) for name in names]
+
+
+def test_what_an_api_server_that_is_away_leaves_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    namespace.remove_all(cast(Any, Api(of_run("mine", run_id()), outage=10**9)), SETTINGS, beside=False)
+    assert f"warning: namespace {SETTINGS.namespace} is left: no answer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("other", [of_run("mine", OTHER), of_run("mine"), {"metadata": {"name": "mine"}}])

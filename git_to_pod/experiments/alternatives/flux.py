@@ -137,7 +137,7 @@ def prepare(candidate: Candidate) -> None:
     )
     conf = (MANIFESTS / "nginx.conf").read_text().replace("/git/current", WORKTREE)
     (clone / "nginx.conf").write_text(conf)
-    (clone / "app.yaml").write_text(to_yaml(*app(candidate)))
+    (clone / "app.yaml").write_text(to_yaml(*app(candidate)), encoding="utf-8")
     git("add", "kustomization.yaml", "nginx.conf", "app.yaml", folder=clone)
 
 

@@ -27,18 +27,20 @@ DOWN_S = 20.0  # for a new pod, which needs a few seconds otherwise
 class StartResult:
     """One candidate. `ready_s` counts from the deletion of a pod, and is infinite if its successor waited.
 
-    `recovered_s` counts from the git host's return until all pods are Ready, and is infinite on timeout.
+    `recovered_s` counts from the git host's return until all pods are Ready, and is infinite on timeout. Where an error
+    came before, `failed` has it, and the rest is NaN and None.
     """
 
     key: str
     name: str
     ready_s: float
     recovered_s: float
-    starts: bool
+    starts: bool | None
+    failed: str = ""
 
 
 def run_starts(cluster: Cluster, settings: Settings, progress: Progress) -> list[StartResult]:
-    """Deploy one candidate after the other, and try each. An error costs that one its row. No rows without the lab."""
+    """Deploy one candidate after the other, and try each. No rows without the lab. Raises TimedOut if all fail."""
     if not settings.lab:
         return []
     approaches = [approach for approach, reason in unavailable(cluster, settings).items() if not reason]
@@ -48,16 +50,23 @@ def run_starts(cluster: Cluster, settings: Settings, progress: Progress) -> list
             stack.enter_context(flux.definitions(cluster))
         for number, approach in enumerate(approaches):
             progress.bar(number, len(approaches), f"a new pod while the git host is down: {approach.name}")
-            candidate = Candidate(approach, cluster, settings, progress)
             try:
-                candidate.deploy()
-                found.append(try_start(candidate))
+                found.append(deploy_and_try(Candidate(approach, cluster, settings, progress)))
             except ERRORS as error:
                 progress.say(f"{approach.name}: not measured: {error}")
-            finally:
-                candidate.close()
+                found.append(StartResult(approach.key, approach.name, math.nan, math.nan, None, str(error)))
         progress.bar(len(approaches), len(approaches), "all candidates tried")
+    if all(row.failed for row in found):
+        raise TimedOut(f"no candidate was measured: {'; '.join(row.failed for row in found)}")
     return found
+
+
+def deploy_and_try(candidate: Candidate) -> StartResult:
+    try:
+        candidate.deploy()
+        return try_start(candidate)
+    finally:
+        candidate.close()
 
 
 def try_start(candidate: Candidate) -> StartResult:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from git_to_pod.experiments.effort import EXPERIMENTS
-from git_to_pod.experiments.recommendation import CRITERIA, REQUIRED, TOTAL, as_good, candidate_rows, failed, score
+from git_to_pod.experiments.recommendation import CRITERIA, REQUIRED, as_good, attainable, candidate_rows, failed, score
 from git_to_pod.experiments.results import ExperimentResults, ResultRow, section
 from git_to_pod.report.html import html_table, render
 from git_to_pod.wording import quoted
 
 
 def weights() -> list[dict[str, str]]:
-    """The criteria as they were fixed before the figures."""
+    """The criteria. No figure of a run changes them."""
     required = [{"criterion": name, "weight": "required", "reason": ""} for name in REQUIRED]
     weighted = [{"criterion": c.name, "weight": str(c.weight), "reason": c.reason} for c in CRITERIA]
     return required + weighted
@@ -30,7 +30,7 @@ def candidates_by_criterion(rows: Sequence[ResultRow]) -> list[dict[str, str]]:
         cells = {r["name"]: criterion.cell(r) + (" ✓" if as_good(criterion, r, rows) else "") for r in rows}
         found.append({"criterion": criterion.name, "weight": str(criterion.weight), **cells})
     scores = {r["name"]: "ruled out" if failed(r) else str(score(r, rows)) for r in rows}
-    return [*found, {"criterion": "score", "weight": str(TOTAL), **scores}]
+    return [*found, {"criterion": "score", "weight": str(attainable(rows)), **scores}]
 
 
 def for_whom(rows: Sequence[ResultRow]) -> list[dict[str, str]]:
@@ -45,7 +45,7 @@ def for_whom(rows: Sequence[ResultRow]) -> list[dict[str, str]]:
 
 def weights_table() -> Markup:
     """The criteria and their weights, without figures."""
-    return html_table(weights(), "Criteria and weights, fixed before this run")
+    return html_table(weights(), "Criteria and weights")
 
 
 def recommendation_section(results: ExperimentResults) -> Markup:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from git_to_pod.experiments.alternatives.starts import DOWN_S, StartResult
-from git_to_pod.report.html import html_table
+from git_to_pod.report.html import html_table, paragraphs
 from git_to_pod.wording import quoted
 
 
@@ -27,12 +27,13 @@ def starts_table(rows: Sequence[StartResult]) -> Markup:
         {
             "candidate": row.name,
             "new pod Ready while the git host is down": after(row.ready_s, f"no, within {DOWN_S:g} s"),
-            "all pods Ready after its return": after(row.recovered_s, "timed out") if not row.starts else "–",
+            "all pods Ready after its return": "–" if row.starts else after(row.recovered_s, "timed out"),
         }
         for row in rows
     ]
-    return html_table(table, starts_finding(rows))
+    failed = [f"Not measured: {row.name} ({row.failed})." for row in rows if row.failed]
+    return html_table(table, starts_finding(rows)) + paragraphs(*failed)
 
 
-def after(seconds: float, otherwise: str) -> str:
-    return f"after {seconds:.1f} s" if math.isfinite(seconds) else otherwise
+def after(seconds: float, at_infinity: str) -> str:
+    return "not measured" if math.isnan(seconds) else at_infinity if math.isinf(seconds) else f"after {seconds:.1f} s"

@@ -36,11 +36,12 @@ def test_every_object_goes_to_the_namespace_and_is_marked(tmp_path: Path) -> Non
     assert objects["Deployment", "app"]["spec"]["replicas"] == 3
 
 
-NUMBERS = ["1234567e8", "1e5", "0o17", "1_000", "12345678"]  # strings that some YAML reads as a number
+# Some YAML reads a number here; JSON would escape the last one in two parts.
+NAMES = ["1234567e8", "1e5", "0o17", "1_000", "12345678", "é-😀"]
 
 
-@pytest.mark.parametrize("text", NUMBERS)
-def test_a_name_that_looks_like_a_number_stays_a_string(
+@pytest.mark.parametrize("text", NAMES)
+def test_a_run_id_and_a_branch_stay_the_strings_that_they_are(
     tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(namespace, "run_id", lambda: text)

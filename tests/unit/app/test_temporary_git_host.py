@@ -103,8 +103,8 @@ def test_the_overlay_sets_namespace_branch_and_images(tmp_path: Path) -> None:
     assert all(one["securityContext"]["readOnlyRootFilesystem"] for one in containers)
 
 
-@pytest.mark.parametrize("text", ["1234567e8", "1e5", "0o17"])
-def test_a_run_id_and_a_branch_that_look_like_numbers_stay_strings(
+@pytest.mark.parametrize("text", ["1234567e8", "1e5", "0o17", "é-😀"])
+def test_a_run_id_and_a_branch_stay_the_strings_that_they_are(
     tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(namespace, "run_id", lambda: text)

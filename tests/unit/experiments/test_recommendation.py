@@ -17,6 +17,7 @@ from git_to_pod.experiments.recommendation import (
     LATENCY,
     REQUIRED,
     TOTAL,
+    attainable,
     deciding,
     failed,
     places,
@@ -219,7 +220,8 @@ def test_figures_that_were_not_measured_score_nothing(tmp_path: Path) -> None:
         "samples_s": [],
     }
     rows = [candidate("deployed", **nothing), candidate("flux", **nothing)]
-    assert score(rows[0], rows) == TOTAL - 4
+    assert score(rows[0], rows) == attainable(rows) == TOTAL - 4
+    assert attainable([*rows, candidate("patching")]) == TOTAL
     text = " ".join(recommendation(results(tmp_path, *rows), FAN_OUT))
     assert not re.search(r"\bnan\b|\binf\b|None", text)
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
-from git_to_pod.experiments.alternatives import starts
-from git_to_pod.experiments.alternatives.approaches import FLUX, PATCHING
+from git_to_pod.cluster.waiting import TimedOut
+from git_to_pod.experiments.alternatives import flux, starts
+from git_to_pod.experiments.alternatives.approaches import DEPLOYED, FLUX, PATCHING
+from git_to_pod.experiments.alternatives.candidate import Approach
 from git_to_pod.experiments.alternatives.starts import StartResult, try_start
 from git_to_pod.experiments.recommendation import candidate_rows
 from git_to_pod.experiments.results import ResultRow
+from git_to_pod.progress import Progress
 from git_to_pod.report import tables
 from git_to_pod.report.second_page import starts as tile
 from lab import LabError, client
@@ -70,6 +75,42 @@ def test_the_git_host_comes_back_after_an_error(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(LabError):
         fake.tried()
     assert fake.commands == ["stop", "start"]
+
+
+class Deployed:
+    """A candidate that is never tried: its deployment fails if its approach is to fail."""
+
+    closed: ClassVar[list[str]] = []
+
+    def __init__(self, approach: Approach, *_: object) -> None:
+        self.approach = approach
+
+    def deploy(self) -> None:
+        if self.approach in (PATCHING, FLUX):
+            raise TimedOut("not served within 60 s")
+
+    def close(self) -> None:
+        self.closed.append(self.approach.key)
+
+
+@pytest.mark.parametrize("approaches", [(PATCHING, DEPLOYED, FLUX), (PATCHING, FLUX)])
+def test_a_failure_costs_one_candidate_its_figures_and_all_of_them_the_run(
+    approaches: tuple[Approach, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Deployed, "closed", [])
+    monkeypatch.setattr(starts, "Candidate", Deployed)
+    monkeypatch.setattr(starts, "unavailable", lambda *_: dict.fromkeys(approaches, ""))
+    monkeypatch.setattr(flux, "definitions", lambda _: nullcontext())
+    monkeypatch.setattr(
+        starts, "try_start", lambda each: StartResult(each.approach.key, "", math.inf, 1.0, starts=False)
+    )
+    settings = replace(SETTINGS, lab=cast(Any, "a lab"))
+    with nullcontext() if DEPLOYED in approaches else pytest.raises(TimedOut, match="no candidate was measured"):
+        found = starts.run_starts(cast(Any, None), settings, Progress())
+        assert [row.starts for row in found] == [None, False, None]
+        assert "Not measured: Flux (not served within 60 s)." in tables.starts_table(found)
+        assert "(0 of 3)" in tables.starts_finding(found)
+    assert Deployed.closed == [approach.key for approach in approaches]
 
 
 WAITS = StartResult("patching", PATCHING.name, math.inf, 4.2, starts=False)
