@@ -69,7 +69,7 @@ def run(given: Parameters, images: Path | None, terminal: Terminal, notebooks: S
                 summary = gather_evidence(complete, settings, terminal)
         finally:
             if not settings.keep:
-                terminal.stage("removing the deployment")
+                terminal.stage("removing what is left on the cluster")
                 remove_everything(cluster, settings, second)
     answer = summary.get("answer", "The first notebook has not run into this folder.")
     terminal.stage("\n".join(["done", "", answer, "", *image_lines(summary["images"]), ""]))
