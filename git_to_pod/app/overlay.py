@@ -13,7 +13,7 @@ import yaml
 from git_to_pod.app.namespace import labels
 from git_to_pod.app.pod_template import container_of
 from git_to_pod.cluster.api import Object
-from git_to_pod.files import to_yaml
+from git_to_pod.files import to_yaml, write_yaml
 from git_to_pod.settings import ROOT, Credentials, Settings
 
 MANIFESTS = ROOT / "manifests"
@@ -42,7 +42,7 @@ def write_overlay(folder: Path, settings: Settings, base: str = "manifests") -> 
             *([hook_that_waits(settings.timeout_s)] if base == "manifests" and settings.timeout_s > SYNC_S else []),
         ],
     }
-    (folder / "kustomization.yaml").write_text(to_yaml(overlay), encoding="utf-8")
+    write_yaml(folder / "kustomization.yaml", overlay)
 
 
 def merge(kind: str, name: str, body: Object) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from git_to_pod.cluster.paths import api_path
 from git_to_pod.cluster.permissions import GIT_HOST, RUN, check_rights
 from git_to_pod.cluster.status import deployment_state, is_complete
 from git_to_pod.cluster.waiting import wait_for
-from git_to_pod.files import to_yaml
+from git_to_pod.files import to_yaml, write_yaml
 from git_to_pod.programs import start
 from git_to_pod.settings import ROOT, Parameters, existing
 
@@ -111,8 +111,7 @@ def write_overlay(folder: Path, namespace: str, ref: str, manifests: Sequence[Ob
     patch = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": NAME}, "spec": {"template": template}}
     namespace_patch = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME, "labels": labels()}}
     (folder / "pull-secrets.yaml").touch(0o600)
-    secrets = to_yaml(*pull_secrets(template["spec"], manifests))
-    (folder / "pull-secrets.yaml").write_text(secrets, encoding="utf-8")
+    write_yaml(folder / "pull-secrets.yaml", *pull_secrets(template["spec"], manifests))
     overlay = {
         "namespace": namespace,
         "resources": ["base", "pull-secrets.yaml"],
@@ -120,7 +119,7 @@ def write_overlay(folder: Path, namespace: str, ref: str, manifests: Sequence[Ob
         "secretGenerator": [{"name": NAME, "files": [f"{NAME}/{f.name}" for f in sorted((folder / NAME).iterdir())]}],
         "generatorOptions": {"disableNameSuffixHash": True},
     }
-    (folder / "kustomization.yaml").write_text(to_yaml(overlay), encoding="utf-8")
+    write_yaml(folder / "kustomization.yaml", overlay)
 
 
 def objects_of_manifests(cluster: Cluster) -> list[Object]:

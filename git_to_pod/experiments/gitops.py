@@ -18,7 +18,7 @@ from git_to_pod.experiments.alternatives import flux
 from git_to_pod.experiments.alternatives.approaches import ANNOTATIONS, DEPLOYED
 from git_to_pod.experiments.alternatives.candidate import Candidate
 from git_to_pod.experiments.effort import effort
-from git_to_pod.files import to_yaml
+from git_to_pod.files import write_yaml
 from git_to_pod.git.repository import Repository, open_repository
 from git_to_pod.progress import Progress
 from git_to_pod.settings import ROOT, Settings
@@ -107,8 +107,8 @@ def deployment(candidate: Candidate) -> Object:
 
 def write(repository: Repository, app: Object) -> None:
     """Push a commit that holds this Deployment."""
-    (repository.clone / "app.yaml").write_text(to_yaml(app), encoding="utf-8")
-    (repository.clone / "kustomization.yaml").write_text(to_yaml({"resources": ["app.yaml"]}))
+    write_yaml(repository.clone / "app.yaml", app)
+    write_yaml(repository.clone / "kustomization.yaml", {"resources": ["app.yaml"]})
     git = repository.account.git
     git("add", "app.yaml", "kustomization.yaml", folder=repository.clone)
     commit = repository.commit(f"The Deployment at {time.time():.3f}\n")

@@ -74,6 +74,11 @@ def unavailable(cluster: Cluster, settings: Settings) -> dict[Approach, str]:
     return {approach: approach.unavailable(cluster, settings) for approach in chosen}
 
 
+def available(cluster: Cluster, settings: Settings) -> list[Approach]:
+    """The candidates that this cluster can run."""
+    return [approach for approach, reason in unavailable(cluster, settings).items() if not reason]
+
+
 def not_tried(
     rows: Sequence[CandidateResult], cluster: Cluster, settings: Settings, failed: Mapping[str, str]
 ) -> list[str]:
@@ -90,7 +95,7 @@ def run_alternatives(
 
     An error before the behaviour of one is observed costs that one its row. `failed` gets the error, by its key.
     """
-    approaches = [approach for approach, reason in unavailable(cluster, settings).items() if not reason]
+    approaches = available(cluster, settings)
     with ExitStack() as stack:
         candidates = []
         if FLUX in approaches:

@@ -16,7 +16,7 @@ from git_to_pod.cluster.api import ApiError, Cluster, Object
 from git_to_pod.cluster.paths import api_path, custom_path
 from git_to_pod.cluster.recorder import Event
 from git_to_pod.cluster.waiting import wait_for
-from git_to_pod.files import to_yaml
+from git_to_pod.files import write_yaml
 from git_to_pod.git.repository import FILE
 from git_to_pod.settings import Settings
 
@@ -124,20 +124,11 @@ def prepare(candidate: Candidate) -> None:
     """Write into the clone what Flux applies: the app, and the content as a ConfigMap with a hash in its name."""
     clone, git = candidate.repository.clone, candidate.repository.account.git
     files = [FILE, *(path.name for path in clone.glob("*.bin"))]
-    (clone / "kustomization.yaml").write_text(
-        to_yaml(
-            {
-                "resources": ["app.yaml"],
-                "configMapGenerator": [
-                    {"name": "content", "files": files},
-                    {"name": "nginx-conf", "files": ["nginx.conf"]},
-                ],
-            }
-        )
-    )
+    generated = [{"name": "content", "files": files}, {"name": "nginx-conf", "files": ["nginx.conf"]}]
+    write_yaml(clone / "kustomization.yaml", {"resources": ["app.yaml"], "configMapGenerator": generated})
     conf = (MANIFESTS / "nginx.conf").read_text().replace("/git/current", WORKTREE)
     (clone / "nginx.conf").write_text(conf)
-    (clone / "app.yaml").write_text(to_yaml(*app(candidate)), encoding="utf-8")
+    write_yaml(clone / "app.yaml", *app(candidate))
     git("add", "kustomization.yaml", "nginx.conf", "app.yaml", folder=clone)
 
 

@@ -14,7 +14,7 @@ from git_to_pod.cluster.waiting import TimedOut, wait_for
 from git_to_pod.experiments.alternatives import flux
 from git_to_pod.experiments.alternatives.approaches import FLUX
 from git_to_pod.experiments.alternatives.candidate import Candidate
-from git_to_pod.experiments.alternatives.comparison import ERRORS, unavailable
+from git_to_pod.experiments.alternatives.comparison import ERRORS, available
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from lab import client
@@ -43,7 +43,7 @@ def run_starts(cluster: Cluster, settings: Settings, progress: Progress) -> list
     """Deploy one candidate after the other, and try each. No rows without the lab. Raises TimedOut if all fail."""
     if not settings.lab:
         return []
-    approaches = [approach for approach, reason in unavailable(cluster, settings).items() if not reason]
+    approaches = available(cluster, settings)
     found = []
     with ExitStack() as stack:
         if FLUX in approaches:

@@ -99,7 +99,7 @@ def test_a_failure_costs_one_candidate_its_figures_and_all_of_them_the_run(
 ) -> None:
     monkeypatch.setattr(Deployed, "closed", [])
     monkeypatch.setattr(starts, "Candidate", Deployed)
-    monkeypatch.setattr(starts, "unavailable", lambda *_: dict.fromkeys(approaches, ""))
+    monkeypatch.setattr(starts, "available", lambda *_: [*approaches])
     monkeypatch.setattr(flux, "definitions", lambda _: nullcontext())
     monkeypatch.setattr(
         starts, "try_start", lambda each: StartResult(each.approach.key, "", math.inf, 1.0, starts=False)
