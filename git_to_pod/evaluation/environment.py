@@ -16,14 +16,23 @@ from git_to_pod.settings import ROOT, Settings
 
 
 def project_version() -> str:
-    """`git describe` of this project, or the version in pyproject.toml if it is no git checkout."""
+    """`git describe` of this project, or the version in pyproject.toml if it is no git checkout.
+
+    "-dirty" means that files were changed. Those in reports/ do not count: a run writes them.
+    """
     pyproject = ROOT / "pyproject.toml"
     version = re.search(r'^version = "(.*)"', pyproject.read_text(), re.MULTILINE) if pyproject.exists() else None
     try:
-        described = run("git", "describe", "--always", "--dirty", timeout_s=10, folder=ROOT).stdout.decode().strip()
+        described = git("describe", "--always")
+        changed = described and git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!reports")
     except OSError:  # no git, or it timed out
-        described = ""
-    return described or (version[1] if version else "unknown")
+        described = changed = ""
+    return f"{described}-dirty" if changed else described or (version[1] if version else "unknown")
+
+
+def git(*arguments: str) -> str:
+    """What git prints about this project's own checkout; empty if it fails."""
+    return run("git", *arguments, timeout_s=10, folder=ROOT).stdout.decode().strip()
 
 
 def environment(cluster: Cluster) -> dict[str, str]:
