@@ -28,9 +28,9 @@ class Experiment:
 EXPERIMENTS = {
     "faults": Experiment("faults", 12),
     "providers": Experiment("git hosts and authentication", 1),
-    "alternatives": Experiment("alternatives", 26),
-    "starts": Experiment("new pods while the git host is down", 5),
-    "restart": Experiment("how a pod waits for its content", 4),
+    "alternatives": Experiment("alternatives", 30),
+    "starts": Experiment("new pods while the git host is down", 3),
+    "restart": Experiment("how a pod waits for its content", 3),
     "scale": Experiment("cost and size", 13),
     "intervals": Experiment("the poll interval", 8),
     "sizes": Experiment("the size of the content", 8),
