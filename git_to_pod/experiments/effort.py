@@ -46,7 +46,7 @@ class Effort:
     faults: tuple[str, ...]  # their keys; empty: all
     git_hosts: int
     candidates: tuple[str, ...]  # their keys; empty: all
-    blocks: int  # per candidate, in shuffled order
+    rounds: int  # each with a block of every candidate, in shuffled order
     pushes: int  # in each block
     burst: int
     burst_replicas: tuple[int, ...]
@@ -70,8 +70,8 @@ FULL = Effort(
     faults=(),
     git_hosts=99,
     candidates=(),
-    blocks=2,
-    pushes=10,
+    rounds=4,
+    pushes=5,
     burst=12,
     burst_replicas=(2, 6),
     idle_wait_s=12.0,
@@ -103,7 +103,7 @@ SMALLEST = Effort(
     faults=("git-host-down",),
     git_hosts=1,
     candidates=("deployed", "in-place"),
-    blocks=1,
+    rounds=1,
     pushes=1,
     burst=2,
     burst_replicas=(2,),

@@ -124,16 +124,16 @@ def run_alternatives(
 
 
 def push_in_blocks(candidates: Sequence[Candidate], progress: Progress) -> None:
-    """Blocks of pushes in a shuffled order, each with its candidate alone on the machine.
+    """Rounds in which each candidate has a block of pushes, in a shuffled order and alone on the machine.
 
-    The first candidate has twice as many blocks. The second half is compared with the first, which shows the noise.
+    The first candidate has a second block in each round. The pushes of both are compared, which shows the noise.
     """
     chance = random.Random(candidates[0].settings.seed)
     like = candidates[0].recorder.get("Deployment", "git-poller")
     assert like, "the first candidate has a poller"
-    order = [(candidate, candidate.done) for candidate in candidates for _ in range(effort().blocks)]
-    order += [(candidates[0], candidates[0].repeated)] * effort().blocks
-    chance.shuffle(order)
+    blocks = [(candidates[0], candidates[0].repeated), *((candidate, candidate.done) for candidate in candidates)]
+    # A machine's speed varies. Shuffled as a whole, all blocks of one candidate could fall into a fast or a slow time.
+    order = [block for _ in range(effort().rounds) for block in chance.sample(blocks, len(blocks))]
     for number, (candidate, trials) in enumerate(order):
         progress.bar(number, len(order), f"{counted(effort().pushes, 'push', 'pushes')}: {candidate.approach.name}")
         candidate.wake()

@@ -17,8 +17,14 @@ from git_to_pod.cluster.waiting import TimedOut
 from git_to_pod.experiments.alternatives import candidate as candidate_module
 from git_to_pod.experiments.alternatives import flux
 from git_to_pod.experiments.alternatives.approaches import APPROACHES, FLUX, PATCHING
-from git_to_pod.experiments.alternatives.candidate import BIG_BYTES
-from git_to_pod.experiments.alternatives.comparison import limit_of, observe_behaviour, seen_by_clients
+from git_to_pod.experiments.alternatives.candidate import BIG_BYTES, Approach
+from git_to_pod.experiments.alternatives.comparison import (
+    limit_of,
+    observe_behaviour,
+    push_in_blocks,
+    seen_by_clients,
+)
+from git_to_pod.experiments.effort import FULL
 from git_to_pod.progress import Progress
 from git_to_pod.report.tables import candidates_table
 from git_to_pod.timing.trial import PUSH, Outcome, Trial
@@ -36,6 +42,37 @@ def test_flux_is_asked_for_its_limit_until_it_has_complained(monkeypatch: pytest
 
 def test_a_way_that_says_no_limit_has_that_of_the_file_that_it_did_not_take() -> None:
     assert limit_of(NOTHING, cast(Any, SimpleNamespace(approach=PATCHING, settings=SETTINGS))) == BIG_BYTES
+
+
+class Pushed:
+    """A candidate that writes down when it has a block, in `order`."""
+
+    def __init__(self, approach: Approach, order: list[str]) -> None:
+        self.approach, self.order = approach, order
+        self.done: list[Trial] = []
+        self.repeated: list[Trial] = []
+        self.settings = SETTINGS
+        self.trials = SimpleNamespace(done=[], push=lambda _: Trial(1, PUSH))
+        self.recorder = SimpleNamespace(get=lambda *_: {"kind": "Deployment"})
+
+    def wake(self) -> None:
+        self.order.append(self.approach.key)
+
+    def start_load(self, _: object) -> None: ...
+
+    def rest(self) -> None: ...
+
+
+def test_each_round_has_every_candidate_once_and_the_first_twice() -> None:
+    order: list[str] = []
+    candidates = [Pushed(approach, order) for approach in APPROACHES[:4]]
+    push_in_blocks(cast(Any, candidates), Progress())
+    blocks = len(candidates) + 1
+    rounds = [order[begin : begin + blocks] for begin in range(0, len(order), blocks)]
+    keys = [candidate.approach.key for candidate in candidates]
+    assert [sorted(each) for each in rounds] == [sorted([keys[0], *keys])] * FULL.rounds
+    assert len({tuple(each) for each in rounds}) > 1
+    assert {len(each.done) for each in candidates} == {len(candidates[0].repeated)} == {FULL.rounds * FULL.pushes}
 
 
 class NeverCatchesUp:
