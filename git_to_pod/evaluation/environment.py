@@ -20,14 +20,13 @@ def project_version() -> str:
 
     "-dirty" means that files were changed. Those in reports/ do not count: a run writes them.
     """
+    with suppress(OSError):  # no git, or it timed out
+        if described := git("describe", "--always"):
+            changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!reports")
+            return f"{described}-dirty" if changed else described
     pyproject = ROOT / "pyproject.toml"
     version = re.search(r'^version = "(.*)"', pyproject.read_text(), re.MULTILINE) if pyproject.exists() else None
-    try:
-        described = git("describe", "--always")
-        changed = described and git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!reports")
-    except OSError:  # no git, or it timed out
-        described = changed = ""
-    return f"{described}-dirty" if changed else described or (version[1] if version else "unknown")
+    return version[1] if version else "unknown"
 
 
 def git(*arguments: str) -> str:
