@@ -127,6 +127,10 @@ class Candidate(App):
         self.resting = {}
         self.wait_served(self.repository.pushed[-1])
 
+    def warm_up(self) -> None:
+        """Push once, without a trial: soon after its start, a controller may take longer (Flux's took 3 to 4 s)."""
+        self.wait_served(self.push("warms up"))
+
     def commit(self, text: str) -> str:
         self.approach.prepare(self)
         return self.repository.commit(f"{self.approach.key} {text} {secrets.token_hex(4)}\n")

@@ -126,7 +126,8 @@ def run_alternatives(
 def push_in_blocks(candidates: Sequence[Candidate], progress: Progress) -> None:
     """Rounds in which each candidate has a block of pushes, in a shuffled order and alone on the machine.
 
-    The first candidate has a second block in each round. The pushes of both are compared, which shows the noise.
+    Each block begins with a push that does not count. The first candidate has a second block in each round: its pushes
+    in both are compared, which shows the noise.
     """
     chance = random.Random(candidates[0].settings.seed)
     like = candidates[0].recorder.get("Deployment", "git-poller")
@@ -137,6 +138,7 @@ def push_in_blocks(candidates: Sequence[Candidate], progress: Progress) -> None:
     for number, (candidate, trials) in enumerate(order):
         progress.bar(number, len(order), f"{counted(effort().pushes, 'push', 'pushes')}: {candidate.approach.name}")
         candidate.wake()
+        candidate.warm_up()
         candidate.start_load(like)
         for _ in range(effort().pushes):
             wait_s = chance.uniform(0, candidate.settings.period_s)

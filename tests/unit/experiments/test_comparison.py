@@ -45,18 +45,26 @@ def test_a_way_that_says_no_limit_has_that_of_the_file_that_it_did_not_take() ->
 
 
 class Pushed:
-    """A candidate that writes down when it has a block, in `order`."""
+    """A candidate that writes down when it has a block, in `order`, and what it does in it, in `steps`."""
 
     def __init__(self, approach: Approach, order: list[str]) -> None:
-        self.approach, self.order = approach, order
+        self.approach, self.order, self.steps = approach, order, list[str]()
         self.done: list[Trial] = []
         self.repeated: list[Trial] = []
         self.settings = SETTINGS
-        self.trials = SimpleNamespace(done=[], push=lambda _: Trial(1, PUSH))
+        self.trials = SimpleNamespace(done=[], push=self.push)
         self.recorder = SimpleNamespace(get=lambda *_: {"kind": "Deployment"})
 
     def wake(self) -> None:
         self.order.append(self.approach.key)
+        self.steps.append("wake")
+
+    def warm_up(self) -> None:
+        self.steps.append("warm up")
+
+    def push(self, _: object) -> Trial:
+        self.steps.append("push")
+        return Trial(1, PUSH)
 
     def start_load(self, _: object) -> None: ...
 
@@ -73,6 +81,12 @@ def test_each_round_has_every_candidate_once_and_the_first_twice() -> None:
     assert [sorted(each) for each in rounds] == [sorted([keys[0], *keys])] * FULL.rounds
     assert len({tuple(each) for each in rounds}) > 1
     assert {len(each.done) for each in candidates} == {len(candidates[0].repeated)} == {FULL.rounds * FULL.pushes}
+
+
+def test_a_block_begins_with_a_push_that_does_not_count() -> None:
+    candidate = Pushed(APPROACHES[0], [])
+    push_in_blocks(cast(Any, [candidate]), Progress())
+    assert candidate.steps == ["wake", "warm up", *["push"] * FULL.pushes] * (2 * FULL.rounds)
 
 
 class NeverCatchesUp:
