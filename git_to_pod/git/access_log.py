@@ -62,17 +62,17 @@ class AccessLog:
             self.requests += [request for line in whole.splitlines() if (request := parse(line, offset))]
         return self.requests
 
-    def polled(self, pushed: float, published: float) -> float | None:
+    def polled(self, pushed: float, seen: float) -> float | None:
         """The start of the poll that found the pushed commit, or None."""
-        return poll_that_brought(self.read(), pushed, published)
+        return poll_that_brought(self.read(), pushed, seen)
 
 
-def poll_that_brought(requests: Iterable[Request], pushed: float, published: float) -> float | None:
+def poll_that_brought(requests: Iterable[Request], pushed: float, seen: float) -> float | None:
     """The start of the first poll after the push reached the repository, at least `pushed`; None without such a poll.
 
     A push has reached the repository when its request ends in the log, some milliseconds before `git push` returns.
     A poll in between counts as a wait of zero. So does a poll that began during the push and yet saw the new ref:
-    it is the last one before the commit was published.
+    it is the last one before the commit was seen elsewhere, for example published.
     """
     known = sorted(requests, key=lambda request: request.started)
     pushes = [request for request in known if request.is_push and request.ended <= pushed + 0.05]
@@ -80,7 +80,7 @@ def poll_that_brought(requests: Iterable[Request], pushed: float, published: flo
     begun = max((push.started for push in pushes), default=pushed)
     polls = [request.started for request in known if request.is_poll]
     later = [poll for poll in polls if poll >= received]
-    if later and later[0] <= published:
+    if later and later[0] <= seen:
         return max(later[0], pushed)
-    during = [poll for poll in polls if begun <= poll <= published]
+    during = [poll for poll in polls if begun <= poll <= seen]
     return max(during[-1], pushed) if during else None

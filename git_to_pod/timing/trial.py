@@ -159,12 +159,14 @@ def trial_of(observation: Observation, access_log: AccessLog) -> Trial:
 def arrival(instants: Mapping[str, float], access_log: AccessLog) -> dict[str, float]:
     """The instants of the push and of the poll that saw it.
 
-    `git push` may return after the commit was published. Such a push counts from the publication.
+    `git push` may return after the commit was published. Such a push counts from the publication; where nothing is
+    published, from the restart's request or else from the first answers with the commit.
     """
-    returned, published = instants["pushed"], instants.get("published", math.inf)
-    polled = access_log.polled(returned, published)
-    found = {"pushed": min(returned, published)}
-    return found if polled is None else found | {"polled": min(polled, published)}
+    returned = instants["pushed"]
+    seen = next((instants[phase] for phase in ("published", "requested", "served") if phase in instants), math.inf)
+    polled = access_log.polled(returned, seen)
+    found = {"pushed": min(returned, seen)}
+    return found if polled is None else found | {"polled": min(polled, seen)}
 
 
 def out_of_order(instants: Mapping[str, float]) -> str:

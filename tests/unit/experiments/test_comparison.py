@@ -89,6 +89,13 @@ def test_a_block_begins_with_a_push_that_does_not_count() -> None:
     assert candidate.steps == ["wake", "warm up", *["push"] * FULL.pushes] * (2 * FULL.rounds)
 
 
+def test_a_push_that_does_not_count_leaves_no_row() -> None:
+    candidate, done = candidate_module.Candidate.__new__(candidate_module.Candidate), [Trial(1, PUSH)]
+    candidate.trials = cast(Any, SimpleNamespace(done=done, push=lambda: done.append(Trial(2, PUSH))))
+    candidate.warm_up()
+    assert [trial.number for trial in candidate.trials.done] == [1]
+
+
 class NeverCatchesUp:
     """A candidate that serves the last of a burst with two replicas, and does not with six."""
 

@@ -33,30 +33,30 @@ def test_any_other_line_is_no_request(line: str) -> None:
 
 def test_the_first_poll_after_the_push_brought_it() -> None:
     requests = [poll(9.0), push(9.9, 9.95), poll(10.4), poll(11.4)]
-    assert poll_that_brought(requests, pushed=10.0, published=10.5) == 10.4
+    assert poll_that_brought(requests, pushed=10.0, seen=10.5) == 10.4
 
 
 def test_a_poll_while_git_push_returns_is_a_wait_of_zero() -> None:
     requests = [push(9.9, 9.95), poll(9.97), poll(10.97)]
-    assert poll_that_brought(requests, pushed=10.0, published=10.1) == 10.0
+    assert poll_that_brought(requests, pushed=10.0, seen=10.1) == 10.0
 
 
 def test_a_poll_during_the_push_counts_if_the_commit_was_published_before_the_next_one() -> None:
     requests = [push(9.9, 9.97), poll(9.96), poll(10.96)]
-    assert poll_that_brought(requests, pushed=10.0, published=10.1) == 10.0
+    assert poll_that_brought(requests, pushed=10.0, seen=10.1) == 10.0
 
 
 def test_a_slow_publish_does_not_move_the_poll() -> None:
     requests = [push(9.9, 9.95), poll(10.4), poll(11.4), poll(12.4)]
-    assert poll_that_brought(requests, pushed=10.0, published=12.6) == 10.4
+    assert poll_that_brought(requests, pushed=10.0, seen=12.6) == 10.4
 
 
 def test_a_push_over_ssh_is_not_in_the_log_so_the_return_of_git_push_counts() -> None:
-    assert poll_that_brought([poll(9.99), poll(10.6)], pushed=10.0, published=10.7) == 10.6
+    assert poll_that_brought([poll(9.99), poll(10.6)], pushed=10.0, seen=10.7) == 10.6
 
 
 def test_without_a_poll_there_is_no_instant() -> None:
-    assert poll_that_brought([push(9.9, 9.95)], pushed=10.0, published=10.5) is None
+    assert poll_that_brought([push(9.9, 9.95)], pushed=10.0, seen=10.5) is None
 
 
 def test_a_refused_push_is_no_push() -> None:

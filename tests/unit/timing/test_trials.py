@@ -36,10 +36,18 @@ def test_time_runs_from_the_push_or_from_what_was_seen_before_it_ended(
     assert arrival({"pushed": pushed, "published": published}, AccessLog(None)) == {"pushed": counts_from}
 
 
-def test_a_poll_is_not_later_than_what_it_brought(monkeypatch: pytest.MonkeyPatch) -> None:
-    log = AccessLog(None)
-    monkeypatch.setattr(log, "polled", lambda _pushed, _published: 11.0)
-    assert arrival({"pushed": 11.0, "published": 10.4}, log) == {"pushed": 10.4, "polled": 10.4}
+@pytest.mark.parametrize("seen", ["published", "requested", "served"])
+def test_a_poll_is_not_later_than_what_it_brought(seen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is published, this is the restart's request; where nothing restarts, the pods' answers."""
+    log, asked = AccessLog(None), list[tuple[float, float]]()
+
+    def polled(pushed: float, seen: float) -> float:
+        asked.append((pushed, seen))
+        return 11.0
+
+    monkeypatch.setattr(log, "polled", polled)
+    assert arrival({"pushed": 11.0, seen: 10.4}, log) == {"pushed": 10.4, "polled": 10.4}
+    assert asked == [(11.0, 10.4)]
 
 
 def test_what_visitors_see_only_after_the_next_push_counts_all_the_same() -> None:
