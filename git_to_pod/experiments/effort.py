@@ -28,7 +28,7 @@ class Experiment:
 EXPERIMENTS = {
     "faults": Experiment("faults", 12),
     "providers": Experiment("git hosts and authentication", 1),
-    "alternatives": Experiment("alternatives", 30),
+    "alternatives": Experiment("alternatives", 37),
     "starts": Experiment("new pods while the git host is down", 3),
     "restart": Experiment("how a pod waits for its content", 3),
     "scale": Experiment("cost and size", 13),
