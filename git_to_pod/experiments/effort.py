@@ -52,6 +52,7 @@ class Effort:
     burst_replicas: tuple[int, ...]
     idle_wait_s: float  # before it: the kubelet's figures may be ten seconds old, from the candidates' start
     idle_s: float
+    down_s: float  # how long the git host is down while a new pod, which takes a few seconds otherwise, is to start
     restarts: int  # of each way to wait; the baseline and the deployed way get twice as many
     polls: tuple[tuple[int, int, int, int], ...]
     replicas: tuple[int, ...]
@@ -76,6 +77,7 @@ FULL = Effort(
     burst_replicas=(2, 6),
     idle_wait_s=12.0,
     idle_s=25.0,
+    down_s=20.0,
     restarts=8,
     polls=(
         (2, 1, 1, 10),
@@ -109,6 +111,7 @@ SMALLEST = Effort(
     burst_replicas=(2,),
     idle_wait_s=0.0,
     idle_s=11.0,
+    down_s=6.0,
     restarts=1,
     polls=((2, 1, 1, 3), (4, 1, 1, 3)),
     replicas=(2, 3),

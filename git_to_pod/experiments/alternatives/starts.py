@@ -15,12 +15,12 @@ from git_to_pod.experiments.alternatives import flux
 from git_to_pod.experiments.alternatives.approaches import FLUX
 from git_to_pod.experiments.alternatives.candidate import Candidate
 from git_to_pod.experiments.alternatives.comparison import ERRORS, available
+from git_to_pod.experiments.effort import effort
 from git_to_pod.progress import Progress
 from git_to_pod.settings import Settings
 from lab import client
 
 GIT_SERVER = "nginx"  # the lab's component that serves the repository
-DOWN_S = 20.0  # for a new pod, which needs a few seconds otherwise
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def try_start(candidate: Candidate) -> StartResult:
     try:
         client.command("stop", GIT_SERVER)
         candidate.cluster.delete(api_path("Pod", candidate.settings.namespace, deleted))
-        ready_s = seconds_until_replaced(DOWN_S)
+        ready_s = seconds_until_replaced(effort().down_s)
     finally:
         client.command("start", GIT_SERVER)
     recovered_s = seconds_until_replaced(candidate.settings.timeout_s)

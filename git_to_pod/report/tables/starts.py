@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from git_to_pod.experiments.alternatives.starts import DOWN_S, StartResult
+from git_to_pod.experiments.alternatives.starts import StartResult
+from git_to_pod.experiments.effort import effort
 from git_to_pod.report.html import html_table, paragraphs
 from git_to_pod.wording import quoted
 
@@ -26,7 +27,7 @@ def starts_table(rows: Sequence[StartResult]) -> Markup:
     table = [
         {
             "candidate": row.name,
-            "new pod Ready while the git host is down": after(row.ready_s, f"no, within {DOWN_S:g} s"),
+            "new pod Ready while the git host is down": after(row.ready_s, f"no, within {effort().down_s:g} s"),
             "all pods Ready after its return": "–" if row.starts else after(row.recovered_s, "timed out"),
         }
         for row in rows

@@ -15,6 +15,7 @@ from git_to_pod.experiments.alternatives import flux, starts
 from git_to_pod.experiments.alternatives.approaches import DEPLOYED, FLUX, PATCHING
 from git_to_pod.experiments.alternatives.candidate import Approach
 from git_to_pod.experiments.alternatives.starts import StartResult, try_start
+from git_to_pod.experiments.effort import SMALLEST
 from git_to_pod.experiments.recommendation import candidate_rows
 from git_to_pod.experiments.results import ResultRow
 from git_to_pod.progress import Progress
@@ -33,7 +34,7 @@ class Fake:
             approach=PATCHING, settings=SETTINGS, cluster=self, pods=self.pods, pod_names=lambda: {*self.names}
         )
         monkeypatch.setattr(client, "command", self.command)
-        monkeypatch.setattr(starts, "DOWN_S", 0.3)
+        monkeypatch.setattr(starts, "effort", lambda: replace(SMALLEST, down_s=0.3))
 
     def command(self, name: str, component: str) -> None:
         assert component == starts.GIT_SERVER
